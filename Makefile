@@ -1,0 +1,38 @@
+# `make` alone says what it can do.
+PYTHON ?= python3
+BIN := .venv/bin
+LAB_ARGS ?=
+as_root := $(if $(filter 0,$(shell id -u)),--allow-root)
+
+.PHONY: help lab test book release sweep
+.DELETE_ON_ERROR:
+
+help:  ## say what make can do
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+
+lab: .venv/.installed  ## open the book in JupyterLab (LAB_ARGS="--no-browser --port 8899")
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/jupyter-lab $(as_root) --ServerApp.root_dir=. \
+	    $(LAB_ARGS) book/00_start_here.ipynb
+
+test: .venv/.installed  ## run every test: style, library, chapters
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/python -m pytest tests
+	$(BIN)/python -m pytest --nbval-lax --nbval-cell-timeout=120 book/*.ipynb
+
+book: .venv/.installed  ## run the chapters whose text has changed
+	$(BIN)/zoology-teach build
+
+release: .venv/.installed  ## write exercises/ from solutions/
+	$(BIN)/zoology-teach release
+
+sweep: .venv/.installed  ## measure the table of chapter 06 (continues where it stopped)
+	$(BIN)/zoology-teach sweep figure2 --preset laptop
+
+.venv/.installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and \
+	    "The book needs Python >= 3.11; %s is %s. Try: make PYTHON=python3.11 ..." \
+	    % (sys.executable, sys.version.split()[0]))'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install -c constraints.txt -e ".[test]"
+	@touch $@

@@ -1,0 +1,101 @@
+"""The files that describe the environment agree with each other and with what is installed."""
+
+import re
+import tomllib
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+import zoology_teach
+
+ROOT = Path(__file__).parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+DIRECT = [
+    Requirement(line) for line in PROJECT["dependencies"] + PROJECT["optional-dependencies"]["test"]
+]
+CONSTRAINTS = [
+    line
+    for line in (ROOT / "constraints.txt").read_text().splitlines()
+    if line[:1] not in ("", "#")
+]
+PINS = {
+    canonicalize_name(name): version
+    for name, _, version in (line.partition("==") for line in CONSTRAINTS)
+}
+# What the stored outputs of the chapters are made with. The rest of the pins may differ.
+SHAPES_OUTPUTS = [
+    *("torch", "triton", "numpy", "pandas", "matplotlib", "einops", "scipy", "tqdm"),
+    *("ipykernel", "ipython", "ipywidgets", "anywidget", "jupytext", "nbclient", "nbformat"),
+]
+
+
+@pytest.mark.parametrize("requirement", DIRECT, ids=lambda requirement: requirement.name)
+def test_each_direct_dependency_is_pinned_within_its_range(requirement):
+    pin = PINS[canonicalize_name(requirement.name)]
+    assert requirement.specifier, f"{requirement.name} has no lower bound"
+    assert requirement.specifier.contains(pin)
+
+
+def test_each_dependency_line_gives_its_reason():
+    lines = (ROOT / "pyproject.toml").read_text().splitlines()
+    for requirement in DIRECT:
+        (line,) = (line for line in lines if re.match(rf'    "{requirement.name}\b', line))
+        assert re.search(r'",  # \w+', line), f"no reason: {line.strip()}"
+
+
+def test_no_dependency_is_listed_twice():
+    names = [canonicalize_name(requirement.name) for requirement in DIRECT]
+    assert len(names) == len(set(names))
+    assert len(CONSTRAINTS) == len(PINS)
+
+
+def test_constraints_are_exact_and_hold_on_any_machine():
+    for line in CONSTRAINTS:
+        assert re.fullmatch(r"[A-Za-z0-9._-]+==[0-9][A-Za-z0-9.]*", line), line
+    assert not [name for name in PINS if name.startswith(("nvidia", "cuda"))]
+
+
+def test_torch_and_the_triton_that_its_linux_wheel_requires():
+    assert (PINS["torch"], PINS["triton"]) == ("2.13.0", "3.7.1")
+
+
+@pytest.mark.parametrize("name", SHAPES_OUTPUTS)
+def test_installed_version_is_the_pinned_one(name):
+    if name == "triton" and not _wanted_here("triton"):
+        pytest.skip("triton is published for Linux only")
+    assert Version(metadata.version(name)).public == PINS[name]
+
+
+def _wanted_here(name: str) -> bool:
+    (requirement,) = (requirement for requirement in DIRECT if requirement.name == name)
+    return requirement.marker is None or requirement.marker.evaluate()
+
+
+def test_conda_installs_the_same_through_pip():
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text())
+    *conda, pip = environment["dependencies"]
+    makefile = (ROOT / "Makefile").read_text()
+    assert {re.split(r"[=<>]", line)[0] for line in conda} == {"python", "pip"}
+    assert pip == {"pip": ["-c constraints.txt", "-e .[test]"]}
+    assert '-c constraints.txt -e ".[test]"' in makefile
+    (python,) = (line.removeprefix("python=") for line in conda if line != "pip")
+    assert PROJECT["requires-python"] == f">={python}"
+
+
+def test_citation_names_this_version_and_the_paper():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert citation["version"] == zoology_teach.__version__
+    assert metadata.version("zoology-teach") == zoology_teach.__version__
+    (paper,) = citation["references"]
+    assert paper["url"] == "https://arxiv.org/abs/2312.04927"
+    assert len(paper["authors"]) == 8
+
+
+def test_licences():
+    assert (ROOT / "LICENSE").read_text().startswith("MIT License")
+    assert "Attribution 4.0 International" in (ROOT / "book" / "LICENSE").read_text()

@@ -1,0 +1,118 @@
+"""The command line: ``zoology-teach doctor | sweep | build | release``.
+
+Heavy modules are imported inside the commands, so that --help answers at once.
+"""
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from typer.core import TyperGroup
+
+from zoology_teach import doctor as doctors
+
+
+class OneLineErrors(TyperGroup):
+    """Wrong input ends in one line on stderr and status 2; an interrupt in status 130."""
+
+    def invoke(self, ctx):
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:  # `... | head` is not an error; typer ends quietly
+            raise
+        except (ValueError, OSError) as error:
+            complaint = str(error)
+        except ImportError as error:
+            complaint = f"{error}; to repair: zoology-teach doctor"
+        except KeyboardInterrupt:
+            typer.echo("interrupted; what was finished is kept", err=True)
+            raise typer.Exit(130) from None
+        typer.echo(f"zoology-teach: {' '.join(complaint.split())}", err=True)
+        raise typer.Exit(2)
+
+
+app = typer.Typer(
+    cls=OneLineErrors,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="The tools of the book: what works here, measured tables, chapters, exercises.",
+)
+
+
+def root() -> Path:
+    """Where book/, solutions/ and exercises/ lie: the checkout, or else the current folder."""
+    return doctors.checkout() or Path.cwd()
+
+
+def choose(what: str, name: str, choices: dict):
+    """``choices[name]``, or a ValueError that lists them."""
+    if name not in choices:
+        raise ValueError(f"{what} = {name!r}: must be one of {', '.join(choices)}")
+    return choices[name]
+
+
+@app.command()
+def doctor() -> None:
+    """Say what works on this machine, and what to do about what does not."""
+    raise typer.Exit(doctors.main())
+
+
+@app.command()
+def sweep(
+    name: Annotated[str, typer.Argument(help="Which measurement, for example figure2.")],
+    preset: Annotated[str, typer.Option(help="laptop, or paper for the paper's own set-up.")],
+    out: Annotated[Path | None, typer.Option(help="The table. [default: book/results/…]")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes at a time.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count the runs.")] = False,
+) -> None:
+    """Measure a table of the book. Started again, it continues where it stopped."""
+    from zoology_teach import sweep as sweeps
+    from zoology_teach.presets import PRESETS
+
+    grid = choose("preset", preset, choose("sweep", name, PRESETS))()
+    stem = name if preset == "laptop" else f"{name}_{preset}"
+    out = out or root() / "book" / "results" / f"{stem}.csv"
+    if dry_run:
+        done = len(sweeps.finished(out, grid))
+        typer.echo(f"{out.name}: {len(grid)} runs, {done} done, {len(grid) - done} to go")
+        return
+    command = shlex.join(["zoology-teach", *sys.argv[1:]])
+    sweeps.run(grid, out=out, executor=None, workers=workers, command=command)
+    typer.echo(out)
+
+
+@app.command()
+def build(
+    chapters: Annotated[list[Path] | None, typer.Argument(help="Sources. [default: all]")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Also where nothing changed.")] = False,
+) -> None:
+    """Run the chapters whose text has changed and store their outputs."""
+    from zoology_teach import chapters as sources
+
+    for path in chapters or sorted(root().glob("book/[0-9][0-9]_*.md")):
+        if not path.exists():
+            raise FileNotFoundError(f"no chapter {path}")
+        typer.echo(path.name)
+        sources.build(path, force=force)
+
+
+@app.command()
+def release(
+    check: Annotated[bool, typer.Option("--check", help="Write nothing; fail if stale.")] = False,
+) -> None:
+    """Write the exercises that students get from the solutions."""
+    from zoology_teach.grading.release import release as write
+
+    changed = write(root() / "solutions", root() / "exercises", check=check)
+    for path in changed:
+        typer.echo(f"{'stale' if check else 'written'}: {Path(path).name}")
+    if check and changed:
+        raise typer.Exit(1)
+
+
+def main() -> None:
+    """The console script ``zoology-teach``."""
+    app(prog_name="zoology-teach")

@@ -1,0 +1,202 @@
+"""What works on this machine, and what to do about what does not: ``zoology-teach doctor``.
+
+A probe takes the name under which it reports and returns a `Finding`. Probes try the thing
+itself where that is cheap (import it, run a kernel, start the sandbox): being installed is not
+yet working. Only the first section has to be sound for the book to be read.
+"""
+
+import os
+import platform
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from importlib import import_module, metadata
+from pathlib import Path
+from typing import Literal
+
+OLDEST_PYTHON = (3, 11)
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one probe found. `remedy` says what to do; it is empty where nothing is to be done."""
+
+    name: str
+    status: Literal["ok", "warning", "missing"]
+    detail: str
+    remedy: str = ""
+
+
+def checkout() -> Path | None:
+    """The folder of the repository, or None where the library was installed without it."""
+    root = Path(__file__).resolve().parent.parent
+    return root if (root / "constraints.txt").exists() else None
+
+
+def pins() -> dict[str, str]:
+    """The exact versions the outputs of the book were made with; empty outside a checkout."""
+    root = checkout()
+    lines = (root / "constraints.txt").read_text().splitlines() if root else []
+    return dict(line.split("==") for line in lines if "==" in line and not line.startswith("#"))
+
+
+def install_command() -> str:
+    """The shell command that installs what is missing, in the versions of the book."""
+    pip = f"{shlex.quote(sys.executable)} -m pip install"
+    root = checkout()
+    if root is None:
+        return f"{pip} --upgrade zoology-teach"
+    return f'cd {shlex.quote(str(root))} && {pip} -c constraints.txt -e ".[test]"'
+
+
+def find_browser() -> str | None:
+    """Path of a Chromium that tests can drive, or None."""
+    return next(filter(None, map(shutil.which, BROWSERS)), None)
+
+
+def failure_of(command: list[str], env: Mapping[str, str] | None = None) -> str:
+    """Run `command`: "" if it exits with 0, otherwise one line that says why it did not."""
+    try:
+        done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=120)
+    except (OSError, subprocess.SubprocessError) as error:
+        return str(error)
+    lines = done.stderr.strip().splitlines() or [f"{command[0]} exited with {done.returncode}"]
+    return lines[-1] if done.returncode else ""
+
+
+def python(name: str) -> Finding:
+    version = platform.python_version()
+    if sys.version_info < OLDEST_PYTHON:
+        return Finding(name, "missing", version, "install Python >= 3.11, then: make lab")
+    return Finding(name, "ok", version)
+
+
+def package(name: str) -> Finding:
+    import_module(name)
+    version = metadata.version(name)
+    pinned = pins().get(name, version)
+    if version.split("+")[0] != pinned.split("+")[0]:  # 2.13.0+cpu is 2.13.0
+        detail = f"{version}, but the book was made with {pinned}"
+        return Finding(name, "warning", detail, install_command())
+    return Finding(name, "ok", version)
+
+
+def kernel(name: str) -> Finding:
+    """A kernel of another Python, left in the home folder, would not find the library."""
+    from jupyter_client.kernelspec import KernelSpecManager
+
+    command = KernelSpecManager().get_kernel_spec("python3").argv[0]
+    if os.path.isabs(command) and command != sys.executable:  # a bare "python" means this one
+        remedy = f"{shlex.quote(sys.executable)} -m ipykernel install --sys-prefix"
+        return Finding(name, "warning", f"python3 runs {command}, not this Python", remedy)
+    return Finding(name, "ok", "python3 runs this Python")
+
+
+def disk(name: str) -> Finding:
+    free = shutil.disk_usage(checkout() or Path.cwd()).free / 1e9
+    if free < 1:
+        return Finding(name, "warning", f"{free:.1f} GB free", "free at least 1 GB")
+    return Finding(name, "ok", f"{free:.0f} GB free")
+
+
+def cpu(name: str) -> Finding:
+    import torch
+
+    usable = getattr(os, "sched_getaffinity", None)  # a container may grant fewer than exist
+    cores = len(usable(0)) if usable else os.cpu_count() or 1
+    threads = torch.get_num_threads()
+    detail = f"cores: {cores}, threads of torch: {threads}"
+    if threads > cores:
+        return Finding(name, "warning", detail, f"export OMP_NUM_THREADS={cores}")
+    return Finding(name, "ok", detail)
+
+
+def gpu(name: str) -> Finding:
+    import torch
+
+    if torch.cuda.is_available():
+        return Finding(name, "ok", torch.cuda.get_device_name())
+    return Finding(name, "ok", "none; not needed, every chapter runs on the CPU")
+
+
+def triton(name: str) -> Finding:
+    instead = "until then the same formulas run in plain PyTorch"
+    if platform.system() != "Linux":
+        return Finding(name, "missing", "published for Linux only", f"nothing to do: {instead}")
+    installed = package(name)
+
+    import torch
+
+    compiles = torch.cuda.is_available()
+    env = {**os.environ, "TRITON_INTERPRET": "0" if compiles else "1"}
+    failure = failure_of([sys.executable, "-m", "zoology_teach.doctor_kernel"], env)
+    if failure:
+        needs = "a C compiler and a GPU driver that fits torch" if compiles else "the pinned torch"
+        remedy = f"Triton needs {needs}; {instead}: {install_command()}"
+        return Finding(name, "warning", f"{installed.detail}, no kernel runs: {failure}", remedy)
+    how = "compiled for the GPU" if compiles else "interpreted (there is no GPU to compile for)"
+    return replace(installed, detail=f"{installed.detail}, a kernel runs {how}")
+
+
+def browser(name: str) -> Finding:
+    path = find_browser()
+    if path is None:
+        remedy = "only the browser test needs it: apt-get install chromium"
+        return Finding(name, "missing", "no Chromium found", remedy)
+    return Finding(name, "ok", path)
+
+
+def sandbox(name: str) -> Finding:
+    path = shutil.which("bwrap")
+    if path is None:
+        remedy = "only graders need it, on Linux: apt-get install bubblewrap"
+        return Finding(name, "missing", "no bubblewrap found", remedy)
+    failure = failure_of([path, "--ro-bind", "/", "/", "--unshare-all", "true"])
+    if failure:
+        remedy = "only graders need it: allow user namespaces (sysctl user.max_user_namespaces)"
+        return Finding(name, "warning", f"{path} does not start: {failure}", remedy)
+    return Finding(name, "ok", f"{path} starts")
+
+
+Probe = Callable[[str], Finding]
+LIBRARIES = ("torch", "numpy", "pandas", "matplotlib", "einops", "tqdm")
+NOTEBOOKS = ("jupyterlab", "jupytext", "ipywidgets", "anywidget")
+READING = "Needed to read the book"
+SECTIONS: dict[str, dict[str, Probe]] = {
+    READING: {
+        "Python": python,
+        **dict.fromkeys(LIBRARIES + NOTEBOOKS, package),
+        "kernel": kernel,
+    },
+    "What it computes with": {"CPU": cpu, "GPU": gpu, "triton": triton, "disk": disk},
+    "Needed only to test and to grade": {"browser": browser, "sandbox": sandbox},
+}
+
+
+def examine(name: str, probe: Probe) -> Finding:
+    """What `probe` finds. Whatever breaks in it is a finding too."""
+    try:
+        return probe(name)
+    except Exception as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        return Finding(name, "missing", reason, install_command())
+
+
+def main() -> int:
+    """Print every finding. Return 0 if the book can be read here, otherwise 1."""
+    readable = True
+    for title, probes in SECTIONS.items():
+        print(title)
+        for name, probe in probes.items():
+            found = examine(name, probe)
+            print(f"  {found.status:<8} {found.name:<11} {found.detail}", flush=True)
+            if found.remedy:
+                print(f"{'':>11}-> {found.remedy}")
+            readable &= title != READING or found.status != "missing"
+        print()
+    print("The book can be read here." if readable else "The book cannot be read here yet: see ->")
+    return 0 if readable else 1

@@ -1,0 +1,30 @@
+"""The smallest Triton program. Running it proves that kernels work here: ``zoology-teach doctor``.
+
+It stands alone because Triton reads TRITON_INTERPRET when a kernel is defined, so interpreted
+and compiled runs need a process each.
+"""
+
+import torch
+import triton
+import triton.language as tl
+from triton import knobs
+
+
+@triton.jit
+def add(x, y, out, n, BLOCK: tl.constexpr):
+    i = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    inside = i < n
+    tl.store(out + i, tl.load(x + i, mask=inside) + tl.load(y + i, mask=inside), mask=inside)
+
+
+def main() -> None:
+    """Add two vectors whose length is no multiple of the block; exit with 1 if the sum is wrong."""
+    device = "cpu" if knobs.runtime.interpret else "cuda"
+    x = torch.arange(100.0, device=device)
+    out = torch.full_like(x, float("nan"))
+    add[(triton.cdiv(100, 64),)](x, 2 * x, out, 100, BLOCK=64)
+    raise SystemExit(0 if torch.equal(out, 3 * x) else "the kernel ran, but its sum is wrong")
+
+
+if __name__ == "__main__":
+    main()
