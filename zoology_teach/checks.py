@@ -1,0 +1,13 @@
+"""One clear error for wrong input: the argument, its value and what is allowed."""
+
+
+def require(condition: bool, argument: str, value: object, allowed: str) -> None:
+    """Raise ``ValueError`` naming `argument`, its `value` and what is `allowed`."""
+    if not condition:
+        raise ValueError(f"{argument} = {value!r}: must be {allowed}")
+
+
+def require_int(argument: str, value: object, minimum: int) -> None:
+    """Raise ``ValueError`` unless `value` is an integer >= `minimum` (a bool is not one)."""
+    is_int = isinstance(value, int) and not isinstance(value, bool)
+    require(is_int and value >= minimum, argument, value, f"an integer >= {minimum}")

@@ -1,0 +1,79 @@
+"""`check("02.a", f)`: climb the ladder of an exercise in the notebook, at once."""
+
+import html
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from zoology_teach.grading.ladder import CallFailed, Exercise, Outcome, climb
+from zoology_teach.grading.ladders import EXERCISES
+
+PUBLIC_SEED = 2312_04927
+
+
+@dataclass(frozen=True)
+class Report:
+    """The outcome of every rung of one exercise."""
+
+    exercise: Exercise
+    outcomes: list[Outcome]
+
+    @property
+    def earned(self) -> int:
+        """Points earned."""
+        return sum(outcome.earned for outcome in self.outcomes)
+
+    @property
+    def passed(self) -> bool:
+        """Whether every rung was climbed."""
+        return self.earned == self.exercise.points
+
+    def __repr__(self) -> str:
+        head = f"{self.exercise.id} {self.exercise.title}: {self.earned} of {self.exercise.points}"
+        lines = [f"{head} points"]
+        for outcome in self.outcomes:
+            lines.append(f"  {'ok  ' if outcome.earned else 'not '} {outcome.rung}")
+            if outcome.reason:
+                lines.append(f"       {outcome.reason}")
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        def row(outcome: Outcome) -> str:
+            mark = "✓" if outcome.earned else "✗"
+            cells = (f"{mark} {outcome.earned}/{outcome.points}", outcome.rung, outcome.reason)
+            tags = "".join(
+                f"<td style='text-align:left'>{html.escape(cell)}</td>" for cell in cells
+            )
+            return f"<tr>{tags}</tr>"
+
+        title = html.escape(f"{self.exercise.id} {self.exercise.title}")
+        rows = "".join(row(outcome) for outcome in self.outcomes)
+        points = f"{self.earned} of {self.exercise.points} points"
+        return f"<b>{title}</b>: {points}<table>{rows}</table>"
+
+
+def check(exercise_id: str, f: Callable[..., Any]) -> Report:
+    """Try `f` on every rung of exercise `exercise_id`, such as "02.a".
+
+    Each call gets copies of its inputs. Raises ValueError for an unknown exercise or an `f`
+    that cannot be called; whatever `f` itself raises becomes the reason of a failed rung.
+    """
+    if exercise_id not in EXERCISES:
+        raise ValueError(f"exercise = {exercise_id!r}: must be one of {sorted(EXERCISES)}")
+    if not callable(f):
+        raise ValueError(f"f = {f!r}: must be a function; pass its name without parentheses")
+
+    def call(*arguments: Any) -> Any:
+        copies = [a.clone() if isinstance(a, Tensor) else a for a in arguments]
+        try:
+            return f(*copies)
+        except NotImplementedError:
+            raise CallFailed("not written yet") from None
+        except Exception as error:
+            message = str(error).split("\n")[0][:200]
+            raise CallFailed(f"your function raised {type(error).__name__}: {message}") from None
+
+    exercise = EXERCISES[exercise_id]
+    return Report(exercise, climb(exercise, call, PUBLIC_SEED))

@@ -1,0 +1,127 @@
+"""A ladder: the rungs that a solution climbs, each a few assertions with a name and points.
+
+A rung reaches the student's function only through `call`. In a notebook `call` is the
+function itself; a grader can put a process boundary there without a change to any rung.
+"""
+
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from zoology_teach.checks import require
+
+Call = Callable[..., Any]
+Test = Callable[[Call, torch.Generator], None]
+
+
+@dataclass(frozen=True)
+class Rung:
+    """One check: `test(call, generator)` asserts; `mistake` names the likely cause."""
+
+    name: str
+    points: int
+    mistake: str
+    test: Test
+
+
+@dataclass
+class Exercise:
+    """A graded exercise: its id ("02.a"), the function it asks for, its rungs in order."""
+
+    id: str
+    function: str
+    title: str
+    minutes: int
+    difficulty: int
+    rungs: list[Rung] = field(default_factory=list)
+
+    def rung(self, name: str, points: int, mistake: str) -> Callable[[Test], Test]:
+        """Decorator: add the function below as the next rung."""
+        require(all(r.name != name for r in self.rungs), "rung name", name, f"new in {self.id}")
+
+        def add(test: Test) -> Test:
+            self.rungs.append(Rung(name, points, mistake, test))
+            return test
+
+        return add
+
+    @property
+    def points(self) -> int:
+        """The most that can be earned."""
+        return sum(rung.points for rung in self.rungs)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What happened on one rung; `reason` is empty when it passed."""
+
+    rung: str
+    points: int
+    earned: int
+    reason: str = ""
+
+
+class CallFailed(Exception):
+    """The student's function raised, or gave back something that is no tensor or number."""
+
+
+def climb(exercise: Exercise, call: Call, seed: int) -> list[Outcome]:
+    """Try every rung, each with random inputs of its own drawn from `seed`."""
+    outcomes = []
+    for rung in exercise.rungs:
+        name = f"{seed}/{exercise.id}/{rung.name}"
+        generator = torch.Generator().manual_seed(zlib.crc32(name.encode()))
+        try:
+            rung.test(call, generator)
+        except CallFailed as failure:
+            outcomes.append(Outcome(rung.name, rung.points, 0, str(failure)))
+        except AssertionError as failure:
+            detail = f" ({failure})" if str(failure) else ""
+            outcomes.append(Outcome(rung.name, rung.points, 0, rung.mistake + detail))
+        else:
+            outcomes.append(Outcome(rung.name, rung.points, rung.points))
+    return outcomes
+
+
+def expect(actual: Any, expected: Tensor, *, tolerance: float = 1e-4) -> None:
+    """Assert that `actual` is a tensor of `expected`'s shape, kind and values.
+
+    Integers must be equal; floats close to `tolerance` relative and absolute, without NaN.
+    """
+    expect_shape(actual, tuple(expected.shape))
+    if expected.dtype.is_floating_point:
+        assert actual.dtype.is_floating_point, f"dtype {actual.dtype}, expected a float"
+        right = torch.isclose(
+            actual.double(), expected.double(), rtol=tolerance, atol=tolerance, equal_nan=False
+        )
+    else:
+        assert actual.dtype == expected.dtype, f"dtype {actual.dtype}, expected {expected.dtype}"
+        right = actual == expected
+    if not right.all():
+        where = tuple((~right).nonzero()[0].tolist())
+        raise AssertionError(
+            f"at {list(where)} you return {actual[where].item():.4g}, "
+            f"expected {expected[where].item():.4g}"
+        )
+
+
+def expect_shape(actual: Any, shape: tuple[int, ...]) -> None:
+    """Assert that `actual` is a tensor of that shape."""
+    assert isinstance(actual, Tensor), f"you return a {type(actual).__name__}, expected a tensor"
+    assert tuple(actual.shape) == shape, f"shape {tuple(actual.shape)}, expected {shape}"
+
+
+def expect_number(actual: Any, expected: float, *, tolerance: float = 1e-4) -> None:
+    """Assert that `actual` is a number, or a tensor of one, close to `expected`."""
+    if isinstance(actual, Tensor) and actual.numel() == 1:
+        actual = actual.item()
+    is_number = isinstance(actual, int | float) and not isinstance(actual, bool)
+    assert is_number, f"you return a {type(actual).__name__}, expected a number"
+    error = abs(actual - expected)
+    assert error <= tolerance * max(1.0, abs(expected)), (
+        f"you return {actual:.6g}, expected {expected:.6g}"
+    )

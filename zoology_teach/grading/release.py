@@ -1,0 +1,57 @@
+"""solutions/NN_slug.md -> exercises/NN_slug.ipynb: the same notebook without the solutions.
+
+In a solution's code cell the lines between ``### BEGIN SOLUTION`` and ``### END SOLUTION``
+become one line that says "your code here".
+"""
+
+import re
+from pathlib import Path
+
+import jupytext
+import nbformat
+
+BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
+PLACEHOLDER = 'raise NotImplementedError("your code here")'
+SOLUTION = re.compile(rf"^([ \t]*){BEGIN}\n.*?^[ \t]*{END}$", re.DOTALL | re.MULTILINE)
+
+
+def release(solutions: Path, exercises: Path, *, check: bool = False) -> list[Path]:
+    """Write every exercise notebook that differs from its solution's; return those paths.
+
+    With `check` nothing is written: the returned paths are those out of step, notebooks
+    without a solution among them. Raises ValueError for unbalanced markers.
+    """
+    wanted = {
+        exercises / f"{source.stem}.ipynb": exercise_notebook(source)
+        for source in sorted(solutions.glob("[0-9][0-9]_*.md"))
+    }
+    differing = [p for p, text in wanted.items() if not p.exists() or p.read_text() != text]
+    orphans = [p for p in sorted(exercises.glob("*.ipynb")) if p not in wanted]
+    if not check:
+        exercises.mkdir(parents=True, exist_ok=True)
+        for path in differing:
+            temporary = path.with_suffix(".new")
+            temporary.write_text(wanted[path])
+            temporary.replace(path)
+        for path in orphans:
+            path.unlink()
+    return differing + orphans
+
+
+def exercise_notebook(source: Path) -> str:
+    """The text of the .ipynb that students get for one solution file."""
+    notebook = jupytext.read(source)
+    notebook.metadata.pop("jupytext", None)
+    for number, cell in enumerate(notebook.cells):
+        cell.id = f"{source.stem[:2]}-{number:03d}"
+        if cell.cell_type == "code":
+            cell.source = without_solution(cell.source, f"{source}, cell {number}")
+    return nbformat.writes(notebook) + "\n"
+
+
+def without_solution(code: str, where: str) -> str:
+    """`code` with each marked solution replaced by the placeholder at its indentation."""
+    stub = SOLUTION.sub(lambda match: match[1] + PLACEHOLDER, code)
+    if BEGIN in stub or END in stub:
+        raise ValueError(f"{where}: a {BEGIN!r} without its {END!r}, or the other way round")
+    return stub

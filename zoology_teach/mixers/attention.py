@@ -1,0 +1,83 @@
+"""Causal softmax attention (chapter 03): every position looks at its whole past."""
+
+import torch
+from einops import rearrange
+from torch import Tensor, nn
+from torch.nn.functional import scaled_dot_product_attention
+
+from zoology_teach.checks import require, require_int
+from zoology_teach.mixers.convolution import ShortConv
+from zoology_teach.mixers.mixer import Mixer, rows
+
+
+class Attention(Mixer):
+    """y_t = W_o sum_{s<=t} softmax_s(q_t . k_s / sqrt(D/H)) v_s,  q, k, v = W_q u, W_k u, W_v u.
+
+    num_heads   H; must divide d_model.
+    window      None, or how many tokens back a position sees, itself included.
+    short_conv  None, or the kernel size of a causal convolution on q, k and v each.
+    init        "usual" (projections normal with std 0.02) or "identity": q = k = v = u and
+                W_o = 1, plus the same noise, so that at the start equal tokens find each other.
+
+    Raises ValueError for sizes that do not fit.
+    """
+
+    def __init__(
+        self,
+        d_model: int,
+        *,
+        num_heads: int = 1,
+        window: int | None = None,
+        short_conv: int | None = None,
+        init: str = "usual",
+    ):
+        super().__init__()
+        require_int("d_model", d_model, 1)
+        require_int("num_heads", num_heads, 1)
+        require(d_model % num_heads == 0, "num_heads", num_heads, f"a divisor of {d_model}")
+        if window is not None:
+            require_int("window", window, 1)
+        if short_conv is not None:
+            require_int("short_conv", short_conv, 1)
+        require(init in ("usual", "identity"), "init", init, "'usual' or 'identity'")
+        self.d_model, self.num_heads, self.window = d_model, num_heads, window
+
+        self.query, self.key, self.value, self.out = (nn.Linear(d_model, d_model) for _ in range(4))
+        for projection in (self.query, self.key, self.value, self.out):
+            nn.init.normal_(projection.weight, std=0.02)
+            nn.init.zeros_(projection.bias)
+            if init == "identity":
+                projection.weight.data += torch.eye(d_model)
+        conv_init = "identity" if init == "identity" else "usual"
+        self.convs = nn.ModuleList(
+            ShortConv(d_model, short_conv, conv_init) if short_conv else nn.Identity()
+            for _ in range(3)
+        )
+
+    def forward(self, u: Tensor, positions: Tensor | None = None) -> Tensor:
+        """u (B, N, D) -> (B, N, D), or (B, P, D) at `positions` (B, P) at O(P N) cost."""
+        conv_q, conv_k, conv_v = self.convs
+        q = rows(conv_q(self.query(u)), positions)
+        k, v = conv_k(self.key(u)), conv_v(self.value(u))
+        q, k, v = (rearrange(x, "b n (h d) -> b h n d", h=self.num_heads) for x in (q, k, v))
+        y = scaled_dot_product_attention(q, k, v, attn_mask=self._visible(u, positions))
+        return self.out(rearrange(y, "b h n d -> b n (h d)"))
+
+    def _visible(self, u: Tensor, positions: Tensor | None) -> Tensor:
+        """Which keys each query row may see: bool, broadcastable to (B, H, P, N)."""
+        keys = torch.arange(u.shape[1], device=u.device)
+        queries = keys if positions is None else positions[:, None]
+        distance = queries[..., None] - keys
+        visible = distance >= 0
+        return visible if self.window is None else visible & (distance < self.window)
+
+    def state_size(self, n: int) -> int:
+        """Keys and values of every token in sight."""
+        return 2 * self.d_model * min(n, self.window or n)
+
+    def flops(self, n: int) -> int:
+        """Four projections, scores and weighted sum over the visible pairs."""
+        w = min(n, self.window or n)
+        visible_pairs = w * (w + 1) // 2 + (n - w) * w
+        convs = sum(2 * n * c.filter.numel() for c in self.convs if isinstance(c, ShortConv))
+        return 8 * n * self.d_model**2 + convs + 4 * visible_pairs * self.d_model

@@ -1,0 +1,38 @@
+"""A filter as a function of the lag (Hyena's idea; chapter 04).
+
+A long explicit filter has N free weights per channel. An implicit one asks a small network
+"how much does lag t count?", so its size does not depend on N.
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+
+class ImplicitFilter(nn.Module):
+    """h (D, n) = MLP(features of the lag)ᵀ ⊙ exp(-decay_d · t / max_len).
+
+    The features are t / max_len and sines and cosines of it; the network has sine
+    activations, so it can be sharp; the window starts each channel at its own horizon.
+    """
+
+    def __init__(self, d_model: int, max_len: int, *, bands: int = 8, hidden: int = 32):
+        super().__init__()
+        time = torch.arange(max_len) / max_len
+        angles = 2 * math.pi * time[:, None] * torch.arange(1, bands + 1)
+        features = torch.cat([time[:, None], angles.sin(), angles.cos()], dim=1)
+        self.register_buffer("time", time, persistent=False)
+        self.register_buffer("features", features, persistent=False)
+        self.inner = nn.Linear(2 * bands + 1, hidden)
+        self.middle = nn.Linear(hidden, hidden)
+        self.outer = nn.Linear(hidden, d_model, bias=False)
+        # From a window over the whole sequence to one that fades within a twentieth of it.
+        self.decay = nn.Parameter(torch.linspace(0.0, 20.0, d_model))
+
+    def forward(self, n: int) -> Tensor:
+        """(D, n): the filter's first `n` lags."""
+        hidden = torch.sin(self.inner(self.features[:n]))
+        hidden = torch.sin(self.middle(hidden))
+        window = torch.exp(-self.decay[:, None].abs() * self.time[:n])
+        return self.outer(hidden).T * window

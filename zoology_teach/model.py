@@ -1,0 +1,129 @@
+"""The language model around the mixers: embedding -> blocks -> head (chapter 03, 05)."""
+
+import inspect
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from zoology_teach.checks import require, require_int
+from zoology_teach.mixers import MIXERS
+from zoology_teach.mixers.mixer import rows
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One block: the mixer's name in `MIXERS` and its options (all but d_model)."""
+
+    mixer: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        require(self.mixer in MIXERS, "mixer", self.mixer, f"one of {sorted(MIXERS)}")
+        known = [name for name in inspect.signature(MIXERS[self.mixer]).parameters][1:]
+        for name in self.options:
+            require(name in known, f"option of {self.mixer}", name, f"one of {known}")
+        object.__setattr__(self, "options", dict(self.options))
+
+
+def layer(mixer: str, **options: Any) -> Layer:
+    """``layer("base_conv", filter="long")``: one block by name."""
+    return Layer(mixer, options)
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Everything that decides a `LanguageModel`, its random start included.
+
+    vocab_size     V.
+    d_model        D, the width.
+    layers         the mixers, from the first to the last block.
+    norm           LayerNorm before each mixer and before the head.
+    max_len        None, or the number of learned position embeddings.
+    embedding_std  standard deviation of the token embedding at the start.
+    seed           decides all initial weights.
+    """
+
+    vocab_size: int
+    d_model: int
+    layers: tuple[Layer, ...]
+    norm: bool = True
+    max_len: int | None = None
+    embedding_std: float = 0.02
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        require_int("vocab_size", self.vocab_size, 2)
+        require_int("d_model", self.d_model, 1)
+        require_int("seed", self.seed, 0)
+        require(len(self.layers) > 0, "layers", self.layers, "at least one layer")
+        for one in self.layers:
+            require(isinstance(one, Layer), "layers", one, "made of layer(name, ...)")
+        if self.max_len is not None:
+            require_int("max_len", self.max_len, 1)
+        require(self.embedding_std > 0, "embedding_std", self.embedding_std, "positive")
+        object.__setattr__(self, "layers", tuple(self.layers))
+
+
+class LanguageModel(nn.Module):
+    """Tokens (B, N) -> logits (B, N, V), through residual blocks u + mixer(norm(u)).
+
+    The head is the embedding's transpose (tied). With `positions` (B, P) only those rows
+    are asked for: logits (B, P, V), and the last mixer computes only what they need. At
+    V = 8192 that is most of the work saved.
+    """
+
+    def __init__(self, config: ModelConfig):
+        super().__init__()
+        self.config = config
+        v, d = config.vocab_size, config.d_model
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(config.seed)
+            self.embedding = nn.Embedding(v, d)
+            nn.init.normal_(self.embedding.weight, std=config.embedding_std)
+            if config.max_len is not None:
+                self.position_embedding = nn.Parameter(0.02 * torch.randn(config.max_len, d))
+            self.mixers = nn.ModuleList(MIXERS[x.mixer](d, **x.options) for x in config.layers)
+
+        def norm() -> nn.Module:
+            return nn.LayerNorm(d) if config.norm else nn.Identity()
+
+        self.norms = nn.ModuleList(norm() for _ in config.layers)
+        self.final_norm = norm()
+
+    def forward(self, inputs: Tensor, positions: Tensor | None = None) -> Tensor:
+        """inputs (B, N) int64 -> logits (B, N, V), or (B, P, V) at `positions` (B, P) int64."""
+        self._check(inputs)
+        u = self.embedding(inputs)
+        if self.config.max_len is not None:
+            u = u + self.position_embedding[: u.shape[1]]
+        last = len(self.mixers) - 1
+        for i, (norm, mixer) in enumerate(zip(self.norms, self.mixers, strict=True)):
+            wanted = positions if i == last else None
+            u = rows(u, wanted) + mixer(norm(u), wanted)
+        return self.final_norm(u) @ self.embedding.weight.T
+
+    def _check(self, inputs: Tensor) -> None:
+        require(inputs.dim() == 2, "inputs shape", tuple(inputs.shape), "(B, N)")
+        require(inputs.dtype == torch.int64, "inputs dtype", inputs.dtype, "torch.int64")
+        longest = self.config.max_len
+        if longest is not None:
+            require(
+                inputs.shape[1] <= longest, "N", inputs.shape[1], f"at most max_len = {longest}"
+            )
+        v = self.config.vocab_size
+        if inputs.is_cpu and inputs.numel():
+            low, high = inputs.aminmax()
+            require(
+                0 <= low and high < v, "inputs", (int(low), int(high)), f"tokens in 0 .. {v - 1}"
+            )
+
+    def num_parameters(self) -> int:
+        """Trainable numbers; the tied head counts once."""
+        return sum(p.numel() for p in self.parameters())
+
+    def state_size(self, n: int) -> int:
+        """Floats kept per sequence after `n` tokens, summed over the mixers."""
+        return sum(mixer.state_size(n) for mixer in self.mixers)

@@ -1,0 +1,151 @@
+"""Table -> picture. Every picture carries its text alternative; colours are Okabe and Ito's."""
+
+import base64
+import html
+import io
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from PIL import Image
+
+from zoology_teach.checks import require
+
+LABELS = {"attention": "attention", "base_conv": "BaseConv"}
+COLOURS = {"attention": "#0072B2", "base_conv": "#D55E00"}
+MARKERS = {"attention": "o", "base_conv": "s"}
+LENGTH_COLOURS = ("#009E73", "#CC79A7", "#56B4E9", "#E69F00")
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure and the sentence that says what it shows, for those who cannot see it."""
+
+    figure: Figure
+    alt: str
+    dpi: int = 100
+
+    def png(self) -> bytes:
+        """The figure as a PNG of 64 colours: small enough to keep many in a notebook."""
+        FigureCanvasAgg(self.figure)
+        drawn = io.BytesIO()
+        # An empty Software field: the same figure gives the same bytes in any version.
+        self.figure.savefig(drawn, format="png", dpi=self.dpi, metadata={"Software": None})
+        palette = Image.open(drawn).convert("RGB").quantize(64, dither=Image.Dither.NONE)
+        small = io.BytesIO()
+        palette.save(small, format="png", optimize=True)
+        return small.getvalue()
+
+    def base64(self) -> str:
+        """`png` as base64 text."""
+        return base64.b64encode(self.png()).decode()
+
+    def _repr_mimebundle_(self, include=None, exclude=None):
+        # JupyterLab gives an image/png no alt attribute, so the page gets an <img> of its own.
+        width, png = round(self.figure.get_figwidth() * self.dpi), self.base64()
+        alt = html.escape(self.alt, quote=True)
+        tag = f'<img alt="{alt}" width="{width}" src="data:image/png;base64,{png}">'
+        data = {"text/html": tag, "image/png": png, "text/plain": self.alt}
+        return data, {"image/png": {"alt": self.alt, "width": width}}
+
+
+def axes(*, columns: int = 1, width: float = 3.2, height: float = 3.0, sharey: bool = True):
+    """A quiet figure of `columns` panels: (Figure, [Axes, ...]), sizes in inches a panel."""
+    figure = Figure(figsize=(columns * width + 0.8, height), layout="constrained")
+    panels = figure.subplots(1, columns, sharey=sharey, squeeze=False)[0]
+    for panel in panels:
+        panel.spines[["top", "right"]].set_visible(False)
+        panel.grid(alpha=0.25)
+    return figure, list(panels)
+
+
+def best(table: pd.DataFrame) -> pd.DataFrame:
+    """Of the learning rates tried for a cell, the one with the best mean accuracy over seeds."""
+    cell = ["mixer", "recipe", "d_model", "seq_len", "num_pairs", "vocab_size"]
+    mean = table.groupby([*cell, "lr"], as_index=False)["accuracy"].mean()
+    winners = mean.loc[mean.groupby(cell)["accuracy"].idxmax(), [*cell, "lr"]]
+    return table.merge(winners, on=[*cell, "lr"])
+
+
+def spread(table: pd.DataFrame) -> pd.DataFrame:
+    """Mean, lowest, highest accuracy and number of seeds for each mixer, width and length."""
+    cells = best(table).groupby(["mixer", "seq_len", "num_pairs", "d_model"])["accuracy"]
+    return cells.agg(["mean", "min", "max", "count"]).reset_index()
+
+
+def curve(panel: Axes, rows: pd.DataFrame, mixer: str) -> None:
+    """Accuracy against width, with a bar from the lowest to the highest seed."""
+    rows = rows.sort_values("d_model")
+    bars = np.stack([rows["mean"] - rows["min"], rows["max"] - rows["mean"]])
+    panel.errorbar(
+        rows["d_model"],
+        rows["mean"],
+        bars,
+        color=COLOURS[mixer],
+        marker=MARKERS[mixer],
+        label=LABELS[mixer],
+        capsize=3,
+    )
+
+
+def width_axis(panel: Axes, widths: list[int]) -> None:
+    """Widths as powers of two, written out."""
+    panel.set_xscale("log", base=2)
+    panel.set_xticks(widths, [str(w) for w in widths])
+    panel.set_xlabel("model width d")
+
+
+def accuracy_by_width(table: pd.DataFrame, *, chosen: tuple[int, int] | None = None) -> Picture:
+    """Small multiples of accuracy against width, one panel a sequence length (Figure 2).
+
+    chosen  a (width, length) to mark with a vertical line in that length's panel.
+    """
+    cells = spread(table)
+    lengths, widths = sorted(cells["seq_len"].unique()), sorted(cells["d_model"].unique())
+    require(len(cells) > 0, "table", "empty", "a table with at least one finished run")
+    figure, panels = axes(columns=len(lengths))
+    for panel, length in zip(panels, lengths, strict=True):
+        here = cells[cells["seq_len"] == length]
+        for mixer in here["mixer"].unique():
+            curve(panel, here[here["mixer"] == mixer], mixer)
+        width_axis(panel, widths)
+        panel.set_title(f"N = {length}, {here['num_pairs'].iloc[0]} pairs")
+        panel.set_ylim(-0.03, 1.05)
+        if chosen and chosen[1] == length:
+            panel.axvline(chosen[0], color="black", linestyle=":", linewidth=2)
+    panels[0].set_ylabel("accuracy")
+    panels[0].legend(loc="center left")
+    return Picture(figure, f"Accuracy on MQAR against model width. {describe(cells)}")
+
+
+def describe(cells: pd.DataFrame) -> str:
+    """The rows of `spread` as sentences."""
+    sentences = []
+    for (length, mixer), rows in cells.groupby(["seq_len", "mixer"]):
+        points = ", ".join(f"{r['mean']:.2f} at d = {r['d_model']}" for _, r in rows.iterrows())
+        sentences.append(f"N = {length}, {LABELS[mixer]}: {points}.")
+    return " ".join(sentences)
+
+
+def collapse(table: pd.DataFrame, mixer: str = "base_conv") -> Picture:
+    """Accuracy against width per pair, d / K: the lengths fall onto one curve."""
+    cells = spread(table)
+    cells = cells[cells["mixer"] == mixer]
+    figure, panels = axes(columns=2)
+    for i, (length, rows) in enumerate(cells.groupby("seq_len")):
+        style = {"color": LENGTH_COLOURS[i], "marker": "osD^"[i], "label": f"N = {length}"}
+        panels[0].plot(rows["d_model"], rows["mean"], **style)
+        panels[1].plot(rows["d_model"] / rows["num_pairs"], rows["mean"], **style)
+    width_axis(panels[0], sorted(cells["d_model"].unique()))
+    panels[1].set_xscale("log", base=2)
+    panels[1].set_xlabel("width per pair, d / K")
+    panels[0].set_ylabel(f"accuracy of {LABELS[mixer]}")
+    panels[0].legend()
+    alt = (
+        f"Left: accuracy of {LABELS[mixer]} against width, one curve a sequence length, apart. "
+        "Right: the same points against width divided by the number of pairs, on one curve."
+    )
+    return Picture(figure, alt)

@@ -1,0 +1,122 @@
+"""The grids behind the book's tables: `zoology-teach sweep NAME --preset PRESET`."""
+
+from collections.abc import Callable
+from itertools import product
+
+from zoology_teach.model import Layer, ModelConfig, layer
+from zoology_teach.sweep import Run
+from zoology_teach.tasks.mqar import MQAR
+from zoology_teach.train import TrainConfig
+
+SEEDS = (0, 1, 2)
+LAPTOP_WIDTHS = (16, 32, 64, 128)
+LAPTOP_LENGTHS = (32, 64, 128)
+USUAL_RECIPE = "usual init"
+IDENTITY_RECIPE = "identity-like init"
+
+
+def figure2_laptop() -> list[Run]:
+    """The paper's Figure 2 at a laptop's scale: V = 256, K = N/8, 500 steps of 32 sequences.
+
+    Both mixers start identity-like (chapter 05), each with what it trains best with:
+    BaseConv without LayerNorm and with embeddings of std 1, attention with LayerNorm and
+    std 0.02. Chapter 06 says so beside the figure.
+    """
+    return [
+        laptop_run(mixer, width, length, seed)
+        for seed, length, width, mixer in product(
+            SEEDS, LAPTOP_LENGTHS, LAPTOP_WIDTHS, ("attention", "base_conv")
+        )
+    ]
+
+
+def laptop_run(mixer: str, d_model: int, seq_len: int, seed: int, *, steps: int = 500) -> Run:
+    """One cell of `figure2_laptop`: `mixer` is "attention" or "base_conv"."""
+    task = MQAR(seq_len, seq_len // 8, 256)
+    if mixer == "attention":
+        layers = (layer("base_conv", init="pair"), layer("attention", init="identity"))
+        start = {"norm": True, "embedding_std": 0.02}
+        lr = 1e-2 if d_model <= 32 else 5e-3
+    elif mixer == "base_conv":
+        layers = (
+            layer("base_conv", init="identity"),
+            layer("base_conv", filter="long", max_len=seq_len, init="identity"),
+        )
+        start = {"norm": False, "embedding_std": 1.0}
+        lr = 1e-2
+    else:
+        raise ValueError(f"mixer = {mixer!r}: must be 'attention' or 'base_conv'")
+    model = ModelConfig(task.vocab_size, d_model, layers, seed=seed, **start)
+    return Run(mixer, IDENTITY_RECIPE, task, model, TrainConfig(steps=steps, lr=lr, seed=seed))
+
+
+def usual_init_laptop() -> list[Run]:
+    """One row from the usual start: N = 32, K = 4, V = 256, batches of 256.
+
+    The filter of the second BaseConv layer is implicit and both models use LayerNorm, so
+    nothing is given away. Attention gets 800 steps, BaseConv 5,000 at three times the rate.
+    """
+    task = MQAR(32, 4, 256)
+    attention = (layer("base_conv"), layer("attention"))
+    base_conv = (layer("base_conv"), layer("base_conv", filter="implicit", max_len=32))
+    runs = []
+    for d_model, seed in product((64, 128), SEEDS):
+        for mixer, layers, steps, lr in (
+            ("attention", attention, 800, 1e-3),
+            ("base_conv", base_conv, 5000, 3e-3),
+        ):
+            config = TrainConfig(steps=steps, batch_size=256, lr=lr, seed=seed)
+            runs.append(usual_run(mixer, task, d_model, layers, config))
+    return runs
+
+
+def figure2_paper() -> list[Run]:
+    """The paper's own Figure 2 set-up: V = 8192, its widths, lengths, pairs, learning rates.
+
+    100,000 fixed examples, at most 64 epochs, stop above 99 %, no warm-up (as in the
+    released code), no MLP. BaseConv: short convolution, then implicit long convolution.
+    """
+    shapes = {64: (4, 512), 128: (8, 512), 256: (16, 256), 512: (64, 128)}
+    runs = []
+    for (n, (pairs, batch)), width, lr_index, seed in product(
+        shapes.items(), (64, 128, 256, 512), range(4), SEEDS
+    ):
+        task = MQAR(n, pairs, 8192)
+        epoch = -(-100_000 // batch)
+        config = TrainConfig(
+            steps=64 * epoch,
+            batch_size=batch,
+            lr=10 ** (-4 + 2 * lr_index / 3),
+            warmup=0.0,
+            train_examples=100_000,
+            eval_examples=3000,
+            eval_every=epoch,
+            stop_accuracy=0.99,
+            seed=seed,
+        )
+        long_filter = layer("base_conv", filter="implicit", max_len=n)
+        for mixer, layers, positions in (
+            ("attention", (layer("attention"), layer("attention")), n),
+            ("base_conv", (layer("base_conv"), long_filter), None),
+        ):
+            runs.append(usual_run(mixer, task, width, layers, config, positions))
+    return runs
+
+
+def usual_run(
+    mixer: str,
+    task: MQAR,
+    d_model: int,
+    layers: tuple[Layer, ...],
+    config: TrainConfig,
+    max_len: int | None = None,
+) -> Run:
+    """A run from the usual start, its weights seeded like its data."""
+    model = ModelConfig(task.vocab_size, d_model, layers, max_len=max_len, seed=config.seed)
+    return Run(mixer, USUAL_RECIPE, task, model, config)
+
+
+PRESETS: dict[str, dict[str, Callable[[], list[Run]]]] = {
+    "figure2": {"laptop": figure2_laptop, "paper": figure2_paper},
+    "usual_init": {"laptop": usual_init_laptop},
+}

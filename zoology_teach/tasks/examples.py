@@ -1,0 +1,45 @@
+"""What every task hands to a model: token sequences and the answers asked of them."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+IGNORED = -100  # the label of a position where nothing is asked (cross_entropy's default)
+
+
+@dataclass(frozen=True)
+class Examples:
+    """A batch of B sequences of N tokens, each asking the same number P of questions.
+
+    inputs  (B, N) int64: the tokens.
+    labels  (B, N) int64: the token to be predicted *at* a position, or -100 where
+            nothing is asked. (Chapter 02 builds both by hand.)
+    """
+
+    inputs: Tensor
+    labels: Tensor
+
+    @property
+    def positions(self) -> Tensor:
+        """(B, P) int64: where something is asked, from left to right."""
+        asked = self.labels != IGNORED
+        per_row = asked.sum(dim=1)
+        if (per_row != per_row[0]).any():
+            raise ValueError("labels: every sequence must ask the same number of questions")
+        return asked.nonzero()[:, 1].view(len(asked), -1)
+
+    @property
+    def targets(self) -> Tensor:
+        """(B, P) int64: the answers, in the order of `positions`."""
+        return self.labels.gather(1, self.positions)
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+
+def generator_from(seed: int | torch.Generator) -> torch.Generator:
+    """A CPU generator: the given one, or a new one with that seed."""
+    if isinstance(seed, torch.Generator):
+        return seed
+    return torch.Generator().manual_seed(seed)

@@ -1,0 +1,7 @@
+"""What moves: explorers over finished tables, and training one can watch and stop."""
+
+from zoology_teach.widgets.explorer import Explorer
+from zoology_teach.widgets.live_training import LiveTraining
+from zoology_teach.widgets.width_slider import WidthSlider
+
+__all__ = ["Explorer", "LiveTraining", "WidthSlider"]
