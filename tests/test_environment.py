@@ -1,12 +1,17 @@
 """The files that describe the environment agree with each other and with what is installed."""
 
+import os
 import re
+import shutil
 import tomllib
 from importlib import metadata
 from pathlib import Path
 
+import jupytext
 import pytest
 import yaml
+from jupytext.sync_contentsmanager import TextFileContentsManager
+from nbformat.v4 import new_code_cell, new_notebook
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
@@ -27,6 +32,7 @@ PINS = {
     canonicalize_name(name): version
     for name, _, version in (line.partition("==") for line in CONSTRAINTS)
 }
+KERNEL = {"name": "python3", "display_name": "Python 3 (ipykernel)", "language": "python"}
 # What the stored outputs of the chapters are made with. The rest of the pins may differ.
 SHAPES_OUTPUTS = [
     *("torch", "triton", "numpy", "pandas", "matplotlib", "einops", "scipy", "tqdm"),
@@ -94,6 +100,23 @@ def test_citation_names_this_version_and_the_paper():
     (paper,) = citation["references"]
     assert paper["url"] == "https://arxiv.org/abs/2312.04927"
     assert len(paper["authors"]) == 8
+
+
+def test_a_chapter_opens_whatever_the_file_times_of_a_clone(tmp_path):
+    shutil.copy(ROOT / "book" / "jupytext.toml", tmp_path)
+    chapter = new_notebook(
+        cells=[new_code_cell("1 + 1")],
+        metadata={"jupytext": {"formats": "ipynb,md:myst"}, "kernelspec": KERNEL},
+    )
+    jupytext.write(chapter, tmp_path / "chapter.md", fmt="md:myst")
+    chapter.cells[0].source = "an older version"
+    jupytext.write(chapter, tmp_path / "chapter.ipynb")
+    os.utime(tmp_path / "chapter.md", (0, 0))
+
+    manager = TextFileContentsManager()
+    manager.root_dir = str(tmp_path)
+    opened = manager.get("chapter.ipynb")["content"]
+    assert [cell.source for cell in opened.cells] == ["1 + 1"]
 
 
 def test_licences():

@@ -44,13 +44,19 @@ def pins() -> dict[str, str]:
     return dict(line.split("==") for line in lines if "==" in line and not line.startswith("#"))
 
 
+PIP_INSTALL = f"{shlex.quote(sys.executable)} -m pip install"
+
+
 def install_command() -> str:
     """The shell command that installs what is missing, in the versions of the book."""
-    pip = f"{shlex.quote(sys.executable)} -m pip install"
     root = checkout()
     if root is None:
-        return f"{pip} --upgrade zoology-teach"
-    return f'cd {shlex.quote(str(root))} && {pip} -c constraints.txt -e ".[test]"'
+        return f"{PIP_INSTALL} --upgrade zoology-teach"
+    return f'cd {shlex.quote(str(root))} && {PIP_INSTALL} -c constraints.txt -e ".[test]"'
+
+
+def one_line(error: BaseException) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())
 
 
 def find_browser() -> str | None:
@@ -76,10 +82,16 @@ def python(name: str) -> Finding:
 
 
 def package(name: str) -> Finding:
-    import_module(name)
-    version = metadata.version(name)
+    version = metadata.version(name).split("+")[0]  # 2.13.0+cpu is 2.13.0
+    try:
+        import_module(name)
+    except ModuleNotFoundError:  # it, or something that it needs: `examine` knows the remedy
+        raise
+    except Exception as error:  # it is there but torn, and pip would take it for satisfied
+        remedy = f"{PIP_INSTALL} --force-reinstall --no-deps {name}=={version}"
+        return Finding(name, "missing", one_line(error), remedy)
     pinned = pins().get(name, version)
-    if version.split("+")[0] != pinned.split("+")[0]:  # 2.13.0+cpu is 2.13.0
+    if version != pinned:
         detail = f"{version}, but the book was made with {pinned}"
         return Finding(name, "warning", detail, install_command())
     return Finding(name, "ok", version)
@@ -182,8 +194,7 @@ def examine(name: str, probe: Probe) -> Finding:
     try:
         return probe(name)
     except Exception as error:
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
-        return Finding(name, "missing", reason, install_command())
+        return Finding(name, "missing", one_line(error), install_command())
 
 
 def main() -> int:
