@@ -1,0 +1,214 @@
+"""Every chapter keeps the book's promises: anatomy, budgets, pictures with words, numbers."""
+
+import re
+import statistics
+from pathlib import Path
+
+import jupytext
+import nbformat
+import pandas as pd
+import pytest
+
+from zoology_teach import chapters
+
+BOOK = Path(__file__).parents[1] / "book"
+SOURCES = sorted(BOOK.glob("[0-9][0-9]_*.md"))
+SECTIONS = [
+    "The question",
+    "What you will show",
+    "Predict",
+    "Build it",
+    "The same thing in the library",
+    "The figure",
+    "Play",
+    "Where it breaks",
+    "Exercises",
+    "Honest scale",
+    "Summary and words",
+    "Further reading",
+]
+EXPECTED_SLUGS = [
+    "00_start_here",
+    "02_write_the_task",
+    "03_attention",
+    "04_gate_and_convolve",
+    "05_train_both",
+    "06_width",
+]
+HEADER = re.compile(
+    r"\*\*Claim\.\*\* .+\*\*Paper\.\*\* .+"
+    r"\*\*Reading\*\* (?P<minutes>\d+) minutes · \*\*CPU\*\* (?P<cpu>\d+) s · \*\*Needs\*\* .+",
+    re.DOTALL,
+)
+
+
+@pytest.fixture(params=SOURCES, ids=[s.stem for s in SOURCES])
+def source(request) -> Path:
+    return request.param
+
+
+@pytest.fixture
+def notebook(source):
+    return nbformat.read(source.with_suffix(".ipynb"), as_version=4)
+
+
+def header(notebook) -> re.Match:
+    match = HEADER.search(notebook.cells[0].source)
+    assert match, "the first cell lacks Claim, Paper, Reading, CPU or Needs"
+    return match
+
+
+def code_cells(notebook):
+    return [c for c in notebook.cells if c.cell_type == "code"]
+
+
+def prose(notebook) -> str:
+    return "\n\n".join(c.source for c in notebook.cells if c.cell_type == "markdown")
+
+
+def test_all_chapters_are_here():
+    assert [s.stem for s in SOURCES] == EXPECTED_SLUGS
+
+
+def test_source_and_notebook_are_in_step(source):
+    assert chapters.in_step(source), f"run: zoology-teach build {source.name}"
+    normal_form = jupytext.writes(chapters.read(source), chapters.SOURCE_FORMAT)
+    assert source.read_text() == normal_form, "not as Jupytext writes it: run zoology-teach build"
+
+
+def test_every_code_cell_was_executed_in_order(notebook):
+    counts = [c.execution_count for c in code_cells(notebook)]
+    assert counts == list(range(1, len(counts) + 1))
+
+
+def test_anatomy(notebook):
+    headings = re.findall(r"^## (.+)$", prose(notebook), re.MULTILINE)
+    assert headings == SECTIONS
+    assert notebook.cells[0].source.startswith("# ")
+    header(notebook)
+
+
+def test_budgets(notebook):
+    lines = [len(c.source.splitlines()) for c in code_cells(notebook)]
+    words = len(re.findall(r"\S+", re.sub(r"<[^>]+>", "", prose(notebook))))
+    assert 40 <= len(notebook.cells) <= 60, f"{len(notebook.cells)} cells"
+    assert statistics.median(lines) <= 8 and max(lines) <= 30, f"code cell lines {lines}"
+    assert 1500 <= words <= 2500, f"{words} words"
+
+
+def test_published_run_time_is_the_measured_one(notebook):
+    measured = notebook.metadata["zoology_teach"]["cpu_seconds"]
+    stated = int(header(notebook)["cpu"])
+    assert measured <= 60, f"{measured} CPU seconds"
+    assert abs(stated - measured) <= 5 + 0.5 * measured, f"says {stated} s, took {measured} s"
+
+
+def test_results_are_compared(notebook):
+    tagged = [c for c in code_cells(notebook) if "nbval-check-output" in c.metadata.get("tags", [])]
+    assert len(tagged) >= 3, "tag the cells that state a result with nbval-check-output"
+    for cell in tagged:
+        assert cell.outputs, f"nothing to compare in: {cell.source}"
+        assert all("image/png" not in o.get("data", {}) for o in cell.outputs)
+
+
+def test_every_image_has_words(notebook):
+    pictures = 0
+    for cell in code_cells(notebook):
+        for output in cell.outputs:
+            assert output.output_type != "error"
+            if "image/png" in output.get("data", {}):
+                pictures += 1
+                alt = output.metadata.get("image/png", {}).get("alt", "")
+                assert len(alt) >= 20, f"an image without a text alternative: {cell.source}"
+            assert "image/svg+xml" not in output.get("data", {})
+    assert pictures >= 1
+    for alt in re.findall(r"!\[(.*?)\]\(", prose(notebook)):
+        assert len(alt) >= 20
+
+
+def test_a_widget_can_be_played_with(notebook):
+    outputs = [o for c in code_cells(notebook) for o in c.outputs]
+    view = "application/vnd.jupyter.widget-view+json"
+    assert any(view in o.get("data", {}) for o in outputs)
+    play = prose(notebook).split("## Play")[1].split("\n## ")[0]
+    assert len(re.findall(r"^\d\. ", play, re.MULTILINE)) >= 3, "three things to try"
+
+
+def test_exercises(source, notebook):
+    section = prose(notebook).split("## Exercises")[1].split("\n## ")[0]
+    number = source.stem[:2]
+    for letter in "abc":
+        assert f"**{number}.{letter}" in section
+    assert f"**{number}.d" in section and "open" in section.lower()
+    assert f"../exercises/{source.stem}.ipynb" in section
+
+
+def test_links_inside_the_book_lead_somewhere(source, notebook):
+    for target in re.findall(r"\]\((?!https?://|#)([^)#]+)", prose(notebook)):
+        assert (source.parent / target).exists(), target
+
+
+def test_plain_commonmark(notebook):
+    text = prose(notebook)
+    assert not re.search(r"^(:::|```\{)", text, re.MULTILINE), "a MyST directive shows raw"
+    assert "!" not in re.sub(r"!\[|!=|`[^`]*`|\$[^$]*\$", "", text), "no exclamation marks"
+
+
+def test_no_proof_is_claimed_that_nobody_has(notebook):
+    text = prose(notebook)
+    assert not re.search(r"prov(ably|en to|ed to) need", text, re.IGNORECASE)
+
+
+CLAIM = re.compile(r"(?<![\w.,/:^-])(\d{1,3}(?:,\d{3})+|\d*\.\d+|\d+)(\s?%)?(?![\w/:]|\.\d)")
+
+
+def claims(text: str) -> list[tuple[float, int, str]]:
+    """Numbers in prose that state something: decimals, per cents, integers of three digits."""
+    text = re.sub(r"<details>.*?</details>|`[^`]*`|\$\$.*?\$\$|\$[^$]*\$", " ", text, flags=re.S)
+    text = re.sub(r"\]\([^)]*\)|https?://\S+|arXiv:?\s?\S+", " ", text)
+    found = []
+    for number, percent in CLAIM.findall(text):
+        digits = number.replace(",", "")
+        decimals = len(digits.split(".")[1]) if "." in digits else 0
+        value = float(digits)
+        is_year = not decimals and "," not in number and 1900 <= value <= 2100
+        if (decimals or percent or value >= 100) and not is_year:
+            found.append((value, decimals, percent))
+    return found
+
+
+def shown_numbers(notebook) -> list[float]:
+    """All numbers in code cells and in what they print, and those of the paper."""
+    texts = [pd.read_csv(BOOK / "results" / "paper.csv")["value"].astype(str).str.cat(sep=" ")]
+    for cell in code_cells(notebook):
+        texts.append(cell.source)
+        for output in cell.outputs:
+            texts += [output.get("text", ""), output.get("data", {}).get("text/plain", "")]
+            html = output.get("data", {}).get("text/html", "")
+            texts.append(re.sub(r"<[^>]+>", " ", html))
+    plain = " ".join(texts).replace("_", "").replace(",", " ")
+    return [float(n) for n in re.findall(r"(?<![\w.])\d*\.?\d+(?:e[+-]?\d+)?", plain)]
+
+
+def is_shown(value: float, decimals: int, percent: str, shown: list[float]) -> bool:
+    scales = (1, 100) if percent else (1,)
+    half = 0.5 * 10.0**-decimals + 1e-9
+    return any(abs(scale * number - value) <= half for scale in scales for number in shown)
+
+
+def test_numbers_in_the_prose_come_from_somewhere(notebook):
+    body = "\n\n".join(
+        c.source for c in notebook.cells[1:] if c.cell_type == "markdown"
+    ).split("## Further reading")[0]
+    shown = shown_numbers(notebook)
+    lost = [f"{v:g}{p}" for v, d, p in claims(body) if not is_shown(v, d, p, shown)]
+    assert not lost, f"in no cell, output or paper.csv: {lost}"
+
+
+def test_readme_lists_the_chapters_with_their_minutes():
+    readme = (BOOK.parent / "README.md").read_text()
+    for source in SOURCES:
+        minutes = header(chapters.read(source))["minutes"]
+        row = re.search(rf"^.*book/{source.stem}\.ipynb.*$", readme, re.MULTILINE)
+        assert row, f"README.md does not link book/{source.stem}.ipynb"
+        assert re.search(rf"\b{minutes}\b", row[0].split(source.stem)[1]), f"{minutes} minutes"

@@ -1,0 +1,131 @@
+"""Ladders: solutions reach the top, stubs stay at the bottom, mistakes fall where named."""
+
+import importlib.util
+import re
+from pathlib import Path
+
+import jupytext
+import pytest
+
+from zoology_teach.grading import check
+from zoology_teach.grading.check import EXERCISES
+from zoology_teach.grading.release import exercise_notebook, release, without_solution
+
+ROOT = Path(__file__).parents[1]
+SOLUTIONS = sorted((ROOT / "solutions").glob("[0-9][0-9]_*.md"))
+
+
+def run_cells(notebook) -> dict:
+    """Execute the cells of an exercise notebook as plain Python, checks left out."""
+    scope: dict = {}
+    for cell in notebook.cells:
+        if cell.cell_type == "code" and not re.search(r"^check\(", cell.source, re.MULTILINE):
+            exec(compile(cell.source, "cell", "exec"), scope)
+    return scope
+
+
+def load_mutants() -> list:
+    found = []
+    for path in sorted((ROOT / "tests" / "mutants").glob("ch[0-9][0-9].py")):
+        spec = importlib.util.spec_from_file_location(f"mutants_{path.stem}", path)
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        found += [(exercise, rung, f) for exercise, rung, f in module.MUTANTS]
+    return found
+
+
+MUTANTS = load_mutants()
+
+
+@pytest.fixture(scope="module")
+def solved() -> dict:
+    scopes = {}
+    for source in SOLUTIONS:
+        scopes[source.stem[:2]] = run_cells(jupytext.read(source))
+    return scopes
+
+
+def test_every_chapter_has_three_graded_exercises():
+    chapters = [source.stem for source in sorted((ROOT / "book").glob("[0-9][0-9]_*.md"))]
+    assert [source.stem for source in SOLUTIONS] == chapters
+    for chapter in chapters:
+        letters = sorted(e[3:] for e in EXERCISES if e.startswith(chapter[:2]))
+        assert letters == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("exercise_id", sorted(EXERCISES))
+def test_the_solution_climbs_every_rung(exercise_id, solved):
+    exercise = EXERCISES[exercise_id]
+    report = check(exercise_id, solved[exercise_id[:2]][exercise.function])
+    assert report.passed, report
+    assert 4 <= len(exercise.rungs) <= 8
+    assert 1 <= exercise.difficulty <= 3 and 5 <= exercise.minutes <= 60
+
+
+@pytest.mark.parametrize("exercise_id", sorted(EXERCISES))
+def test_the_stub_earns_nothing(exercise_id):
+    (source,) = [s for s in SOLUTIONS if s.stem[:2] == exercise_id[:2]]
+    stub = run_cells(jupytext.reads(exercise_notebook(source), "ipynb"))
+    report = check(exercise_id, stub[EXERCISES[exercise_id].function])
+    assert report.earned == 0
+    assert all(outcome.reason == "not written yet" for outcome in report.outcomes)
+
+
+@pytest.mark.parametrize("exercise_id", sorted(EXERCISES))
+def test_returning_nothing_earns_nothing(exercise_id):
+    assert check(exercise_id, lambda *arguments: None).earned == 0
+
+
+@pytest.mark.parametrize(
+    ("exercise_id", "rung", "mutant"), MUTANTS, ids=[f"{e}-{f.__name__}" for e, _, f in MUTANTS]
+)
+def test_a_mistake_falls_off_the_rung_named_for_it(exercise_id, rung, mutant):
+    report = check(exercise_id, mutant)
+    lost = [outcome for outcome in report.outcomes if not outcome.earned]
+    assert rung in [outcome.rung for outcome in lost], report
+    assert lost[0].rung == rung, f"it should fall at {rung!r} first\n{report}"
+    assert "raised" not in lost[0].reason, "the message should name the mistake"
+
+
+@pytest.mark.parametrize("exercise_id", sorted(EXERCISES))
+def test_every_exercise_has_three_to_six_mutants(exercise_id):
+    assert 3 <= sum(e == exercise_id for e, _, _ in MUTANTS) <= 6
+
+
+def test_exercises_are_what_release_would_write():
+    stale = release(ROOT / "solutions", ROOT / "exercises", check=True)
+    assert not stale, "run: zoology-teach release"
+
+
+@pytest.mark.parametrize("source", SOLUTIONS, ids=[s.stem for s in SOLUTIONS])
+def test_an_exercise_keeps_its_hints_and_loses_its_solution(source):
+    text = exercise_notebook(source)
+    assert "SOLUTION" not in text
+    for exercise_id in [e for e in EXERCISES if e.startswith(source.stem[:2])]:
+        exercise = EXERCISES[exercise_id]
+        assert f'check(\\"{exercise_id}\\", {exercise.function})' in text
+    assert text.count("<details>") >= 6, "two hints for each of the three graded exercises"
+
+
+def test_release_refuses_unbalanced_markers():
+    with pytest.raises(ValueError, match="BEGIN SOLUTION"):
+        without_solution("def f():\n    ### BEGIN SOLUTION\n    return 1\n", "here")
+
+
+def test_check_refuses_what_it_cannot_check():
+    with pytest.raises(ValueError, match="exercise"):
+        check("99.z", len)
+    with pytest.raises(ValueError, match="without parentheses"):
+        check(sorted(EXERCISES)[0], 3)
+
+
+def test_check_does_not_let_a_function_change_its_inputs():
+    seen = []
+
+    def vandal(*arguments):
+        for a in arguments:
+            if hasattr(a, "zero_"):
+                seen.append(a)
+                a.zero_()
+
+    assert check(sorted(EXERCISES)[0], vandal).earned == 0
