@@ -30,10 +30,10 @@ SECTIONS = [
 EXPECTED_SLUGS = [
     "00_start_here",
     "02_write_the_task",
-    "03_attention",
+    "03_look_anywhere",
     "04_gate_and_convolve",
     "05_train_both",
-    "06_width",
+    "06_turn_the_width_knob",
 ]
 HEADER = re.compile(
     r"\*\*Claim\.\*\* .+\*\*Paper\.\*\* .+"
