@@ -26,8 +26,9 @@ book: .venv/.installed  ## run the chapters whose text has changed
 release: .venv/.installed  ## write exercises/ from solutions/
 	$(BIN)/zoology-teach release
 
-sweep: .venv/.installed  ## measure the table of chapter 06 (continues where it stopped)
+sweep: .venv/.installed  ## measure the tables of chapter 06 (continues where it stopped)
 	$(BIN)/zoology-teach sweep figure2 --preset laptop
+	$(BIN)/zoology-teach sweep usual_init --preset laptop
 
 .venv/.installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and \

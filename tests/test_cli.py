@@ -6,6 +6,7 @@ import time
 from types import ModuleType, SimpleNamespace
 
 import pytest
+from nbclient.exceptions import CellExecutionError
 from typer.testing import CliRunner
 
 import zoology_teach
@@ -99,14 +100,27 @@ def test_an_error_is_one_line(monkeypatch, error, status, line):
     assert result.stderr.startswith(line) and result.stderr.count("\n") == 1
 
 
-def test_build_takes_the_named_chapters(monkeypatch, tmp_path):
+def test_build_takes_the_named_chapters(monkeypatch):
     built = []
-    provide(monkeypatch, "chapters", build=lambda path, force: built.append((path.name, force)))
-    chapter = tmp_path / "07_memory.md"
-    chapter.touch()
-    assert invoke("build", str(chapter), "--force").exit_code == 0
-    assert built == [("07_memory.md", True)]
-    assert invoke("build", str(tmp_path / "no.md")).exit_code == 2
+
+    def build(path, force):
+        built.append((path.name, force))
+        return path.name == "07_memory.md"
+
+    provide(monkeypatch, "chapters", build=build)
+    result = invoke("build", "07_memory.md", "08_filters.md", "--force")
+    assert result.output == "07_memory.md: executed\n08_filters.md: nothing changed\n"
+    assert built == [("07_memory.md", True), ("08_filters.md", True)]
+
+
+def test_build_shows_the_cell_that_failed(monkeypatch):
+    def build(path, force):
+        raise CellExecutionError("the cell", "ZeroDivisionError", "division by zero")
+
+    provide(monkeypatch, "chapters", build=build)
+    result = invoke("build", "07_memory.md")
+    assert result.exit_code == 1
+    assert result.stderr.startswith("zoology-teach: a cell of 07_memory.md failed\nthe cell")
 
 
 def test_build_takes_every_chapter_in_order(monkeypatch, tmp_path):

@@ -90,13 +90,17 @@ def build(
     force: Annotated[bool, typer.Option("--force", help="Also where nothing changed.")] = False,
 ) -> None:
     """Run the chapters whose text has changed and store their outputs."""
+    from nbclient.exceptions import CellExecutionError
+
     from zoology_teach import chapters as sources
 
     for path in chapters or sorted(root().glob("book/[0-9][0-9]_*.md")):
-        if not path.exists():
-            raise FileNotFoundError(f"no chapter {path}")
-        typer.echo(path.name)
-        sources.build(path, force=force)
+        try:
+            executed = sources.build(path, force=force)
+        except CellExecutionError as error:  # its text is the cell and where in it this happened
+            typer.echo(f"zoology-teach: a cell of {path.name} failed\n{error}", err=True)
+            raise typer.Exit(1) from None
+        typer.echo(f"{path.name}: {'executed' if executed else 'nothing changed'}")
 
 
 @app.command()
