@@ -197,9 +197,9 @@ def is_shown(value: float, decimals: int, percent: str, shown: list[float]) -> b
 
 
 def test_numbers_in_the_prose_come_from_somewhere(notebook):
-    body = "\n\n".join(
-        c.source for c in notebook.cells[1:] if c.cell_type == "markdown"
-    ).split("## Further reading")[0]
+    body = "\n\n".join(c.source for c in notebook.cells[1:] if c.cell_type == "markdown").split(
+        "## Further reading"
+    )[0]
     shown = shown_numbers(notebook)
     lost = [f"{v:g}{p}" for v, d, p in claims(body) if not is_shown(v, d, p, shown)]
     assert not lost, f"in no cell, output or paper.csv: {lost}"

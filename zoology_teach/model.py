@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from zoology_teach.checks import require, require_int
+from zoology_teach.checks import require, require_int, require_positive
 from zoology_teach.mixers import MIXERS
 from zoology_teach.mixers.mixer import rows
 
@@ -63,7 +63,7 @@ class ModelConfig:
             require(isinstance(one, Layer), "layers", one, "made of layer(name, ...)")
         if self.max_len is not None:
             require_int("max_len", self.max_len, 1)
-        require(self.embedding_std > 0, "embedding_std", self.embedding_std, "positive")
+        require_positive("embedding_std", self.embedding_std)
         object.__setattr__(self, "layers", tuple(self.layers))
 
 

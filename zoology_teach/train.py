@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 from tqdm.auto import tqdm
 
-from zoology_teach.checks import require, require_int
+from zoology_teach.checks import require, require_int, require_positive
 from zoology_teach.model import LanguageModel
 from zoology_teach.tasks.examples import Examples
 
@@ -56,8 +56,8 @@ class TrainConfig:
         for name in ("steps", "batch_size", "eval_examples"):
             require_int(name, getattr(self, name), 1)
         require_int("seed", self.seed, 0)
-        require(self.lr > 0, "lr", self.lr, "positive")
-        require(self.clip > 0, "clip", self.clip, "positive")
+        require_positive("lr", self.lr)
+        require_positive("clip", self.clip)
         require(self.weight_decay >= 0, "weight_decay", self.weight_decay, "at least 0")
         require(0 <= self.warmup < 1, "warmup", self.warmup, "in [0, 1)")
         if self.train_examples is not None:

@@ -16,7 +16,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from zoology_teach.checks import require, require_int
+from zoology_teach.checks import require, require_int, require_positive
 from zoology_teach.tasks.examples import IGNORED, Examples, generator_from
 
 Filler = Literal["blank", "random"]
@@ -93,7 +93,7 @@ class MQAR:
             f"at least 2 * num_pairs + 2 = {2 * self.num_pairs + 2}, "
             "so that every pair can have its own key",
         )
-        require(0 < self.power < float("inf"), "power", self.power, "positive and finite")
+        require_positive("power", self.power)
         require(self.filler in ("blank", "random"), "filler", self.filler, "'blank' or 'random'")
 
     def sample(self, num_examples: int, seed: int | torch.Generator = 0) -> Examples:

@@ -1,0 +1,164 @@
+"""Mixers: causal, right by an independent truth, and the same with and without shortcuts."""
+
+import pytest
+import torch
+from torch import nn
+
+from zoology_teach.mixers import MIXERS
+from zoology_teach.mixers.attention import Attention
+from zoology_teach.mixers.base_conv import BaseConv
+from zoology_teach.mixers.convolution import ShortConv, long_conv, short_conv
+
+VARIANTS = [
+    ("attention", {}),
+    ("attention", {"num_heads": 4}),
+    ("attention", {"window": 5}),
+    ("attention", {"short_conv": 3}),
+    ("attention", {"init": "identity", "short_conv": 2, "num_heads": 2}),
+    ("base_conv", {}),
+    ("base_conv", {"kernel_size": 8}),
+    ("base_conv", {"filter": "long"}),
+    ("base_conv", {"filter": "implicit"}),
+    ("base_conv", {"init": "identity"}),
+    ("base_conv", {"init": "pair"}),
+    ("base_conv", {"filter": "long", "init": "identity"}),
+]
+
+
+@pytest.fixture(params=VARIANTS, ids=[f"{n}-{o}" for n, o in VARIANTS])
+def mixer(request):
+    name, options = request.param
+    torch.manual_seed(0)
+    made = MIXERS[name](16, **options)
+    for parameter in made.parameters():
+        nn.init.normal_(parameter, std=0.3)
+    return made.double()
+
+
+def u(n: int, batch: int = 2) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(n)
+    return torch.randn(batch, n, 16, generator=generator, dtype=torch.float64)
+
+
+@pytest.mark.parametrize("name", sorted(MIXERS))
+def test_every_mixer_needs_only_its_width(name):
+    x = torch.randn(2, 100, 64, requires_grad=True)
+    MIXERS[name](d_model=64)(x).sum().backward()
+    assert x.grad.shape == x.shape
+
+
+@pytest.mark.parametrize("n", [1, 2, 7, 33])
+def test_shapes(mixer, n):
+    assert mixer(u(n)).shape == (2, n, 16)
+
+
+def test_causal(mixer):
+    x = u(24)
+    y = mixer(x)
+    for t in (0, 5, 22):
+        changed = x.clone()
+        changed[:, t + 1 :] += 1.0
+        assert torch.allclose(mixer(changed)[:, : t + 1], y[:, : t + 1], atol=1e-10)
+        assert not torch.allclose(mixer(changed), y, atol=1e-3), "the change is seen somewhere"
+
+
+def test_rows_asked_for_are_the_rows_of_the_whole(mixer):
+    x = u(20)
+    positions = torch.tensor([[0, 3, 19], [7, 7, 1]])
+    expected = mixer(x).gather(1, positions[..., None].expand(-1, -1, 16))
+    assert torch.allclose(mixer(x, positions), expected, atol=1e-12)
+
+
+def test_gradients(mixer):
+    x = u(5, batch=1).requires_grad_()
+    assert torch.autograd.gradcheck(mixer, (x,), fast_mode=True)
+
+
+def test_costs_are_counted(mixer):
+    assert mixer.flops(64) > mixer.flops(32) > 0
+    assert mixer.state_size(64) >= mixer.state_size(4) > 0
+
+
+def test_attention_by_definition():
+    torch.manual_seed(1)
+    mixer = Attention(8, num_heads=2, window=3).double()
+    for parameter in mixer.parameters():
+        nn.init.normal_(parameter)
+    x = torch.randn(1, 6, 8, dtype=torch.float64)
+    q, k, v = (f(x)[0] for f in (mixer.query, mixer.key, mixer.value))
+    y = torch.zeros(6, 8, dtype=torch.float64)
+    for t in range(6):
+        for head in (slice(0, 4), slice(4, 8)):
+            seen = range(max(0, t - 2), t + 1)
+            weights = torch.softmax(torch.stack([q[t, head] @ k[s, head] / 2 for s in seen]), 0)
+            y[t, head] = sum(w * v[s, head] for w, s in zip(weights, seen, strict=True))
+    assert torch.allclose(mixer(x)[0], mixer.out(y), atol=1e-12)
+
+
+@pytest.mark.parametrize("filter", ["short", "long", "implicit"])
+def test_base_conv_by_definition(filter):
+    torch.manual_seed(2)
+    mixer = BaseConv(4, filter=filter, max_len=32).double()
+    nn.init.normal_(mixer.conv_bias)
+    x = torch.randn(1, 9, 4, dtype=torch.float64)
+    h = mixer.filter(9)
+    for t in range(9):
+        conv = sum(h[:, lag] * x[0, t - lag] for lag in range(min(t + 1, h.shape[1])))
+        gate = mixer.projection.weight @ x[0, t] + mixer.projection.bias
+        assert torch.allclose(mixer(x)[0, t], gate * (conv + mixer.conv_bias), atol=1e-12)
+
+
+@pytest.mark.parametrize(("n", "taps"), [(1, 1), (1, 4), (5, 3), (5, 8), (64, 3), (100, 1)])
+def test_short_conv_against_conv1d(n, taps):
+    x, h = torch.randn(3, n, 6), torch.randn(6, taps)
+    padded = nn.functional.pad(x.transpose(1, 2), (taps - 1, 0))
+    expected = nn.functional.conv1d(padded, h.flip(1)[:, None], groups=6).transpose(1, 2)
+    assert torch.allclose(short_conv(x, h), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("n", [1, 2, 17, 64, 255])
+def test_long_conv_by_fft_against_the_toeplitz_matrix(n):
+    x, h = (torch.randn(3, n, dtype=torch.float64) for _ in range(2))
+    lag = torch.arange(n)[:, None] - torch.arange(n)
+    toeplitz = torch.where(lag >= 0, h[:, lag.clamp(min=0)], 0.0)
+    expected = torch.einsum("dts,ds->dt", toeplitz, x)
+    assert torch.allclose(long_conv(x[None], h)[0], expected, atol=1e-10)
+
+
+def test_starts_do_what_their_names_say():
+    x = torch.randn(1, 6, 8)
+    previous = torch.cat([torch.zeros(1, 1, 8), x[:, :-1]], dim=1)
+
+    def start(**options):
+        made = BaseConv(8, **options)
+        made.projection.weight.data.round_()  # without the noise
+        return made
+
+    assert torch.allclose(start(init="pair")(x), x + previous)
+    assert torch.allclose(start(init="identity")(x), x * previous)
+    long = start(init="identity", filter="long", max_len=6)
+    assert torch.allclose(long(x), x * x.cumsum(1), atol=1e-5)
+    assert torch.equal(ShortConv(8, 3, "identity")(x), x)
+
+
+@pytest.mark.parametrize(
+    ("make", "named"),
+    [
+        (lambda: Attention(8, num_heads=3), "num_heads = 3"),
+        (lambda: Attention(8, window=0), "window = 0"),
+        (lambda: Attention(0), "d_model = 0"),
+        (lambda: Attention(8, init="zero"), "init = 'zero'"),
+        (lambda: BaseConv(8, filter="medium"), "filter = 'medium'"),
+        (lambda: BaseConv(8, kernel_size=1, init="pair"), "kernel_size = 1"),
+        (lambda: BaseConv(8, filter="implicit", init="identity"), "init = 'identity'"),
+        (lambda: BaseConv(8, filter="long", init="pair"), "init = 'pair'"),
+        (
+            lambda: BaseConv(8, filter="long", max_len=4)(torch.zeros(1, 5, 8)),
+            "sequence length = 5",
+        ),
+    ],
+)
+def test_bad_options_name_the_argument(make, named):
+    with pytest.raises(ValueError) as error:
+        make()
+    assert named in str(error.value)

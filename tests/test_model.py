@@ -1,0 +1,110 @@
+"""The model around the mixers, and the weights set by hand."""
+
+import pytest
+import torch
+
+from zoology_teach import constructions
+from zoology_teach.model import Layer, LanguageModel, ModelConfig, layer
+from zoology_teach.tasks.mqar import MQAR, sample
+from zoology_teach.train import accuracy
+
+LAYERS = (layer("base_conv"), layer("attention"))
+
+
+@pytest.mark.parametrize("last", ["attention", "base_conv"])
+@pytest.mark.parametrize("max_len", [None, 40])
+def test_logits_at_positions_are_those_of_the_whole(last, max_len):
+    config = ModelConfig(64, 16, (layer("base_conv"), layer(last)), max_len=max_len)
+    model = LanguageModel(config).double()
+    batch = sample(3, 32, 4, 64)
+    whole = model(batch.inputs)
+    assert whole.shape == (3, 32, 64)
+    picked = model(batch.inputs, batch.positions)
+    assert torch.allclose(picked, whole.gather(1, batch.positions[..., None].expand(-1, -1, 64)))
+
+
+def test_the_seed_decides_the_weights_and_leaves_the_global_generator_alone():
+    before = torch.random.get_rng_state()
+    a, b, c = (LanguageModel(ModelConfig(64, 16, LAYERS, seed=s)) for s in (1, 1, 2))
+    assert torch.equal(torch.random.get_rng_state(), before)
+    pairs = list(zip(a.parameters(), b.parameters(), strict=True))
+    assert all(torch.equal(x, y) for x, y in pairs)
+    assert not torch.equal(a.embedding.weight, c.embedding.weight)
+
+
+def test_counts():
+    model = LanguageModel(ModelConfig(64, 16, (layer("attention"),), norm=False))
+    assert model.num_parameters() == 64 * 16 + 4 * (16 * 16 + 16)
+    assert model.state_size(10) == 2 * 16 * 10
+
+
+@pytest.mark.parametrize(
+    ("make", "named"),
+    [
+        (lambda: layer("atention"), "mixer = 'atention': must be one of"),
+        (lambda: layer("attention", heads=2), "option of attention = 'heads'"),
+        (lambda: layer("base_conv", d_model=2), "option of base_conv = 'd_model'"),
+        (lambda: Layer("attention", {"window": 3, "wndow": 3}), "'wndow'"),
+        (lambda: ModelConfig(64, 16, ()), "layers = ()"),
+        (lambda: ModelConfig(64, 16, ("attention",)), "layers = 'attention'"),
+        (lambda: ModelConfig(1, 16, LAYERS), "vocab_size = 1"),
+        (lambda: ModelConfig(64, 16, LAYERS, embedding_std=0.0), "embedding_std = 0.0"),
+    ],
+)
+def test_a_wrong_configuration_names_the_field(make, named):
+    with pytest.raises(ValueError) as error:
+        make()
+    assert named in str(error.value)
+
+
+def test_an_unknown_field_is_an_error():
+    with pytest.raises(TypeError, match="widht"):
+        ModelConfig(vocab_size=64, widht=16, layers=LAYERS)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "named"),
+    [
+        (torch.zeros(5, dtype=torch.int64), "inputs shape = (5,)"),
+        (torch.zeros(1, 5), "inputs dtype"),
+        (torch.full((1, 5), 64), "inputs = (64, 64): must be tokens in 0 .. 63"),
+        (torch.zeros(1, 9, dtype=torch.int64), "N = 9: must be at most max_len = 8"),
+    ],
+)
+def test_wrong_inputs_never_reach_torch(inputs, named):
+    model = LanguageModel(ModelConfig(64, 16, LAYERS, max_len=8))
+    with pytest.raises(ValueError) as error:
+        model(inputs)
+    assert named in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("vocab_size", "seq_len", "num_pairs", "width"),
+    [(128, 64, 8, 13), (1024, 128, 16, 19), (8192, 512, 64, 25)],
+)
+@pytest.mark.parametrize("filler", ["blank", "random"])
+def test_attention_by_hand_needs_a_logarithm_of_the_vocabulary(
+    vocab_size, seq_len, num_pairs, width, filler
+):
+    model = constructions.attention(vocab_size)
+    assert model.config.d_model == width
+    examples = sample(200, seq_len, num_pairs, vocab_size, filler=filler, seed=3)
+    assert accuracy(model, examples) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("vocab_size", "seq_len", "num_pairs"),
+    [(64, 32, 8), (256, 64, 8), (256, 512, 64), (1024, 512, 128)],
+)
+def test_base_conv_by_hand_needs_a_channel_per_key_at_any_length(vocab_size, seq_len, num_pairs):
+    task = MQAR(seq_len, num_pairs, vocab_size)
+    model = constructions.one_channel_per_key(task).double()
+    assert model.config.d_model == vocab_size // 2 + 1
+    assert accuracy(model, task.sample(200, seed=3)) == 1.0
+
+
+def test_constructions_refuse_what_they_cannot_do():
+    with pytest.raises(ValueError, match="filler"):
+        constructions.one_channel_per_key(MQAR(filler="random"))
+    with pytest.raises(ValueError, match="vocab_size = 7"):
+        constructions.attention(7)

@@ -1,0 +1,163 @@
+"""The generator has exactly the law of the paper's, and says what is wrong with bad input."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import chisquare
+
+from zoology_teach.tasks import mqar, single_query
+from zoology_teach.tasks.examples import IGNORED, Examples
+
+
+@st.composite
+def shapes(draw):
+    """(N, K, V) that fit together, crowded vocabularies included."""
+    num_pairs = draw(st.integers(1, 12))
+    seq_len = 2 * draw(st.integers(2 * num_pairs, 2 * num_pairs + 20))
+    vocab_size = 2 * draw(st.integers(num_pairs + 1, 60))
+    return seq_len, num_pairs, vocab_size
+
+
+@settings(max_examples=150, deadline=None)
+@given(shapes(), st.sampled_from(["blank", "random"]), st.integers(0, 10**6))
+def test_every_question_has_exactly_one_answer_and_it_stands_before(shape, filler, seed):
+    seq_len, num_pairs, vocab_size = shape
+    examples = mqar.sample(4, seq_len, num_pairs, vocab_size, filler=filler, seed=seed)
+    assert examples.inputs.shape == examples.labels.shape == (4, seq_len)
+    assert examples.inputs.dtype == examples.labels.dtype == torch.int64
+    assert 0 <= examples.inputs.min() and examples.inputs.max() < vocab_size
+    for tokens, labels in zip(examples.inputs.tolist(), examples.labels.tolist(), strict=True):
+        asked = [t for t, label in enumerate(labels) if label != IGNORED]
+        assert len(asked) == num_pairs
+        for t in asked:
+            earlier = [s for s in range(t) if tokens[s] == tokens[t]]
+            assert len(earlier) == 1, "the key stands before its query exactly once"
+            assert earlier[0] < 2 * num_pairs and earlier[0] % 2 == 0
+            assert tokens[earlier[0] + 1] == labels[t]
+            assert t >= 2 * num_pairs and t % 2 == 0
+            assert tokens.count(tokens[t]) == 2, "no filler is one of the keys"
+
+
+@settings(max_examples=60, deadline=None)
+@given(shapes(), st.integers(0, 10**6))
+def test_blank_filler_leaks_no_label(shape, seed):
+    seq_len, num_pairs, vocab_size = shape
+    examples = mqar.sample(4, seq_len, num_pairs, vocab_size, seed=seed)
+    keys, values = (
+        examples.inputs[:, 0 : 2 * num_pairs : 2],
+        examples.inputs[:, 1 : 2 * num_pairs : 2],
+    )
+    rest = examples.inputs[:, 2 * num_pairs :]
+    assert keys.max() < vocab_size // 2 <= values.min()
+    assert rest.max() < vocab_size // 2, "after the pairs no value token appears"
+    assert ((rest > 0).sum(dim=1) == num_pairs).all()
+    for row in torch.cat([keys, values], dim=1).tolist():
+        assert len(set(row)) == 2 * num_pairs
+
+
+def test_slots_follow_the_law_of_successive_draws():
+    """Ordered pairs of slots, against p(g1) * p(g2) / (1 - p(g1)), by chi-square."""
+    num_slots, power, draws = 5, 0.01, 40_000
+    examples = mqar.sample(draws, 2 * (num_slots + 2), 2, 40, power=power, seed=5)
+    first, second = (
+        (examples.inputs[:, 4:] == examples.inputs[:, column, None]).int().argmax(dim=1) // 2
+        for column in (0, 2)
+    )
+    observed = torch.bincount(first * num_slots + second, minlength=num_slots**2).numpy()
+    weight = np.arange(1, num_slots + 1) ** (power - 1)
+    p = weight / weight.sum()
+    law = np.array(
+        [
+            0 if a == b else p[a] * p[b] / (1 - p[a])
+            for a, b in itertools.product(range(5), repeat=2)
+        ]
+    )
+    assert (observed[law == 0] == 0).all()
+    possible = law > 0
+    assert chisquare(observed[possible], draws * law[possible]).pvalue > 1e-4
+
+
+@pytest.mark.parametrize("vocab_size", [8, 60])  # shuffled alphabet; drawn and redrawn
+def test_ordered_keys_are_equally_likely(vocab_size):
+    keys = mqar.sample(30_000, 8, 2, vocab_size, seed=1).inputs[:, [0, 2]]
+    alphabet = vocab_size // 2 - 1
+    counts = torch.bincount((keys[:, 0] - 1) * alphabet + keys[:, 1] - 1, minlength=alphabet**2)
+    counts = counts.view(alphabet, alphabet)
+    assert counts.diagonal().sum() == 0
+    possible = counts[~torch.eye(alphabet, dtype=torch.bool)].numpy()
+    assert chisquare(possible).pvalue > 1e-4
+
+
+def test_random_filler_is_uniform_over_all_tokens_but_the_keys():
+    examples = mqar.sample(20_000, 16, 2, 12, filler="random", seed=2)
+    is_filler = torch.ones_like(examples.inputs, dtype=torch.bool)
+    is_filler[:, :4] = False
+    is_filler &= examples.labels == IGNORED
+    keys = examples.inputs[:, [0, 2]]
+    here = ((keys[:, 0] == 1) & (keys[:, 1] == 4))[:, None] & is_filler
+    counts = torch.bincount(examples.inputs[here], minlength=12)
+    assert counts[[1, 4]].sum() == 0
+    assert chisquare(np.delete(counts.numpy(), [1, 4])).pvalue > 1e-4
+
+
+def test_same_seed_same_data_and_a_generator_moves_on():
+    a, b = (mqar.sample(3, 32, 4, 64, seed=7).inputs for _ in range(2))
+    assert torch.equal(a, b)
+    generator = torch.Generator().manual_seed(7)
+    before = torch.random.get_rng_state()
+    first, second = (mqar.sample(3, 32, 4, 64, seed=generator).inputs for _ in range(2))
+    assert torch.equal(first, a) and not torch.equal(second, a)
+    assert torch.equal(torch.random.get_rng_state(), before), "the global generator is untouched"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        ({"seq_len": 63}, "seq_len = 63: must be even"),
+        ({"seq_len": 30}, "seq_len = 30: must be at least 4 * num_pairs = 32"),
+        ({"vocab_size": 16}, "vocab_size = 16: must be at least 2 * num_pairs"),
+        ({"vocab_size": 255}, "vocab_size = 255: must be even"),
+        ({"num_pairs": 0}, "num_pairs = 0"),
+        ({"num_pairs": 2.0}, "num_pairs = 2.0: must be an integer"),
+        ({"num_examples": 0}, "num_examples = 0"),
+        ({"power": 0.0}, "power = 0.0: must be positive"),
+        ({"power": math.nan}, "power = nan"),
+        ({"filler": "noise"}, "filler = 'noise': must be 'blank' or 'random'"),
+    ],
+)
+def test_bad_input_names_the_argument(arguments, named):
+    good = {"num_examples": 2, "seq_len": 64, "num_pairs": 8, "vocab_size": 256}
+    with pytest.raises(ValueError) as error:
+        mqar.sample(**{**good, **arguments})
+    assert named in str(error.value)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 30), st.integers(2, 20), st.integers(0, 10**6))
+def test_single_query_asks_once_at_the_end(num_pairs, num_keys, seed):
+    examples = single_query.sample(5, 2 * num_pairs + 1, 2 * num_keys, seed=seed)
+    assert (examples.labels[:, :-1] == IGNORED).all()
+    for tokens, labels in zip(examples.inputs.tolist(), examples.labels.tolist(), strict=True):
+        dictionary = dict(zip(tokens[0:-1:2], tokens[1::2], strict=True))
+        assert dictionary[tokens[-1]] == labels[-1]
+        assert max(dictionary) < num_keys <= min(dictionary.values())
+
+
+def test_single_query_refuses_even_lengths():
+    with pytest.raises(ValueError, match="seq_len = 64: must be odd"):
+        single_query.sample(1, 64, 16)
+
+
+def test_examples_know_where_something_is_asked():
+    labels = torch.tensor([[IGNORED, 5, IGNORED, 7], [1, IGNORED, 2, IGNORED]])
+    examples = Examples(torch.zeros_like(labels), labels)
+    assert examples.positions.tolist() == [[1, 3], [0, 2]]
+    assert examples.targets.tolist() == [[5, 7], [1, 2]]
+    ragged = Examples(labels, torch.tensor([[1, 2, IGNORED, 3], [1, 2, IGNORED, IGNORED]]))
+    with pytest.raises(ValueError, match="same number of questions"):
+        _ = ragged.positions
