@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from zoology_teach import constructions
-from zoology_teach.model import Layer, LanguageModel, ModelConfig, layer
+from zoology_teach.model import LanguageModel, Layer, ModelConfig, layer
 from zoology_teach.tasks.mqar import MQAR, sample
 from zoology_teach.train import accuracy
 

@@ -63,7 +63,11 @@ def axes(*, columns: int = 1, width: float = 3.2, height: float = 3.0, sharey: b
 
 
 def best(table: pd.DataFrame) -> pd.DataFrame:
-    """Of the learning rates tried for a cell, the one with the best mean accuracy over seeds."""
+    """Of the learning rates tried for a cell, the one with the best mean accuracy over seeds.
+
+    A run that diverged counts as accuracy 0.
+    """
+    table = table.fillna({"accuracy": 0.0})
     cell = ["mixer", "recipe", "d_model", "seq_len", "num_pairs", "vocab_size"]
     mean = table.groupby([*cell, "lr"], as_index=False)["accuracy"].mean()
     winners = mean.loc[mean.groupby(cell)["accuracy"].idxmax(), [*cell, "lr"]]

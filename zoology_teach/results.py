@@ -36,7 +36,7 @@ def load(out: str | Path) -> pd.DataFrame:
     text = out.read_text()
     whole = text[: text.rfind("\n") + 1]
     header = whole.split("\n", 1)[0]
-    if header != ",".join(COLUMNS):
+    if header != ",".join(COLUMNS) and whole:
         raise ValueError(
             f"{out}: not a table of format {TABLE_FORMAT} (its columns are {header[:60]!r} ...); "
             "move it away and run the sweep again"
@@ -47,6 +47,8 @@ def load(out: str | Path) -> pd.DataFrame:
             f"{out.with_suffix('.json')}: format {note.get('format')!r}, this version reads "
             f"{TABLE_FORMAT}; move both files away and run the sweep again"
         )
+    if not whole:
+        return pd.DataFrame(columns=COLUMNS)
     return pd.read_csv(io.StringIO(whole), dtype={"run": str}).drop_duplicates("run")
 
 

@@ -6,12 +6,13 @@ only what is missing.
 
 import hashlib
 import json
+import math
 import multiprocessing
 import os
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
+from concurrent.futures import BrokenExecutor, Executor, ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
@@ -25,7 +26,7 @@ from zoology_teach.checks import require_int
 from zoology_teach.model import LanguageModel, ModelConfig
 from zoology_teach.results import append, load, mend, note_provenance
 from zoology_teach.tasks.mqar import MQAR
-from zoology_teach.train import TrainConfig, train
+from zoology_teach.train import Diverged, Record, TrainConfig, train
 
 
 @dataclass(frozen=True)
@@ -49,13 +50,19 @@ class Run:
 
 
 def execute(run: Run) -> dict[str, Any]:
-    """Train one run on one thread; its row of the table."""
+    """Train one run on one thread; its row of the table.
+
+    A run that diverged has a row too: its accuracy and loss are empty.
+    """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     started = time.perf_counter()
     try:
         model = LanguageModel(run.model)
         history = train(model, run.task, run.train)
+    except Diverged as error:
+        history = error.history
+        history.records.append(Record(len(history.records) + 1, math.nan))
     finally:
         torch.set_num_threads(threads)
     if history.interrupted:
@@ -112,6 +119,11 @@ def run(
                 for future in as_completed(futures):
                     append(out, future.result())
                     progress.update()
+            except BrokenExecutor:
+                raise OSError(
+                    "a worker process died (too little memory?); what was finished is kept: "
+                    "run the same sweep again, perhaps with fewer workers"
+                ) from None
             finally:
                 for future in futures:
                     future.cancel()
@@ -120,10 +132,7 @@ def run(
 
 def finished(out: str | Path, grid: Iterable[Run]) -> set[str]:
     """Ids of the runs of `grid` that the table already holds."""
-    path = Path(out)
-    if not path.exists() or path.stat().st_size == 0:
-        return set()
-    return set(load(path)["run"]) & {r.id for r in grid}
+    return set(load(out)["run"]) & {r.id for r in grid} if Path(out).exists() else set()
 
 
 @contextmanager

@@ -99,10 +99,19 @@ class History:
         return [r for r in self.records if r.accuracy is not None]
 
 
+class Diverged(ValueError):
+    """The loss is no longer a number; `history` holds what came before, where `train` ran."""
+
+    history: History
+
+
 def train(
     model: LanguageModel, task: Task, config: TrainConfig, *, progress: bool = False
 ) -> History:
-    """Train `model` in place; an interrupt (Ctrl-C, the stop button) keeps what was done."""
+    """Train `model` in place; an interrupt (Ctrl-C, the stop button) keeps what was done.
+
+    Raises ValueError when model and task disagree, and `Diverged` when the loss is lost.
+    """
     history = History()
     started = time.process_time()
     updates = tqdm(training(model, task, config), total=config.steps, disable=not progress)
@@ -111,15 +120,19 @@ def train(
             history.records.append(record)
     except KeyboardInterrupt:
         history.interrupted = True
+    except Diverged as error:
+        error.history = history
+        raise
+    finally:
         updates.close()
-    history.cpu_seconds = time.process_time() - started
+        history.cpu_seconds = time.process_time() - started
     return history
 
 
 def training(model: LanguageModel, task: Task, config: TrainConfig) -> Iterator[Record]:
     """One `Record` per update: `train` as a generator, for whoever watches or stops it.
 
-    Raises ValueError when model and task disagree, or when the loss stops being a number.
+    Raises as `train` does.
     """
     vocab_size = model.config.vocab_size
     require(task.vocab_size <= vocab_size, "task.vocab_size", task.vocab_size, f"<= {vocab_size}")
@@ -141,7 +154,7 @@ def training(model: LanguageModel, task: Task, config: TrainConfig) -> Iterator[
         measured = accuracy(model, held_out) if due else None
         record = Record(step, loss.item(), measured)
         if not math.isfinite(record.loss):
-            raise ValueError(f"lr = {config.lr}: the loss is {record.loss} at step {step}")
+            raise Diverged(f"lr = {config.lr}: the loss is {record.loss} at step {step}")
         yield record
         if measured is not None and config.stop_accuracy and measured >= config.stop_accuracy:
             return

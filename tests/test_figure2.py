@@ -1,0 +1,60 @@
+"""The committed table behind the width slider: complete, a staircase, and still reproducible."""
+
+import itertools
+from pathlib import Path
+
+import pytest
+
+from zoology_teach import plots, results, sweep
+from zoology_teach.presets import PRESETS, laptop_run
+
+TABLE = Path(__file__).parents[1] / "book" / "results" / "figure2.csv"
+WIDTHS, LENGTHS = (16, 32, 64, 128), (32, 64, 128)
+
+
+@pytest.fixture(scope="module")
+def table():
+    return results.load(TABLE)
+
+
+@pytest.fixture(scope="module")
+def mean(table):
+    return plots.spread(table).set_index(["mixer", "seq_len", "d_model"])["mean"]
+
+
+def test_the_table_holds_the_whole_grid(table):
+    grid = PRESETS["figure2"]["laptop"]()
+    assert sweep.finished(TABLE, grid) == {run.id for run in grid}
+    assert (plots.spread(table)["count"] == 3).all()
+    assert results.provenance(TABLE)["sessions"]
+
+
+def test_attention_answers_at_every_width(mean):
+    assert (mean["attention"] >= 0.99).all()
+
+
+def test_base_conv_climbs_with_width_and_falls_with_length(mean):
+    for length in LENGTHS:
+        steps = [mean["base_conv", length, d] for d in WIDTHS]
+        assert all(b > 1.3 * a or b > 0.85 for a, b in itertools.pairwise(steps))
+    for d in WIDTHS:
+        falls = [mean["base_conv", n, d] for n in LENGTHS]
+        assert falls[0] > 1.25 * falls[1] > 1.25**2 * falls[2]
+
+
+def test_base_conv_collapses_onto_width_per_pair(mean):
+    for n in (32, 64):
+        for d in (16, 32, 64):
+            assert mean["base_conv", n, d] == pytest.approx(
+                mean["base_conv", 2 * n, 2 * d], abs=0.05
+            )
+
+
+@pytest.mark.parametrize(
+    "cell", [("base_conv", 16, 32), ("base_conv", 32, 64), ("attention", 32, 32)]
+)
+def test_a_fresh_run_gives_what_the_table_says(table, cell):
+    mixer, width, length = cell
+    run = laptop_run(mixer, width, length, seed=0)
+    row = table[table["run"] == run.id].iloc[0]
+    assert sweep.execute(run)["accuracy"] == pytest.approx(row["accuracy"], abs=0.03)
