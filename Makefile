@@ -28,6 +28,7 @@ release: .venv/.installed  ## write exercises/ from solutions/
 
 sweep: .venv/.installed  ## measure the tables of chapter 06 (continues where it stopped)
 	$(BIN)/zoology-teach sweep figure2 --preset laptop
+	$(BIN)/zoology-teach sweep budget --preset laptop
 	$(BIN)/zoology-teach sweep usual_init --preset laptop
 
 .venv/.installed: pyproject.toml constraints.txt

@@ -50,6 +50,14 @@ def laptop_run(mixer: str, d_model: int, seq_len: int, seed: int, *, steps: int 
     return Run(mixer, IDENTITY_RECIPE, task, model, TrainConfig(steps=steps, lr=lr, seed=seed))
 
 
+def budget_laptop() -> list[Run]:
+    """BaseConv at N = 32 with four times the steps of `figure2_laptop`: what patience buys."""
+    return [
+        laptop_run("base_conv", width, 32, seed, steps=2000)
+        for seed, width in product(SEEDS, LAPTOP_WIDTHS)
+    ]
+
+
 def usual_init_laptop() -> list[Run]:
     """One row from the usual start: N = 32, K = 4, V = 256, batches of 256.
 
@@ -118,5 +126,6 @@ def usual_run(
 
 PRESETS: dict[str, dict[str, Callable[[], list[Run]]]] = {
     "figure2": {"laptop": figure2_laptop, "paper": figure2_paper},
+    "budget": {"laptop": budget_laptop},
     "usual_init": {"laptop": usual_init_laptop},
 }

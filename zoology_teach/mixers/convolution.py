@@ -2,6 +2,7 @@
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 
 def short_conv(u: Tensor, filter: Tensor) -> Tensor:
@@ -22,9 +23,31 @@ def long_conv(u: Tensor, h: Tensor) -> Tensor:
     By FFT in O(N log N). Padding to 2N keeps the end from wrapping round to the start.
     Time is the last, contiguous dimension: 1.3 to 1.5 times faster than the middle one.
     """
-    n = u.shape[-1]
-    product = torch.fft.rfft(u, n=2 * n) * torch.fft.rfft(h, n=2 * n)
-    return torch.fft.irfft(product, n=2 * n)[..., :n]
+    return _LongConv.apply(u, h)
+
+
+class _LongConv(torch.autograd.Function):
+    """The gradient of a convolution is a correlation: the conjugate spectrum.
+
+    Written out because PyTorch differentiates rfft through a complex FFT of full length.
+    """
+
+    @staticmethod
+    def forward(ctx, u: Tensor, h: Tensor) -> Tensor:
+        n = u.shape[-1]
+        spectrum_u, spectrum_h = torch.fft.rfft(u, n=2 * n), torch.fft.rfft(h, n=2 * n)
+        ctx.save_for_backward(spectrum_u, spectrum_h)
+        return torch.fft.irfft(spectrum_u * spectrum_h, n=2 * n)[..., :n]
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad: Tensor) -> tuple[Tensor, Tensor]:
+        spectrum_u, spectrum_h = ctx.saved_tensors
+        n = grad.shape[-1]
+        spectrum = torch.fft.rfft(grad, n=2 * n)
+        to_h = (spectrum * spectrum_u.conj()).sum_to_size(spectrum_h.shape)
+        grad_u = torch.fft.irfft(spectrum * spectrum_h.conj(), n=2 * n)[..., :n]
+        return grad_u, torch.fft.irfft(to_h, n=2 * n)[..., :n]
 
 
 class ShortConv(nn.Module):

@@ -133,13 +133,14 @@ def _query_slots(
 ) -> Tensor:
     """(rows, K) slots, drawn one after another without replacement with the power law.
 
-    An exponential race: slot g arrives after a time Exp(1) / weight_g, and the first K to
-    arrive, in order of arrival, have exactly the law of K successive weighted draws.
+    An exponential race: slot g arrives after a time Exp(1) / weight_g = -log(uniform) /
+    weight_g, and the first K to arrive, in order of arrival, have exactly the law of K
+    successive weighted draws.
     """
     num_slots = (seq_len - 2 * num_pairs) // 2
     weights = torch.arange(1, num_slots + 1, dtype=torch.float32) ** (power - 1)
-    arrivals = torch.empty(rows, num_slots).exponential_(generator=generator) / weights
-    return arrivals.topk(num_pairs, largest=False, sorted=True).indices
+    minus_arrivals = torch.rand(rows, num_slots, generator=generator).log_().div_(weights)
+    return minus_arrivals.topk(num_pairs, sorted=True).indices
 
 
 def _anything_but(

@@ -1,0 +1,135 @@
+"""What the library saves, as ratios against a plain implementation in the same process.
+
+    python benchmarks/speed.py            # about two minutes on one thread
+
+The plain generator draws each row with numpy's `choice`; the plain training step computes
+logits at all positions. Both sides alternate, and medians are compared, because a single
+timing on a shared machine says little. Results go to benchmarks/speed.csv.
+"""
+
+import csv
+import platform
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from zoology_teach.mixers import MIXERS
+from zoology_teach.model import LanguageModel, ModelConfig, layer
+from zoology_teach.tasks.examples import IGNORED
+from zoology_teach.tasks.mqar import MQAR, sample
+from zoology_teach.train import batch_loss
+
+OUT = Path(__file__).with_suffix(".csv")
+
+
+def plain_sample(num_examples: int, seq_len: int, num_pairs: int, vocab_size: int) -> np.ndarray:
+    """The law of `mqar.sample`, one row at a time."""
+    rng = np.random.default_rng(0)
+    half, slots = vocab_size // 2, (seq_len - 2 * num_pairs) // 2
+    p = np.arange(1, slots + 1) ** (0.01 - 1.0)
+    p /= p.sum()
+    inputs = np.zeros((num_examples, seq_len), dtype=np.int64)
+    labels = np.full((num_examples, seq_len), IGNORED, dtype=np.int64)
+    for row in range(num_examples):
+        keys = rng.choice(np.arange(1, half), size=num_pairs, replace=False)
+        values = rng.choice(np.arange(half, vocab_size), size=num_pairs, replace=False)
+        queries = 2 * num_pairs + 2 * rng.choice(slots, size=num_pairs, replace=False, p=p)
+        inputs[row, 0 : 2 * num_pairs : 2], inputs[row, 1 : 2 * num_pairs : 2] = keys, values
+        inputs[row, queries], labels[row, queries] = keys, values
+    return inputs
+
+
+class PlainModel(nn.Module):
+    """The same blocks, every position through every layer and through the head."""
+
+    def __init__(self, config: ModelConfig):
+        super().__init__()
+        d = config.d_model
+        self.embedding = nn.Embedding(config.vocab_size, d)
+        self.mixers = nn.ModuleList(MIXERS[x.mixer](d, **x.options) for x in config.layers)
+        self.norms = nn.ModuleList(nn.LayerNorm(d) for _ in range(len(config.layers) + 1))
+
+    def loss(self, inputs: Tensor, labels: Tensor) -> Tensor:
+        """Cross entropy over all positions, those without a label ignored."""
+        u = self.embedding(inputs)
+        for norm, mixer in zip(self.norms, self.mixers, strict=False):
+            u = u + mixer(norm(u))
+        logits = self.norms[-1](u) @ self.embedding.weight.T
+        return cross_entropy(logits.flatten(0, 1), labels.flatten(), ignore_index=IGNORED)
+
+
+def ratio(plain: Callable[[], None], ours: Callable[[], None], rounds: int) -> tuple[float, ...]:
+    """Median seconds of both and the median of the ratios of neighbours, in turn."""
+    plain(), ours()
+    pairs = [(seconds(plain), seconds(ours)) for _ in range(rounds)]
+    medians = [statistics.median(column) for column in zip(*pairs, strict=True)]
+    return (*medians, statistics.median(a / b for a, b in pairs))
+
+
+def seconds(work: Callable[[], None]) -> float:
+    """Wall time of one call."""
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
+
+
+def generator_ratio(seq_len: int, num_pairs: int) -> tuple[float, ...]:
+    """20,000 sequences each way."""
+    return ratio(
+        lambda: plain_sample(20_000, seq_len, num_pairs, 8192),
+        lambda: sample(20_000, seq_len, num_pairs, 8192),
+        rounds=3,
+    )
+
+
+def step_ratio(layers: tuple, seq_len: int = 64, num_pairs: int = 4) -> tuple[float, ...]:
+    """One update of batch 64 at V = 8192, d = 64 each way."""
+    config = ModelConfig(8192, 64, layers)
+    batch = MQAR(seq_len, num_pairs, 8192).sample(64)
+    plain, ours = PlainModel(config), LanguageModel(config)
+
+    def update(loss: Callable[[], Tensor], optimizer: torch.optim.Optimizer) -> None:
+        optimizer.zero_grad()
+        loss().backward()
+        optimizer.step()
+
+    plain_optimizer = torch.optim.AdamW(plain.parameters(), lr=1e-3)
+    our_optimizer = torch.optim.AdamW(ours.parameters(), lr=1e-3, fused=True)
+    return ratio(
+        lambda: update(lambda: plain.loss(batch.inputs, batch.labels), plain_optimizer),
+        lambda: update(lambda: batch_loss(ours, batch.inputs, batch.labels), our_optimizer),
+        rounds=15,
+    )
+
+
+def main() -> None:
+    """Time everything on one thread, print a table and store it."""
+    torch.set_num_threads(1)
+    base_conv = (layer("base_conv"), layer("base_conv", filter="long", max_len=64))
+    work = {
+        "generator, N=64, K=4": lambda: generator_ratio(64, 4),
+        "generator, N=256, K=16": lambda: generator_ratio(256, 16),
+        "step, attention": lambda: step_ratio((layer("base_conv"), layer("attention"))),
+        "step, two attention layers": lambda: step_ratio((layer("attention"),) * 2),
+        "step, BaseConv": lambda: step_ratio(base_conv),
+    }
+    rows = []
+    for name, measure in work.items():
+        plain, ours, times = measure()
+        rows.append((name, f"{plain:.4f}", f"{ours:.4f}", f"{times:.1f}"))
+        print(f"{name:28s} plain {plain:8.4f} s   ours {ours:8.4f} s   {times:6.1f} times faster")
+    with open(OUT, "w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(("work", "plain_seconds", "seconds", "ratio"))
+        writer.writerows(rows)
+        writer.writerow((f"torch {torch.__version__}, {platform.machine()}, 1 thread", "", "", ""))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,262 @@
+"""Ladders of chapter 03: causal attention, sign codes, induction by hand."""
+
+import math
+
+import torch
+from torch import Generator, Tensor
+
+from zoology_teach.grading.ladder import Call, Exercise, expect, expect_shape
+from zoology_teach.tasks.mqar import MQAR
+
+A = Exercise("03.a", "causal_attention", "Causal attention", minutes=10, difficulty=1)
+B = Exercise("03.b", "sign_codes", "Sign codes", minutes=10, difficulty=1)
+C = Exercise("03.c", "induction_weights", "Induction by hand", minutes=25, difficulty=2)
+EXERCISES = [A, B, C]
+
+
+def attention_by_loops(q: Tensor, k: Tensor, v: Tensor, scale: float) -> Tensor:
+    """One sequence, (N, d), (N, d), (N, e) -> (N, e), one exponential after the other."""
+    y = torch.zeros_like(v)
+    for t in range(len(q)):
+        loud = [math.exp(scale * sum((q[t] * k[s]).tolist())) for s in range(t + 1)]
+        for s in range(t + 1):
+            y[t] += loud[s] / sum(loud) * v[s]
+    return y
+
+
+def draw(generator: Generator, *shape: int) -> Tensor:
+    return torch.randn(*shape, generator=generator)
+
+
+@A.rung("shape", 1, "y has one row for each position, as wide as v: (B, N, e)")
+def _(call: Call, generator: Generator) -> None:
+    q, k = draw(generator, 2, 5, 3), draw(generator, 2, 5, 3)
+    expect_shape(call(q, k, draw(generator, 2, 5, 4), 1.0), (2, 5, 4))
+
+
+@A.rung("one token", 1, "a single position sees only itself and returns its own value")
+def _(call: Call, generator: Generator) -> None:
+    q, k, v = (draw(generator, 1, 1, 4) for _ in range(3))
+    expect(call(q, k, v, 1.0), v)
+
+
+@A.rung(
+    "no scores, no choice",
+    1,
+    "with all scores 0, y at t is the mean of the values 0 .. t: mask the future before the "
+    "softmax (with -inf, not with 0), and let t see itself",
+)
+def _(call: Call, generator: Generator) -> None:
+    v = draw(generator, 1, 6, 2)
+    means = torch.stack([v[:, : t + 1].mean(dim=1) for t in range(6)], dim=1)
+    expect(call(torch.zeros(1, 6, 3), torch.zeros(1, 6, 3), v, 1.0), means)
+
+
+@A.rung("scale", 1, "every score is multiplied by `scale` before the softmax, and by nothing else")
+def _(call: Call, generator: Generator) -> None:
+    gap = 0.5 + torch.rand(1, generator=generator).item()
+    q = torch.tensor([[[0.0, 0.0, 0.0, 0.0], [1.0, 0.0, 0.0, 0.0]]])
+    k = torch.tensor([[[1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0]]])
+    v = torch.tensor([[[1.0], [0.0]]])
+    share = 1 / (1 + math.exp(-gap))
+    expect(call(q, k, v, gap), torch.tensor([[[1.0], [share]]]))
+
+
+@A.rung(
+    "who asks whom",
+    2,
+    "row t of the scores is the query at t against every key, softmax over the keys: look for "
+    "q and k exchanged, or for a softmax over the wrong dimension",
+)
+def _(call: Call, generator: Generator) -> None:
+    q, k, v = draw(generator, 1, 5, 3), draw(generator, 1, 5, 3), draw(generator, 1, 5, 4)
+    expect(call(q, k, v, 0.7)[:, -1:], attention_by_loops(q[0], k[0], v[0], 0.7)[None, -1:])
+
+
+@A.rung("agrees with loops", 2, "every sequence of the batch is treated alone, at any width")
+def _(call: Call, generator: Generator) -> None:
+    q, k, v = draw(generator, 3, 9, 5), draw(generator, 3, 9, 5), draw(generator, 3, 9, 2)
+    truth = [attention_by_loops(q[b], k[b], v[b], 0.4) for b in range(3)]
+    expect(call(q, k, v, 0.4), torch.stack(truth))
+
+
+@A.rung("loud scores", 1, "large scores must not overflow: use softmax, not exp divided by a sum")
+def _(call: Call, generator: Generator) -> None:
+    keys = torch.eye(4)[None]
+    v = draw(generator, 1, 4, 2)
+    expect(call(keys, keys, v, 1000.0), v)
+
+
+def checked_codes(call: Call, count: int) -> Tensor:
+    """The student's codes as float64, after shape and entries have been looked at."""
+    codes = call(count)
+    width = next(c for c in range(1, 64) if 2**c >= count)
+    expect_shape(codes, (count, width))
+    assert not codes.is_complex(), "complex numbers, expected -1.0 and 1.0"
+    return codes.double()
+
+
+@B.rung("shape", 1, "count rows, and as many channels as count - 1 has binary digits")
+def _(call: Call, generator: Generator) -> None:
+    checked_codes(call, 8)
+
+
+@B.rung("only signs", 1, "every entry is -1.0 or 1.0, as a float: the digit 0 becomes -1")
+def _(call: Call, generator: Generator) -> None:
+    codes = call(16)
+    expect_shape(codes, (16, 4))
+    assert codes.dtype.is_floating_point, f"dtype {codes.dtype}, expected a float"
+    expect(codes.abs(), torch.ones(16, 4))
+
+
+@B.rung("two keys", 1, "two keys need one channel, -1 for one of them and 1 for the other")
+def _(call: Call, generator: Generator) -> None:
+    expect(checked_codes(call, 2).sort(dim=0).values.float(), torch.tensor([[-1.0], [1.0]]))
+
+
+@B.rung("all different", 2, "two keys share a code, so no attention can tell them apart")
+def _(call: Call, generator: Generator) -> None:
+    rows = {tuple(row) for row in checked_codes(call, 64).tolist()}
+    assert len(rows) == 64, f"{len(rows)} different codes for 64 keys"
+
+
+@B.rung(
+    "any count",
+    1,
+    "a count that is no power of two rounds the number of channels up, and one above a power "
+    "of two needs another channel",
+)
+def _(call: Call, generator: Generator) -> None:
+    for count in (5, 33, int(torch.randint(66, 127, (1,), generator=generator)) | 1):
+        rows = {tuple(row) for row in checked_codes(call, count).tolist()}
+        assert len(rows) == count, f"{len(rows)} different codes for {count} keys"
+
+
+@B.rung("scores", 1, "a code scores c with itself and at most c - 2 with any other")
+def _(call: Call, generator: Generator) -> None:
+    codes = checked_codes(call, 100)
+    scores = codes @ codes.T
+    expect(scores.diagonal().float(), torch.full((100,), 7.0))
+    best_other = (scores - 1000 * torch.eye(100)).max().item()
+    assert best_other <= 5 + 1e-6, f"two different keys score {best_other:g}"
+
+
+@B.rung("a single key", 1, "one key still needs one channel: log2(1) is 0, take at least 1")
+def _(call: Call, generator: Generator) -> None:
+    expect(checked_codes(call, 1).abs().float(), torch.ones(1, 1))
+
+
+def distinct_codes(half: int, generator: Generator) -> Tensor:
+    """(half, c) signs, different rows in a random order."""
+    c = max(1, (half - 1).bit_length())
+    rows = [[1.0 if i >> j & 1 else -1.0 for j in range(c)] for i in range(half)]
+    return torch.tensor(rows)[torch.randperm(half, generator=generator)]
+
+
+def weights_by_loops(tokens: Tensor, codes: Tensor, scale: float) -> Tensor:
+    """One sequence (N,) -> (N, N), straight from the words of the exercise."""
+    half, c = codes.shape
+    found, flags = [], []
+    for s, token in enumerate(tokens.tolist()):
+        owner = token
+        if token >= half:
+            owner = tokens[s - 1].item() if s > 0 else 0
+        found.append(codes[owner].tolist() if 0 < owner < half else [0.0] * c)
+        flags.append(1.0 if token >= half else 0.0)
+    weights = torch.zeros(len(tokens), len(tokens))
+    for t in range(len(tokens)):
+        fits = [
+            scale / 2 * (sum(a * b for a, b in zip(found[t], found[s], strict=True)) + c * flags[s])
+            for s in range(t + 1)
+        ]
+        loud = [math.exp(fit - max(fits)) for fit in fits]
+        weights[t, : t + 1] = torch.tensor(loud) / sum(loud)
+    return weights
+
+
+@C.rung("shape", 1, "one weight for each pair of positions: (B, N, N)")
+def _(call: Call, generator: Generator) -> None:
+    tokens = MQAR(8, 2, 8).sample(3, seed=generator).inputs
+    expect_shape(call(tokens, distinct_codes(4, generator), 2.0), (3, 8, 8))
+
+
+@C.rung(
+    "blanks",
+    1,
+    "among blanks all scores are 0, so position t spreads its weight evenly over 0 .. t: a blank "
+    "has no code and no flag, and the future has weight 0",
+)
+def _(call: Call, generator: Generator) -> None:
+    tokens = torch.zeros(1, 5, dtype=torch.int64)
+    even = torch.ones(5, 5).tril() / torch.arange(1, 6)[:, None]
+    expect(call(tokens, distinct_codes(4, generator), 2.0), even[None])
+
+
+@C.rung(
+    "keys find keys",
+    1,
+    "keys have their own row of codes, and the score is half of `scale` times the product",
+)
+def _(call: Call, generator: Generator) -> None:
+    codes = distinct_codes(8, generator)
+    tokens = 1 + torch.randint(7, (1, 6), generator=generator)
+    expect(call(tokens, codes, 1.0), weights_by_loops(tokens[0], codes, 1.0)[None])
+
+
+@C.rung(
+    "the flag",
+    1,
+    "every position, a blank too, scores c higher at a value than elsewhere: the flag belongs "
+    "to the position looked at, and is weighted with c",
+)
+def _(call: Call, generator: Generator) -> None:
+    codes = distinct_codes(4, generator)
+    value = 4 + int(torch.randint(4, (1,), generator=generator))
+    tokens = torch.tensor([[0, value, 0, 0]])
+    expect(call(tokens, codes, 1.0), weights_by_loops(tokens[0], codes, 1.0)[None])
+
+
+@C.rung(
+    "the shift",
+    2,
+    "a value carries the code of the key just before it, not its own and not that of the key "
+    "after it",
+)
+def _(call: Call, generator: Generator) -> None:
+    codes = distinct_codes(8, generator)
+    one, two = (1 + torch.randperm(7, generator=generator)[:2]).tolist()
+    tokens = torch.tensor([[one, 9, two, 12, 0, 0, one]])
+    expect(call(tokens, codes, 1.0), weights_by_loops(tokens[0], codes, 1.0)[None])
+
+
+@C.rung(
+    "the gate",
+    2,
+    "only values carry a code from before, and only from a key: not a blank or a key that "
+    "follows a key, not a value that follows a value, not the first token",
+)
+def _(call: Call, generator: Generator) -> None:
+    codes = distinct_codes(8, generator)
+    one, two = (1 + torch.randperm(7, generator=generator)[:2]).tolist()
+    tokens = torch.tensor([[9, one, two, 0, 12, one, 10, 11, two]])
+    expect(call(tokens, codes, 1.0), weights_by_loops(tokens[0], codes, 1.0)[None])
+
+
+@C.rung("agrees with loops", 2, "every sequence of a batch with random filler is treated alone")
+def _(call: Call, generator: Generator) -> None:
+    codes = distinct_codes(16, generator)
+    tokens = MQAR(24, 4, 32, filler="random").sample(3, seed=generator).inputs
+    truth = torch.stack([weights_by_loops(row, codes, 3.0) for row in tokens])
+    expect(call(tokens, codes, 3.0), truth)
+
+
+@C.rung("answers MQAR", 2, "at scale 20 every query looks at the value of its key and nowhere else")
+def _(call: Call, generator: Generator) -> None:
+    codes = distinct_codes(64, generator)
+    examples = MQAR(64, 8, 128).sample(4, seed=generator)
+    weights = call(examples.inputs, codes, 20.0)
+    expect_shape(weights, (4, 64, 64))
+    for row, labels, w in zip(examples.inputs, examples.labels, weights, strict=True):
+        for t in (labels >= 0).nonzero()[:, 0].tolist():
+            place = row.tolist().index(row[t].item()) + 1
+            expect(w[t, place], torch.tensor(1.0), tolerance=1e-3)
