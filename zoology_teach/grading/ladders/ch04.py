@@ -1,0 +1,272 @@
+"""Ladders of chapter 04: a causal convolution, BaseConv, recall by running sums."""
+
+import torch
+from torch import Tensor
+
+from zoology_teach.grading.ladder import Call, Exercise, expect, expect_shape
+
+A = Exercise("04.a", "causal_conv", "A causal convolution", minutes=10, difficulty=1)
+B = Exercise("04.b", "base_conv", "BaseConv", minutes=15, difficulty=2)
+C = Exercise("04.c", "running_recall", "Running recall", minutes=25, difficulty=3)
+
+
+def randn(generator: torch.Generator, *shape: int) -> Tensor:
+    return torch.randn(*shape, generator=generator)
+
+
+def by_matrices(u: Tensor, h: Tensor) -> Tensor:
+    """The convolution as a Toeplitz matrix a channel, filled entry by entry."""
+    n, (d, taps) = u.shape[1], h.shape
+    matrices = torch.zeros(d, n, n)
+    for t in range(n):
+        for s in range(max(0, t - taps + 1), t + 1):
+            matrices[:, t, s] = h[:, t - s]
+    return torch.einsum("dts,bsd->btd", matrices, u)
+
+
+@A.rung("shape", 1, "The output has the shape of u, (B, N, D), however many taps h has")
+def _(call: Call, generator: torch.Generator) -> None:
+    expect_shape(call(randn(generator, 2, 6, 3), randn(generator, 3, 4)), (2, 6, 3))
+
+
+@A.rung("one tap", 1, "With a single tap there is no past: y = h_0 u, channel by channel")
+def _(call: Call, generator: torch.Generator) -> None:
+    u, h = randn(generator, 2, 5, 3), randn(generator, 3, 1)
+    expect(call(u, h), u * h[:, 0])
+
+
+@A.rung(
+    "a spike shows the filter",
+    2,
+    "One spike at time 0 must reproduce the filter from lag 0 on: is it reversed or moved",
+)
+def _(call: Call, generator: torch.Generator) -> None:
+    u = torch.zeros(1, 5, 2)
+    u[0, 0] = 1
+    h = randn(generator, 2, 5)
+    expect(call(u, h), h.T[None])
+
+
+@A.rung(
+    "nothing from the future",
+    2,
+    "An output changed with a later input: pad in front, or pad the FFT, so that nothing wraps",
+)
+def _(call: Call, generator: torch.Generator) -> None:
+    u, h = randn(generator, 2, 8, 3), randn(generator, 3, 8)
+    changed = u.clone()
+    changed[:, 5:] = randn(generator, 2, 3, 3)
+    before, after = call(u, h), call(changed, h)
+    expect_shape(before, (2, 8, 3))
+    expect_shape(after, (2, 8, 3))
+    expect(after[:, :5], before[:, :5])
+
+
+@A.rung(
+    "agrees with the matrix",
+    2,
+    "Values differ from a Toeplitz matrix a channel: check the lags, and that no channel mixes",
+)
+def _(call: Call, generator: torch.Generator) -> None:
+    u, h = randn(generator, 3, 7, 4), randn(generator, 4, 7)
+    expect(call(u, h), by_matrices(u, h))
+
+
+@A.rung(
+    "short and long filters",
+    2,
+    "The number of taps L may be smaller or larger than N: lags that reach before time 0 read 0",
+)
+def _(call: Call, generator: torch.Generator) -> None:
+    for n, taps in ((6, 3), (4, 9), (1, 5)):
+        u, h = randn(generator, 2, n, 3), randn(generator, 3, taps)
+        expect(call(u, h), by_matrices(u, h))
+
+
+def problem(generator: torch.Generator, b: int, n: int, d: int, taps: int) -> list[Tensor]:
+    """u, weight, bias_proj, filter, bias_conv at random."""
+    shapes = ((b, n, d), (d, d), (d,), (d, taps), (d,))
+    return [randn(generator, *shape) for shape in shapes]
+
+
+def one_by_one(u: Tensor, weight: Tensor, b1: Tensor, h: Tensor, b2: Tensor) -> Tensor:
+    """BaseConv from its definition, one position at a time."""
+    n, taps = u.shape[1], h.shape[1]
+    rows = []
+    for t in range(n):
+        past = sum(h[:, lag] * u[:, t - lag] for lag in range(min(taps, t + 1)))
+        rows.append((torch.einsum("bi,io->bo", u[:, t], weight) + b1) * (past + b2))
+    return torch.stack(rows, dim=1)
+
+
+@B.rung("shape", 1, "BaseConv maps (B, N, D) to (B, N, D)")
+def _(call: Call, generator: torch.Generator) -> None:
+    expect_shape(call(*problem(generator, 2, 6, 3, 6)), (2, 6, 3))
+
+
+@B.rung(
+    "only the gate",
+    2,
+    "With the filter 0 and b2 = 1 the output is u W + b1: W multiplies from the right, "
+    "and nothing is transposed",
+)
+def _(call: Call, generator: torch.Generator) -> None:
+    u, weight, b1, h, b2 = problem(generator, 2, 5, 3, 5)
+    expect(call(u, weight, b1, 0 * h, torch.ones_like(b2)), u @ weight + b1)
+
+
+@B.rung(
+    "only the convolution",
+    2,
+    "With W = 0 and b1 = 1 the output is h * u + b2: convolve u itself, not its projection, "
+    "and add b2 after the convolution",
+)
+def _(call: Call, generator: torch.Generator) -> None:
+    u, weight, b1, h, b2 = problem(generator, 2, 5, 3, 5)
+    actual = call(u, 0 * weight, torch.ones_like(b1), h, b2)
+    expect(actual, by_matrices(u, h) + b2)
+
+
+@B.rung(
+    "the two meet in a product",
+    2,
+    "Projection and convolution are multiplied elementwise: not added, no activation",
+)
+def _(call: Call, generator: torch.Generator) -> None:
+    arguments = problem(generator, 2, 6, 4, 6)
+    expect(call(*arguments), one_by_one(*arguments))
+
+
+@B.rung("nothing from the future", 1, "An output changed with a later input")
+def _(call: Call, generator: torch.Generator) -> None:
+    u, *rest = problem(generator, 2, 8, 3, 8)
+    changed = u.clone()
+    changed[:, -1] = randn(generator, 2, 3)
+    before, after = call(u, *rest), call(changed, *rest)
+    expect_shape(before, (2, 8, 3))
+    expect_shape(after, (2, 8, 3))
+    expect(after[:, :-1], before[:, :-1])
+
+
+@B.rung(
+    "one token, one channel, short filters",
+    2,
+    "It must also work for N = 1, D = 1, and for filters shorter or longer than the sequence",
+)
+def _(call: Call, generator: torch.Generator) -> None:
+    for n, d, taps in ((1, 3, 1), (6, 1, 6), (7, 3, 2), (3, 2, 8)):
+        arguments = problem(generator, 2, n, d, taps)
+        expect(call(*arguments), one_by_one(*arguments))
+
+
+def story(events: list[tuple[str, int, float]], num_keys: int) -> tuple[Tensor, Tensor]:
+    """codes (1, N, C) and numbers (1, N) from ("key", k, -), ("value", -, s), ("blank", -, -)."""
+    codes, numbers = torch.zeros(1, len(events), num_keys), torch.zeros(1, len(events))
+    for t, (kind, key, number) in enumerate(events):
+        if kind == "key":
+            codes[0, t, key] = 1
+        if kind == "value":
+            numbers[0, t] = number
+    return codes, numbers
+
+
+def key(k: int) -> tuple[str, int, float]:
+    return ("key", k, 0.0)
+
+
+def value(s: float) -> tuple[str, int, float]:
+    return ("value", 0, s)
+
+
+BLANK = ("blank", 0, 0.0)
+
+
+def by_dictionary(codes: Tensor, numbers: Tensor) -> Tensor:
+    """The truth with a Python dictionary and a loop over time."""
+    answers = torch.zeros_like(numbers)
+    for row in range(len(codes)):
+        book: dict[int, float] = {}
+        previous = None
+        for t in range(codes.shape[1]):
+            number = numbers[row, t].item()
+            if number and previous is not None:
+                book[previous] = book.get(previous, 0.0) + number
+            previous = int(codes[row, t].argmax()) if codes[row, t].any() else None
+            if previous is not None:
+                answers[row, t] = book.get(previous, 0.0)
+    return answers
+
+
+def random_story(generator: torch.Generator, b: int, n: int, c: int) -> tuple[Tensor, Tensor]:
+    """Key, value or blank at each position; values are positive numbers."""
+    kind = torch.randint(3, (b, n), generator=generator)
+    keys = torch.randint(c, (b, n), generator=generator)
+    codes = torch.nn.functional.one_hot(keys, c).float() * (kind == 0)[..., None]
+    numbers = (1 + torch.rand(b, n, generator=generator)) * (kind == 1)
+    return codes, numbers
+
+
+@C.rung("shape", 1, "One number for every position: (B, N)")
+def _(call: Call, generator: torch.Generator) -> None:
+    expect_shape(call(*random_story(generator, 3, 8, 4)), (3, 8))
+
+
+@C.rung("one pair, one query", 1, "k v . k must answer v at the last position and 0 before")
+def _(call: Call, generator: torch.Generator) -> None:
+    s = 1 + torch.rand(1, generator=generator).item()
+    expect(call(*story([key(1), value(s), BLANK, key(1)], 3)), torch.tensor([[0.0, 0, 0, s]]))
+
+
+@C.rung(
+    "two keys stay apart",
+    2,
+    "The answer for one key contains the other's number: write only into the channel of the "
+    "key just before the value, and read only the query's channel",
+)
+def _(call: Call, generator: torch.Generator) -> None:
+    s, r = (1 + torch.rand(2, generator=generator)).tolist()
+    events = [key(0), value(s), key(2), value(r), key(2), key(0)]
+    expect(call(*story(events, 3)), torch.tensor([[0.0, 0, 0, 0, r, s]]))
+
+
+@C.rung(
+    "a number without a key is lost",
+    1,
+    "A number belongs to the key directly before it: after a blank or a value there is none",
+)
+def _(call: Call, generator: torch.Generator) -> None:
+    s, r = (1 + torch.rand(2, generator=generator)).tolist()
+    events = [key(1), value(s), value(r), BLANK, value(r), key(1)]
+    expect(call(*story(events, 2)), torch.tensor([[0.0, 0, 0, 0, 0, s]]))
+
+
+@C.rung(
+    "a key told twice",
+    2,
+    "A running sum cannot overwrite: after k 3 k 4 the answer is 7, and the second k hears 3",
+)
+def _(call: Call, generator: torch.Generator) -> None:
+    s, r = (1 + torch.rand(2, generator=generator)).tolist()
+    events = [key(1), value(s), key(1), value(r), BLANK, key(1)]
+    expect(call(*story(events, 2)), torch.tensor([[0.0, 0, s, 0, 0, s + r]]))
+
+
+@C.rung("agrees with a dictionary", 2, "On random sequences the answers differ from a look-up")
+def _(call: Call, generator: torch.Generator) -> None:
+    codes, numbers = random_story(generator, 4, 30, 5)
+    expect(call(codes, numbers), by_dictionary(codes, numbers))
+
+
+@C.rung(
+    "nothing wraps round",
+    1,
+    "A value at time 0 has no key before it, and the last key must not serve as one; "
+    "one token and one key must work too",
+)
+def _(call: Call, generator: torch.Generator) -> None:
+    s = 1 + torch.rand(1, generator=generator).item()
+    expect(call(*story([value(s), key(0), BLANK, key(0)], 2)), torch.zeros(1, 4))
+    expect(call(*story([key(0)], 1)), torch.zeros(1, 1))
+
+
+EXERCISES = [A, B, C]
