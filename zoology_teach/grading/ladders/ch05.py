@@ -1,0 +1,264 @@
+"""Ladders of chapter 05: the loss by hand, a whole schedule, three kinds of answers."""
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from zoology_teach.grading.ladder import Call, Exercise, expect, expect_number, expect_shape
+
+A = Exercise("05.a", "loss_at_positions", "The loss by hand", minutes=15, difficulty=1)
+B = Exercise("05.b", "schedule", "A whole schedule", minutes=15, difficulty=2)
+C = Exercise("05.c", "three_kinds", "Three kinds of answers", minutes=20, difficulty=2)
+
+IGNORED = -100
+
+
+def randn(generator: torch.Generator, *shape: int) -> Tensor:
+    return torch.randn(*shape, generator=generator)
+
+
+def some_labels(generator: torch.Generator, rows: int, n: int, vocab: int, asked: int) -> Tensor:
+    """(rows, n) labels with `asked` questions a row, at random places; the rest is -100."""
+    places = torch.rand(rows, n, generator=generator).topk(asked).indices
+    answers = torch.randint(vocab, (rows, asked), generator=generator)
+    return torch.full((rows, n), IGNORED).scatter(1, places, answers)
+
+
+def number(value: Any) -> float:
+    """`value` as a float, after making sure that it is a finite number."""
+    expect_number(value, 0.0, tolerance=1e9)
+    return float(value)
+
+
+@A.rung(
+    "a single question",
+    1,
+    "One question costs logsumexp(logits) minus the logit of the right token: a log, and minus",
+)
+def _(call: Call, generator: torch.Generator) -> None:
+    logits = randn(generator, 1, 1, 4)
+    total = sum(math.exp(z) for z in logits.flatten().tolist())
+    expect_number(call(logits, torch.tensor([[2]])), math.log(total) - logits[0, 0, 2].item())
+
+
+@A.rung("equal logits", 1, "Equal logits cost ln V at every question, so ln V on average")
+def _(call: Call, generator: torch.Generator) -> None:
+    labels = torch.randint(7, (3, 5), generator=generator)
+    expect_number(call(torch.full((3, 5, 7), 0.3), labels), math.log(7))
+
+
+@A.rung(
+    "the unasked do not count",
+    2,
+    "The loss changed with logits at a position labelled -100: leave those rows out",
+)
+def _(call: Call, generator: torch.Generator) -> None:
+    logits, labels = randn(generator, 2, 6, 5), some_labels(generator, 2, 6, 5, asked=2)
+    other = torch.where((labels == IGNORED)[..., None], randn(generator, 2, 6, 5), logits)
+    expect_number(call(other, labels), number(call(logits, labels)))
+
+
+@A.rung(
+    "an average over the questions",
+    2,
+    "Divide by the number of asked positions, not by B times N and not by B",
+)
+def _(call: Call, generator: torch.Generator) -> None:
+    logits, labels = randn(generator, 3, 8, 6), some_labels(generator, 3, 8, 6, asked=2)
+    truth = cross_entropy(logits.double().flatten(0, 1), labels.flatten())
+    expect_number(call(logits, labels), truth.item())
+
+
+@A.rung(
+    "rows that ask unequally",
+    2,
+    "Every question weighs the same: do not average each row first",
+)
+def _(call: Call, generator: torch.Generator) -> None:
+    logits, labels = randn(generator, 3, 8, 6), some_labels(generator, 3, 8, 6, asked=7)
+    labels[0, 1:] = IGNORED
+    labels[0, 0] = 3
+    labels[1] = IGNORED
+    truth = cross_entropy(logits.double().flatten(0, 1), labels.flatten())
+    expect_number(call(logits, labels), truth.item())
+
+
+@A.rung(
+    "large logits",
+    2,
+    "exp of a large logit overflows and log of a tiny probability is -inf: use logsumexp",
+)
+def _(call: Call, generator: torch.Generator) -> None:
+    logits, labels = 400 * randn(generator, 2, 6, 8), some_labels(generator, 2, 6, 8, asked=3)
+    truth = cross_entropy(logits.double().flatten(0, 1), labels.flatten())
+    expect_number(call(logits, labels), truth.item())
+
+
+def rates_one_by_one(steps: int, warmup: int, peak: float, floor: float) -> Tensor:
+    """The schedule update by update; the fall as a squared cosine of half the angle."""
+    rates = []
+    for update in range(steps):
+        if update < warmup:
+            rates.append(peak * (update + 1) / warmup)
+        else:
+            half_angle = math.pi / 2 * (update - warmup) / (steps - warmup)
+            rates.append(floor + (peak - floor) * math.cos(half_angle) ** 2)
+    return torch.tensor(rates)
+
+
+def uniform(generator: torch.Generator, low: float, high: float) -> float:
+    return low + (high - low) * torch.rand((), generator=generator).item()
+
+
+def size(generator: torch.Generator, low: int, high: int) -> int:
+    return int(torch.randint(low, high, (), generator=generator))
+
+
+@B.rung("one rate an update", 1, "The result is one float tensor of shape (steps,)")
+def _(call: Call, generator: torch.Generator) -> None:
+    steps = size(generator, 20, 40)
+    rates = call(steps, 5, 0.01, 0.001)
+    expect_shape(rates, (steps,))
+    assert rates.dtype.is_floating_point, f"dtype {rates.dtype}, expected a float"
+
+
+@B.rung("neither climb nor fall", 1, "With warmup 0 and floor = peak every rate is the peak")
+def _(call: Call, generator: torch.Generator) -> None:
+    peak = uniform(generator, 0.5, 2)
+    expect(call(9, 0, peak, peak), torch.full((9,), peak))
+
+
+@B.rung(
+    "the climb",
+    2,
+    "Update 0 already has peak / warmup, and update warmup - 1 reaches the peak",
+)
+def _(call: Call, generator: torch.Generator) -> None:
+    warmup, peak = size(generator, 4, 9), uniform(generator, 0.5, 2)
+    rates = call(30, warmup, peak, 0.0)
+    expect_shape(rates, (30,))
+    expect(rates[:warmup], torch.arange(1, warmup + 1) * (peak / warmup))
+
+
+@B.rung(
+    "the fall",
+    2,
+    "From peak to 0 on half a cosine, peak / 2 (1 + cos(pi s / steps)): neither a line nor a wave",
+)
+def _(call: Call, generator: torch.Generator) -> None:
+    steps, peak = size(generator, 10, 20), uniform(generator, 0.5, 2)
+    expect(call(steps, 0, peak, 0.0), rates_one_by_one(steps, 0, peak, 0.0))
+
+
+@B.rung(
+    "the floor",
+    2,
+    "The cosine runs between peak and floor; cutting it off at the floor, or adding, is not that",
+)
+def _(call: Call, generator: torch.Generator) -> None:
+    steps, peak = size(generator, 10, 20), uniform(generator, 0.5, 2)
+    expect(call(steps, 0, peak, 0.3 * peak), rates_one_by_one(steps, 0, peak, 0.3 * peak))
+
+
+@B.rung(
+    "first climb, then fall",
+    2,
+    "The cosine starts where the climb ends: its progress is (s - warmup) / (steps - warmup)",
+)
+def _(call: Call, generator: torch.Generator) -> None:
+    steps, warmup = size(generator, 20, 40), size(generator, 5, 15)
+    peak = uniform(generator, 0.5, 2)
+    expect(call(steps, warmup, peak, 0.1), rates_one_by_one(steps, warmup, peak, 0.1))
+
+
+@B.rung("nothing but climb", 1, "With warmup = steps there is no fall: mind the division by zero")
+def _(call: Call, generator: torch.Generator) -> None:
+    peak = uniform(generator, 0.5, 2)
+    expect(call(8, 8, peak, 0.1), torch.arange(1, 9) * (peak / 8))
+
+
+def one_hot(tokens: Tensor, vocab: int) -> Tensor:
+    """Logits (B, N, V) that are largest at `tokens` (B, N)."""
+    return 5.0 * torch.nn.functional.one_hot(tokens, vocab)
+
+
+def distinct(generator: torch.Generator, rows: int, n: int, vocab: int) -> Tensor:
+    """(rows, n) tokens, no two alike in a row."""
+    return torch.rand(rows, vocab, generator=generator).topk(n).indices
+
+
+def counted(logits: Tensor, labels: Tensor) -> Tensor:
+    """The three shares by counting answers one at a time."""
+    counts = [0, 0, 0]
+    for row, asked in zip(logits.tolist(), labels.tolist(), strict=True):
+        listed = {label for label in asked if label != IGNORED}
+        for scores, label in zip(row, asked, strict=True):
+            if label != IGNORED:
+                guess = scores.index(max(scores))
+                counts[0 if guess == label else 1 if guess in listed else 2] += 1
+    return torch.tensor(counts) / sum(counts)
+
+
+@C.rung("three shares", 1, "Return a tensor of three floats that add up to 1: one kind an answer")
+def _(call: Call, generator: torch.Generator) -> None:
+    labels = distinct(generator, 4, 5, 8)
+    shares = call(one_hot(labels.roll(1, 1).where(labels > 2, labels), 8), labels)
+    expect_shape(shares, (3,))
+    assert shares.dtype.is_floating_point, f"dtype {shares.dtype}, expected a float"
+    expect_number(shares.sum(), 1.0)
+
+
+@C.rung("all right", 1, "Where the largest logit is the label, everything is right: [1, 0, 0]")
+def _(call: Call, generator: torch.Generator) -> None:
+    labels = distinct(generator, 3, 4, 9)
+    expect(call(one_hot(labels, 9), labels), torch.tensor([1.0, 0, 0]))
+
+
+@C.rung(
+    "listed but wrong",
+    2,
+    "A guess that is the answer to another question of its own row is of the second kind",
+)
+def _(call: Call, generator: torch.Generator) -> None:
+    labels = distinct(generator, 3, 4, 9)
+    expect(call(one_hot(labels.roll(1, 1), 9), labels), torch.tensor([0.0, 1, 0]))
+
+
+@C.rung(
+    "listed elsewhere",
+    2,
+    "Only answers of the same row count as listed, not those of the other rows",
+)
+def _(call: Call, generator: torch.Generator) -> None:
+    labels = distinct(generator, 1, 8, 10).view(2, 4)
+    expect(call(one_hot(labels.flip(0), 10), labels), torch.tensor([0.0, 0, 1]))
+
+
+@C.rung(
+    "the unasked do not count",
+    2,
+    "Leave out the positions labelled -100: they are no answers, and they are not in the total",
+)
+def _(call: Call, generator: torch.Generator) -> None:
+    labels = some_labels(generator, 6, 9, 6, asked=4)
+    logits = randn(generator, 6, 9, 6)
+    expect(call(logits, labels), counted(logits, labels))
+
+
+@C.rung(
+    "rows that ask unequally",
+    2,
+    "Rows may ask different numbers of questions, or none: every answer weighs the same",
+)
+def _(call: Call, generator: torch.Generator) -> None:
+    labels = some_labels(generator, 6, 9, 6, asked=8)
+    for row, kept in enumerate((1, 0, 2, 3, 9, 9)):
+        labels[row, kept:] = IGNORED
+    logits = randn(generator, 6, 9, 6)
+    expect(call(logits, labels), counted(logits, labels))
+
+
+EXERCISES = [A, B, C]
