@@ -11,7 +11,7 @@ help:  ## say what make can do
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
 
 lab: .venv/.installed  ## open the book in JupyterLab (LAB_ARGS="--no-browser --port 8899")
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/jupyter-lab $(as_root) --ServerApp.root_dir=. \
+	JUPYTER_CONFIG_PATH="$(CURDIR)/jupyter" PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/jupyter-lab $(as_root) --ServerApp.root_dir=. \
 	    $(LAB_ARGS) book/00_start_here.ipynb
 
 test: .venv/.installed  ## run every test: style, library, chapters

@@ -1,0 +1,137 @@
+"""The real slider in a real JupyterLab in a real browser: keys move it, the picture changes."""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import sync_playwright
+
+ROOT = Path(__file__).parents[1]
+NOTEBOOK = "book/06_turn_the_width_knob.ipynb"
+FLAGS = (
+    "--no-sandbox --disable-gpu --disable-quic --no-first-run "
+    "--disable-background-networking --disable-component-update --disable-sync"
+).split()
+ANSWER_SECONDS = 0.3
+PICTURE = ".widget-vbox img[alt^='Width']"
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory):
+    """JupyterLab as `make lab` starts it, on a copy since it saves by itself; its address."""
+    home, root = tmp_path_factory.mktemp("home"), tmp_path_factory.mktemp("copy")
+    shutil.copytree(ROOT / "book", root / "book")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    options = ["--no-browser", f"--port={port}", "--IdentityProvider.token="]
+    options += ["--expose-app-in-browser", f"--ServerApp.root_dir={root}"]
+    if hasattr(os, "geteuid") and os.geteuid() == 0:
+        options.append("--allow-root")
+    environment = {**os.environ, "HOME": str(home), "JUPYTER_CONFIG_PATH": str(ROOT / "jupyter")}
+    log = (home / "lab.log").open("w")
+    command = [sys.executable, "-m", "jupyterlab", *options, NOTEBOOK]
+    server = subprocess.Popen(command, cwd=root, env=environment, stdout=log, stderr=log)
+    address = f"http://127.0.0.1:{port}"
+    try:
+        deadline = time.monotonic() + 60
+        while not _answers(f"{address}/api"):
+            assert server.poll() is None and time.monotonic() < deadline, log.name
+            time.sleep(0.2)
+        yield address
+    finally:
+        server.terminate()
+        server.wait(timeout=20)
+
+
+def _answers(address: str) -> bool:
+    try:
+        with urllib.request.urlopen(address, timeout=2) as answer:
+            return "version" in json.load(answer)
+    except OSError:
+        return False
+
+
+@pytest.fixture(scope="module")
+def page(lab, chromium):
+    """Chapter 06, open in the browser, every cell run."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        page = browser.new_page(viewport={"width": 1400, "height": 1000})
+        page.goto(f"{lab}/lab/tree/{NOTEBOOK}")
+        page.wait_for_function("() => window.jupyterapp?.shell?.currentWidget?.sessionContext")
+        page.set_default_timeout(120_000)
+        page.evaluate(
+            """async () => {
+                const app = window.jupyterapp;
+                const session = app.shell.currentWidget.sessionContext;
+                await session.ready;
+                await session.session.kernel.info;
+                await app.commands.execute("notebook:run-all-cells");
+            }"""
+        )
+        yield page
+        browser.close()
+
+
+def test_arrow_keys_move_the_width_and_the_picture_follows(page):
+    picture = page.locator(PICTURE)
+    picture.wait_for()
+    handle = page.locator(".widget-slider .noUi-handle").first
+    handle.scroll_into_view_if_needed()
+    seen = [(picture.get_attribute("alt"), picture.get_attribute("src"))]
+    for key, width in (("ArrowRight", 32), ("ArrowRight", 64), ("End", 128), ("Home", 16)):
+        page.evaluate(_WATCH)
+        handle.press(key)
+        page.wait_for_function("() => window.answeredAfter !== null")
+        assert page.evaluate("() => window.answeredAfter") < 1000 * ANSWER_SECONDS
+        assert picture.get_attribute("alt").startswith(f"Width {width}, 32 tokens")
+        seen.append((picture.get_attribute("alt"), picture.get_attribute("src")))
+    assert len({src for _, src in seen}) == 4, "four widths, four pictures"
+    assert seen[0] == seen[-1], "back at the start"
+
+
+# From the key to the new picture, measured in the page itself.
+_WATCH = f"""() => {{
+    const image = document.querySelector("{PICTURE}");
+    window.answeredAfter = null;
+    let pressed = null;
+    document.addEventListener("keydown", () => (pressed = performance.now()),
+                              {{ capture: true, once: true }});
+    const observer = new MutationObserver(() => {{
+        window.answeredAfter = performance.now() - pressed;
+        observer.disconnect();
+    }});
+    observer.observe(image, {{ attributes: true, attributeFilter: ["src"] }});
+}}"""
+
+
+def test_controls_and_pictures_have_words(page):
+    labels = page.locator(".widget-slider .widget-label").all_text_contents()
+    assert labels[:2] == ["model width", "sequence length"]
+    images = page.locator(".jp-OutputArea-output img")
+    alts = [images.nth(i).get_attribute("alt") for i in range(images.count())]
+    visible = [alt for i, alt in enumerate(alts) if images.nth(i).is_visible()]
+    assert len(visible) >= 3 and all(alt and len(alt) > 20 for alt in visible), alts
+
+
+def test_a_live_run_starts_reports_and_stops(page):
+    train = page.get_by_role("button", name="Train this one live")
+    stop = page.get_by_role("button", name="Stop")
+    train.click()
+    page.wait_for_function(
+        "() => [...document.querySelectorAll('.widget-html')]"
+        ".some(e => /BaseConv, d = 16, N = 32: loss/.test(e.textContent))"
+    )
+    stop.click()
+    finished = page.locator(".widget-html", has_text="accuracy")
+    finished.wait_for(timeout=30_000)
+    assert "of 500 steps" in finished.inner_text()
+    assert train.is_enabled()
