@@ -55,11 +55,10 @@ def _(call: Call, generator: Generator) -> None:
 @A.rung("scale", 1, "every score is multiplied by `scale` before the softmax, and by nothing else")
 def _(call: Call, generator: Generator) -> None:
     gap = 0.5 + torch.rand(1, generator=generator).item()
-    q = torch.tensor([[[0.0, 0.0, 0.0, 0.0], [1.0, 0.0, 0.0, 0.0]]])
-    k = torch.tensor([[[1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0]]])
+    x = torch.tensor([[[1.0, 0.0, 0.0, 0.0], [1.0, 1.0, 0.0, 0.0]]])  # the last row scores 1, 2
     v = torch.tensor([[[1.0], [0.0]]])
-    share = 1 / (1 + math.exp(-gap))
-    expect(call(q, k, v, gap), torch.tensor([[[1.0], [share]]]))
+    share = 1 / (1 + math.exp(gap))
+    expect(call(x, x, v, gap), torch.tensor([[[1.0], [share]]]))
 
 
 @A.rung(
@@ -70,7 +69,9 @@ def _(call: Call, generator: Generator) -> None:
 )
 def _(call: Call, generator: Generator) -> None:
     q, k, v = draw(generator, 1, 5, 3), draw(generator, 1, 5, 3), draw(generator, 1, 5, 4)
-    expect(call(q, k, v, 0.7)[:, -1:], attention_by_loops(q[0], k[0], v[0], 0.7)[None, -1:])
+    y = call(q, k, v, 0.7)
+    expect_shape(y, (1, 5, 4))
+    expect(y[:, -1], attention_by_loops(q[0], k[0], v[0], 0.7)[None, -1])
 
 
 @A.rung("agrees with loops", 2, "every sequence of the batch is treated alone, at any width")
@@ -195,11 +196,13 @@ def _(call: Call, generator: Generator) -> None:
 @C.rung(
     "keys find keys",
     1,
-    "keys have their own row of codes, and the score is half of `scale` times the product",
+    "a key has its own row of codes and carries nothing from before it, a blank has none at all; "
+    "the score is half of `scale` times the product",
 )
 def _(call: Call, generator: Generator) -> None:
     codes = distinct_codes(8, generator)
     tokens = 1 + torch.randint(7, (1, 6), generator=generator)
+    tokens[0, :2] = 0
     expect(call(tokens, codes, 1.0), weights_by_loops(tokens[0], codes, 1.0)[None])
 
 
@@ -232,8 +235,8 @@ def _(call: Call, generator: Generator) -> None:
 @C.rung(
     "the gate",
     2,
-    "only values carry a code from before, and only from a key: not a blank or a key that "
-    "follows a key, not a value that follows a value, not the first token",
+    "a value carries the code before it only from a key: not from another value, not from a "
+    "blank, and the first token has nothing before it (roll hands it the last one)",
 )
 def _(call: Call, generator: Generator) -> None:
     codes = distinct_codes(8, generator)
