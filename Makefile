@@ -4,6 +4,9 @@ BIN := .venv/bin
 LAB_ARGS ?=
 as_root := $(if $(filter 0,$(shell id -u)),--allow-root)
 
+# One thread a process: on a small or busy machine many threads mostly wait for each other.
+test book sweep: export OMP_NUM_THREADS = 1
+
 .PHONY: help lab test book release sweep
 .DELETE_ON_ERROR:
 
@@ -11,14 +14,14 @@ help:  ## say what make can do
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
 
 lab: .venv/.installed  ## open the book in JupyterLab (LAB_ARGS="--no-browser --port 8899")
-	JUPYTER_CONFIG_PATH="$(CURDIR)/jupyter" PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/jupyter-lab $(as_root) --ServerApp.root_dir=. \
-	    $(LAB_ARGS) book/00_start_here.ipynb
+	JUPYTER_CONFIG_PATH="$(CURDIR)/jupyter" PATH="$(CURDIR)/$(BIN):$$PATH" \
+	    $(BIN)/jupyter-lab $(as_root) --ServerApp.root_dir=. $(LAB_ARGS) book/00_start_here.ipynb
 
 test: .venv/.installed  ## run every test: style, library, chapters
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m pytest tests
-	$(BIN)/python -m pytest --nbval-lax --nbval-cell-timeout=120 book/*.ipynb
+	$(BIN)/python -m pytest --nbval-lax --nbval-cell-timeout=120 -o xfail_strict=true book/*.ipynb
 
 book: .venv/.installed  ## run the chapters whose text has changed
 	$(BIN)/zoology-teach build

@@ -166,6 +166,9 @@ def claims(text: str) -> list[tuple[float, int, str]]:
     """Numbers in prose that state something: decimals, per cents, integers of three digits."""
     text = re.sub(r"<details>.*?</details>|`[^`]*`|\$\$.*?\$\$|\$[^$]*\$", " ", text, flags=re.S)
     text = re.sub(r"\]\([^)]*\)|https?://\S+|arXiv:?\s?\S+", " ", text)
+    text = re.sub(
+        r"(Section|Theorem|Proposition|Definition|Claim|Figure|Table)s? [\d.]+", " ", text
+    )
     found = []
     for number, percent in CLAIM.findall(text):
         digits = number.replace(",", "")

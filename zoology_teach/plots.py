@@ -83,7 +83,7 @@ def spread(table: pd.DataFrame) -> pd.DataFrame:
 def curve(panel: Axes, rows: pd.DataFrame, mixer: str) -> None:
     """Accuracy against width, with a bar from the lowest to the highest seed."""
     rows = rows.sort_values("d_model")
-    bars = np.stack([rows["mean"] - rows["min"], rows["max"] - rows["mean"]])
+    bars = np.stack([rows["mean"] - rows["min"], rows["max"] - rows["mean"]]).clip(min=0)
     panel.errorbar(
         rows["d_model"],
         rows["mean"],
