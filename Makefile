@@ -4,8 +4,8 @@ BIN := .venv/bin
 LAB_ARGS ?=
 as_root := $(if $(filter 0,$(shell id -u)),--allow-root)
 
-# One thread a process: on a small or busy machine many threads mostly wait for each other.
-test book sweep: export OMP_NUM_THREADS = 1
+# Threads that wait should sleep: spinning ones take the other cores from whoever has work.
+export OMP_WAIT_POLICY = passive
 
 .PHONY: help lab test book release sweep
 .DELETE_ON_ERROR:

@@ -24,10 +24,17 @@ PICTURE = ".widget-vbox img[alt^='Width']"
 
 
 @pytest.fixture(scope="module")
-def lab(tmp_path_factory):
-    """JupyterLab as `make lab` starts it, on a copy since it saves by itself; its address."""
-    home, root = tmp_path_factory.mktemp("home"), tmp_path_factory.mktemp("copy")
-    shutil.copytree(ROOT / "book", root / "book")
+def root(tmp_path_factory):
+    """A copy of the book: JupyterLab saves by itself."""
+    copy = tmp_path_factory.mktemp("copy")
+    shutil.copytree(ROOT / "book", copy / "book")
+    return copy
+
+
+@pytest.fixture(scope="module")
+def lab(root, tmp_path_factory):
+    """JupyterLab as `make lab` starts it, with an empty home; its address."""
+    home = tmp_path_factory.mktemp("home")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -35,7 +42,12 @@ def lab(tmp_path_factory):
     options += ["--expose-app-in-browser", f"--ServerApp.root_dir={root}"]
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         options.append("--allow-root")
-    environment = {**os.environ, "HOME": str(home), "JUPYTER_CONFIG_PATH": str(ROOT / "jupyter")}
+    environment = {
+        **os.environ,
+        "HOME": str(home),
+        "JUPYTER_CONFIG_PATH": str(ROOT / "jupyter"),
+        "OMP_WAIT_POLICY": "passive",
+    }
     log = (home / "lab.log").open("w")
     command = [sys.executable, "-m", "jupyterlab", *options, NOTEBOOK]
     server = subprocess.Popen(command, cwd=root, env=environment, stdout=log, stderr=log)
@@ -135,3 +147,14 @@ def test_a_live_run_starts_reports_and_stops(page):
     finished.wait_for(timeout=30_000)
     assert "of 500 steps" in finished.inner_text()
     assert train.is_enabled()
+
+
+def test_saving_leaves_the_hand_written_source_alone(page, root):
+    saved = (root / NOTEBOOK).stat().st_mtime_ns
+    page.evaluate("() => window.jupyterapp.commands.execute('docmanager:save')")
+    deadline = time.monotonic() + 20
+    while (root / NOTEBOOK).stat().st_mtime_ns == saved:
+        assert time.monotonic() < deadline, "nothing was saved"
+        time.sleep(0.1)
+    source = Path(NOTEBOOK).with_suffix(".md")
+    assert (root / source).read_text() == (ROOT / source).read_text()

@@ -12,7 +12,6 @@ from PIL import Image
 from zoology_teach import plots, results
 from zoology_teach.presets import laptop_run
 from zoology_teach.widgets import Explorer, LiveTraining, WidthSlider
-from zoology_teach.widgets.width_slider import live_run
 
 
 @pytest.fixture
@@ -112,9 +111,10 @@ def test_the_width_slider_speaks_of_the_table(table):
     assert set(slider.live._controls) == {"model_width", "sequence_length", "mixer", "seed"}
 
 
-def test_a_live_run_is_the_recipe_of_the_table():
-    assert live_run(32, 64, "base_conv", 0) == laptop_run("base_conv", 32, 64, 0)
-    assert live_run(128, 128, "attention", 0).train.steps == 200
+def test_a_live_run_is_the_recipe_of_the_table(table):
+    slower = table.assign(lr=3e-2, accuracy=table["accuracy"] + 0.01)
+    make_run = WidthSlider(pd.concat([table, slower])).live._make_run
+    assert make_run(32, 64, "base_conv", 0) == laptop_run("base_conv", 32, 64, 0, lr=3e-2)
 
 
 def live(steps: int, seconds: float = 20.0, lr: float = 1e-2) -> LiveTraining:
@@ -132,7 +132,7 @@ def test_live_training_reports_seed_steps_and_accuracy():
     assert "BaseConv, d = 16, N = 32, seed 1: accuracy 0." in panel.status.value
     assert "after 20 of 20 steps" in panel.status.value
     assert not panel.train_button.disabled and panel.stop_button.disabled
-    assert panel.curve.value.startswith(b"\x89PNG")
+    assert bytes(panel.curve.value).startswith(b"\x89PNG")
 
 
 def test_live_training_stops_when_asked_and_when_time_is_up():

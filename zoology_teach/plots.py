@@ -121,7 +121,7 @@ def accuracy_by_width(table: pd.DataFrame, *, chosen: tuple[int, int] | None = N
         if chosen and chosen[1] == length:
             panel.axvline(chosen[0], color="black", linestyle=":", linewidth=2)
     panels[0].set_ylabel("accuracy")
-    panels[0].legend(loc="center left")
+    panels[-1].legend(loc="center left")
     return Picture(figure, f"Accuracy on MQAR against model width. {describe(cells)}")
 
 

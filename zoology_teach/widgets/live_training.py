@@ -35,7 +35,9 @@ class LiveTraining(ipywidgets.VBox):
         self._make_run, self._controls, self._seconds = make_run, dict(controls), seconds
         self._stop_asked = threading.Event()
         self._thread: threading.Thread | None = None
-        self.train_button = ipywidgets.Button(description="Train this one live", icon="play")
+        self.train_button = ipywidgets.Button(
+            description="Train this one live", icon="play", layout={"width": "auto"}
+        )
         self.stop_button = ipywidgets.Button(description="Stop", icon="stop", disabled=True)
         self.progress = ipywidgets.IntProgress(description="steps", layout={"width": "32em"})
         self.status = ipywidgets.HTML("Nothing trained yet.")

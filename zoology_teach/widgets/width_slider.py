@@ -3,7 +3,7 @@
 import ipywidgets
 import pandas as pd
 
-from zoology_teach.plots import LABELS, Picture, accuracy_by_width, spread
+from zoology_teach.plots import LABELS, Picture, accuracy_by_width, best, spread
 from zoology_teach.presets import laptop_run
 from zoology_teach.sweep import Run
 from zoology_teach.widgets.explorer import Explorer
@@ -18,6 +18,13 @@ class WidthSlider(ipywidgets.VBox):
 
     def __init__(self, table: pd.DataFrame):
         cells = spread(table)
+        rates = best(table).groupby(["mixer", "d_model", "seq_len"])["lr"].first()
+
+        def live_run(model_width: int, sequence_length: int, mixer: str, seed: int) -> Run:
+            """The table's recipe, in fewer steps where 500 would be too long to watch."""
+            steps = 500 if model_width * sequence_length < 8192 else 200
+            lr = rates[mixer, model_width, sequence_length]
+            return laptop_run(mixer, model_width, sequence_length, seed, lr=lr, steps=steps)
 
         def draw(model_width: int, sequence_length: int) -> Picture:
             picture = accuracy_by_width(table, chosen=(model_width, sequence_length))
@@ -57,9 +64,3 @@ def sentence(cells: pd.DataFrame, width: int, length: int) -> str:
     )
     pairs = here["num_pairs"].iloc[0]
     return f"Width {width}, {length} tokens, {pairs} pairs: accuracy of {results}."
-
-
-def live_run(model_width: int, sequence_length: int, mixer: str, seed: int) -> Run:
-    """The recipe of the laptop table, in fewer steps where 500 would take too long to watch."""
-    steps = 500 if model_width * sequence_length < 8192 else 200
-    return laptop_run(mixer, model_width, sequence_length, seed, steps=steps)
