@@ -2,6 +2,8 @@
 
 import itertools
 import math
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -161,3 +163,17 @@ def test_examples_know_where_something_is_asked():
     ragged = Examples(labels, torch.tensor([[1, 2, IGNORED, 3], [1, 2, IGNORED, IGNORED]]))
     with pytest.raises(ValueError, match="same number of questions"):
         _ = ragged.positions
+
+
+def test_a_million_examples_in_batches_stay_below_a_gibibyte():
+    code = """
+import resource
+from zoology_teach.tasks import mqar
+generator = __import__("torch").Generator().manual_seed(0)
+for _ in range(20):
+    mqar.sample(50_000, 64, 8, 8192, seed=generator)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+    seen = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    unit = 1024 if sys.platform == "linux" else 1  # ru_maxrss is in KiB on Linux
+    assert int(seen.stdout) * unit < 2**30
