@@ -1,5 +1,6 @@
 """Chapters: book/NN_slug.md is written by hand, book/NN_slug.ipynb is the same, executed."""
 
+import os
 import resource
 from pathlib import Path
 
@@ -50,7 +51,7 @@ def build(source: Path, force: bool = False) -> bool:
         timeout=CELL_TIMEOUT,
         record_timing=False,
         resources={"metadata": {"path": str(source.parent)}},
-    ).execute()
+    ).execute(env={**os.environ, "OMP_WAIT_POLICY": "passive"})  # leave other cores alone
     notebook.metadata["zoology_teach"] = {
         "version": __version__,
         "cpu_seconds": round(_children_cpu_seconds() - before, 1),

@@ -12,7 +12,7 @@ from zoology_teach.train import TrainConfig
 SEEDS = (0, 1, 2)
 LAPTOP_WIDTHS = (16, 32, 64, 128)
 LAPTOP_LENGTHS = (32, 64, 128)
-LAPTOP_RATES = {"attention": (5e-3, 1e-2), "base_conv": (1e-2, 3e-2)}
+LAPTOP_RATES = {"attention": (5e-3, 1e-2), "base_conv": (1e-2, 2e-2, 3e-2)}
 USUAL_RECIPE = "usual init"
 IDENTITY_RECIPE = "identity-like init"
 
@@ -22,7 +22,7 @@ def figure2_laptop() -> list[Run]:
 
     Both mixers start identity-like (chapter 05), each with what it trains best with:
     BaseConv without LayerNorm and with embeddings of std 1, attention with LayerNorm and
-    std 0.02. Each gets two learning rates, of which the better one counts (`plots.best`).
+    std 0.02. Of the learning rates tried, the best one counts (`plots.best`).
     """
     return [
         laptop_run(mixer, width, length, seed, lr=lr)
