@@ -41,7 +41,7 @@ class LiveTraining(ipywidgets.VBox):
         self.stop_button = ipywidgets.Button(description="Stop", icon="stop", disabled=True)
         self.progress = ipywidgets.IntProgress(description="steps", layout={"width": "32em"})
         self.status = ipywidgets.HTML("Nothing trained yet.")
-        self.curve = ipywidgets.Image(format="png", layout={"display": "none"})
+        self.curve = ipywidgets.Image(format="png", layout={"display": "none", "width": "32em"})
         self.train_button.on_click(lambda _: self.start())
         self.stop_button.on_click(lambda _: self._stop_asked.set())
         visible = [self._controls[name] for name in (self._controls if shown is None else shown)]
@@ -96,6 +96,7 @@ class LiveTraining(ipywidgets.VBox):
         figure, (panel,) = axes(width=4.5, height=2.2)
         panel.plot([r.step for r in records], [r.loss for r in records], color=COLOURS[run.mixer])
         panel.set_xlim(0, run.train.steps)
+        panel.set_yscale("log")
         panel.set_xlabel("step")
         panel.set_ylabel("loss (nats)")
         self.curve.value = Picture(figure, f"Training loss of {name}").png()
