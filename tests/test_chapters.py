@@ -212,6 +212,6 @@ def test_readme_lists_the_chapters_with_their_minutes():
     readme = (BOOK.parent / "README.md").read_text()
     for source in SOURCES:
         minutes = header(chapters.read(source))["minutes"]
-        row = re.search(rf"^.*book/{source.stem}\.ipynb.*$", readme, re.MULTILINE)
+        row = re.search(rf"^\| .*book/{source.stem}\.ipynb.*$", readme, re.MULTILINE)
         assert row, f"README.md does not link book/{source.stem}.ipynb"
         assert re.search(rf"\b{minutes}\b", row[0].split(source.stem)[1]), f"{minutes} minutes"
