@@ -6,7 +6,7 @@ import torch
 from zoology_teach import constructions
 from zoology_teach.model import LanguageModel, Layer, ModelConfig, layer
 from zoology_teach.tasks.mqar import MQAR, sample
-from zoology_teach.train import accuracy
+from zoology_teach.train import TrainConfig, accuracy
 
 LAYERS = (layer("base_conv"), layer("attention"))
 
@@ -57,9 +57,18 @@ def test_a_wrong_configuration_names_the_field(make, named):
     assert named in str(error.value)
 
 
-def test_an_unknown_field_is_an_error():
-    with pytest.raises(TypeError, match="widht"):
-        ModelConfig(vocab_size=64, widht=16, layers=LAYERS)
+@pytest.mark.parametrize(
+    ("make", "named"),
+    [
+        (lambda: ModelConfig(64, widht=16, layers=LAYERS), "field of ModelConfig = 'widht'"),
+        (lambda: TrainConfig(stpes=3), "field of TrainConfig = 'stpes': must be one of ['steps'"),
+        (lambda: MQAR(pairs=3), "field of MQAR = 'pairs'"),
+    ],
+)
+def test_an_unknown_field_is_an_error_that_lists_the_known_ones(make, named):
+    with pytest.raises(ValueError) as error:
+        make()
+    assert named in str(error.value)
 
 
 @pytest.mark.parametrize(

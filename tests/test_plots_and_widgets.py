@@ -104,7 +104,7 @@ def test_an_explorer_refuses_what_it_cannot_hold(controls):
 
 def test_the_width_slider_speaks_of_the_table(table):
     slider = WidthSlider(table)
-    assert slider.explorer.view.alts[1] == (
+    assert slider.view.alts[1] == (
         "Width 16, 64 tokens, 8 pairs: accuracy of attention 0.80 (0.70 to 0.90, 3 seeds) · "
         "BaseConv 0.01 (0.01 to 0.01, 3 seeds)."
     )

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from zoology_teach.checks import require, require_int, require_positive
+from zoology_teach.checks import config, require, require_int, require_positive
 from zoology_teach.mixers import MIXERS
 from zoology_teach.mixers.mixer import rows
 
@@ -33,7 +33,7 @@ def layer(mixer: str, **options: Any) -> Layer:
     return Layer(mixer, options)
 
 
-@dataclass(frozen=True)
+@config
 class ModelConfig:
     """Everything that decides a `LanguageModel`, its random start included.
 

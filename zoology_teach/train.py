@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 from tqdm.auto import tqdm
 
-from zoology_teach.checks import require, require_int, require_positive
+from zoology_teach.checks import config, require, require_int, require_positive
 from zoology_teach.model import LanguageModel
 from zoology_teach.tasks.examples import Examples
 
@@ -24,7 +24,7 @@ class Task(Protocol):
     def sample(self, num_examples: int, seed: int | torch.Generator) -> Examples: ...
 
 
-@dataclass(frozen=True)
+@config
 class TrainConfig:
     """The budget and the optimiser.
 

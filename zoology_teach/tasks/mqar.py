@@ -10,13 +10,12 @@ The model must answer at the position of the query itself. K is the paper's D
 (number of pairs), N the sequence length, V the vocabulary.
 """
 
-from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from torch import Tensor
 
-from zoology_teach.checks import require, require_int, require_positive
+from zoology_teach.checks import config, require, require_int, require_positive
 from zoology_teach.tasks.examples import IGNORED, Examples, generator_from
 
 Filler = Literal["blank", "random"]
@@ -64,7 +63,7 @@ def sample(
     return Examples(inputs, labels)
 
 
-@dataclass(frozen=True)
+@config
 class MQAR:
     """The arguments of `sample` as one task that `train` can draw batches from."""
 

@@ -5,11 +5,9 @@ keys to values; it shows (N-1)/2 of its entries, drawn with repetition, and ends
 that it has shown. Gated convolutions solve it; MQAR asks what it leaves out.
 """
 
-from dataclasses import dataclass
-
 import torch
 
-from zoology_teach.checks import require, require_int
+from zoology_teach.checks import config, require, require_int
 from zoology_teach.tasks.examples import IGNORED, Examples, generator_from
 
 
@@ -43,7 +41,7 @@ def sample(
     return Examples(inputs, labels)
 
 
-@dataclass(frozen=True)
+@config
 class SingleQuery:
     """The arguments of `sample` as one task that `train` can draw batches from."""
 

@@ -40,7 +40,7 @@ class LiveTraining(ipywidgets.VBox):
         )
         self.stop_button = ipywidgets.Button(description="Stop", icon="stop", disabled=True)
         self.progress = ipywidgets.IntProgress(description="steps", layout={"width": "32em"})
-        self.status = ipywidgets.HTML("Nothing trained yet.")
+        self.status = ipywidgets.HTML("Nothing trained yet. Training needs a running kernel.")
         self.curve = ipywidgets.Image(format="png", layout={"display": "none", "width": "32em"})
         self.train_button.on_click(lambda _: self.start())
         self.stop_button.on_click(lambda _: self._stop_asked.set())

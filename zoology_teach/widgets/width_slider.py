@@ -10,48 +10,40 @@ from zoology_teach.widgets.explorer import Explorer
 from zoology_teach.widgets.live_training import LiveTraining
 
 
-class WidthSlider(ipywidgets.VBox):
-    """Drag the width and the sequence length over `table` (a `sweep.load` result).
+class WidthSlider(Explorer):
+    """Drag the width and the sequence length over `table` (a `results.load` result).
 
-    Below it a button trains the chosen cell afresh with the table's own recipe.
+    Below it a button trains the chosen cell afresh, with the recipe that was best in the
+    table, in 200 steps where 500 would be too long to watch.
     """
 
     def __init__(self, table: pd.DataFrame):
         cells = spread(table)
-        rates = best(table).groupby(["mixer", "d_model", "seq_len"])["lr"].first()
-
-        def live_run(model_width: int, sequence_length: int, mixer: str, seed: int) -> Run:
-            """The table's recipe, in fewer steps where 500 would be too long to watch."""
-            steps = 500 if model_width * sequence_length < 8192 else 200
-            lr = rates[mixer, model_width, sequence_length]
-            return laptop_run(mixer, model_width, sequence_length, seed, lr=lr, steps=steps)
 
         def draw(model_width: int, sequence_length: int) -> Picture:
             picture = accuracy_by_width(table, chosen=(model_width, sequence_length))
             return Picture(picture.figure, sentence(cells, model_width, sequence_length), dpi=80)
 
-        self.explorer = Explorer(
+        super().__init__(
             draw,
             model_width=sorted(cells["d_model"].unique().tolist()),
             sequence_length=sorted(cells["seq_len"].unique().tolist()),
         )
-        self.live = LiveTraining(
-            live_run,
-            {
-                **self.explorer.controls,
-                "mixer": ipywidgets.Dropdown(
-                    options=[(LABELS[m], m) for m in sorted(cells["mixer"].unique(), reverse=True)],
-                    value="base_conv",
-                    description="mixer",
-                    style={"description_width": "9em"},
-                ),
-                "seed": ipywidgets.BoundedIntText(
-                    value=3, min=0, max=9999, description="seed", style={"description_width": "9em"}
-                ),
-            },
-            shown=("mixer", "seed"),
-        )
-        super().__init__([self.explorer, self.live])
+        rates = best(table).groupby(["mixer", "d_model", "seq_len"])["lr"].first()
+
+        def make_run(model_width: int, sequence_length: int, mixer: str, seed: int) -> Run:
+            steps = 500 if model_width * sequence_length < 8192 else 200
+            lr = rates[mixer, model_width, sequence_length]
+            return laptop_run(mixer, model_width, sequence_length, seed, lr=lr, steps=steps)
+
+        style = {"description_width": "9em"}
+        mixers = [(LABELS[m], m) for m in sorted(cells["mixer"].unique(), reverse=True)]
+        chosen = {
+            "mixer": ipywidgets.Dropdown(options=mixers, description="mixer", style=style),
+            "seed": ipywidgets.BoundedIntText(3, max=9999, description="seed", style=style),
+        }
+        self.live = LiveTraining(make_run, {**self.controls, **chosen}, shown=tuple(chosen))
+        self.children = (*self.children, self.live)
 
 
 def sentence(cells: pd.DataFrame, width: int, length: int) -> str:
