@@ -39,14 +39,14 @@ def test_base_conv_climbs_with_width_and_falls_with_length(mean):
         assert all(b > 1.3 * a or b > 0.85 for a, b in itertools.pairwise(steps))
     for d in WIDTHS:
         falls = [mean["base_conv", n, d] for n in LENGTHS]
-        assert falls[0] > 1.25 * falls[1] > 1.25**2 * falls[2]
+        assert falls[0] > 1.15 * falls[1] > 1.15**2 * falls[2]
 
 
 def test_base_conv_collapses_onto_width_per_pair(mean):
     for n in (32, 64):
         for d in (16, 32, 64):
             assert mean["base_conv", n, d] == pytest.approx(
-                mean["base_conv", 2 * n, 2 * d], abs=0.05
+                mean["base_conv", 2 * n, 2 * d], abs=0.08
             )
 
 

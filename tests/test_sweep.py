@@ -108,11 +108,13 @@ def test_an_interrupt_keeps_the_finished_runs(tmp_path, monkeypatch):
 
 
 SWEEP_SCRIPT = """
+import signal
 import sys
 from zoology_teach import sweep
 from tests.test_sweep import tiny
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a background shell ignores it
     sweep.run([tiny(s, steps=120) for s in range(30)], out=sys.argv[1], workers=2)
 """
 
