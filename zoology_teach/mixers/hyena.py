@@ -1,0 +1,80 @@
+"""Hyena of order 2 (chapter 04): long implicit convolutions and gates in turn.
+
+    v, x1, x2 = short(W_v u), short(W_1 u), short(W_2 u)         u, y (B, N, D); h1, h2 (D, N)
+    z = x1 ⊙ (h1 * v + D1 ⊙ v)
+    y = W_o ( x2 ⊙ (h2 * z + D2 ⊙ z) )
+
+`short` is a causal convolution of 3 taps, * a causal convolution over the whole sequence.
+h1 and h2 are networks of the lag (sines, under an exponential window; see
+implicit_filter.py), D1 and D2 (D) pass the token itself. This is the paper's recurrence
+z_{i+1} = x_i ⊙ (h_i * z_i); Hyena's released code leaves out h1 and starts at x1 ⊙ v.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import pad
+
+from zoology_teach.checks import require, require_int
+from zoology_teach.mixers.convolution import ShortConv, long_conv
+from zoology_teach.mixers.implicit_filter import ImplicitFilter
+from zoology_teach.mixers.long_conv import fft_conv_flops
+from zoology_teach.mixers.mixer import Mixer, rows
+
+
+class Hyena(Mixer):
+    """y = W_o(x2 ⊙ (h2 * (x1 ⊙ (h1 * v)))), with a skip term in both long convolutions.
+
+    max_len      the longest sequence that the filters cover.
+    kernel_size  taps of the short convolutions.
+
+    It has no bounded state and so no `step`: an implicit filter is not a recurrence.
+    A training step on a CPU (N = 256, D = 128) takes 4 to 5 times that of a BaseConv with a
+    long filter: four projections instead of one, two long convolutions, three short ones.
+    Raises ValueError for a wrong option, and in `forward` for a sequence beyond max_len.
+    """
+
+    def __init__(self, d_model: int, *, max_len: int = 1024, kernel_size: int = 3):
+        super().__init__()
+        require_int("d_model", d_model, 1)
+        require_int("max_len", max_len, 1)
+        require_int("kernel_size", kernel_size, 1)
+        self.d_model, self.max_len, self.kernel_size = d_model, max_len, kernel_size
+
+        self.value, self.gate1, self.gate2, self.out = (
+            nn.Linear(d_model, d_model) for _ in range(4)
+        )
+        self.short = nn.ModuleList(ShortConv(d_model, kernel_size) for _ in range(3))
+        self.filters = nn.ModuleList(ImplicitFilter(d_model, max_len) for _ in range(2))
+        self.skips = nn.Parameter(torch.randn(2, d_model))
+        self.out = nn.Linear(d_model, d_model)
+        for projection in (self.value, self.gate1, self.gate2, self.out):
+            nn.init.normal_(projection.weight, std=0.02)
+            nn.init.zeros_(projection.bias)
+
+    def forward(self, u: Tensor, positions: Tensor | None = None) -> Tensor:
+        """u (B, N, D) -> (B, N, D), or (B, P, D) at `positions` (B, P)."""
+        n = u.shape[1]
+        require(n <= self.max_len, "sequence length", n, f"at most max_len = {self.max_len}")
+        projections = (self.value, self.gate1, self.gate2)
+        v, x1, x2 = (conv(f(u)) for conv, f in zip(self.short, projections, strict=True))
+        y = self._convolve(1, x1 * self._convolve(0, v))
+        return self.out(rows(x2, positions) * rows(y, positions))
+
+    def filter(self, i: int, n: int) -> Tensor:
+        """h_i (D, n) with the skip term as more weight on lag 0."""
+        return self.filters[i](n) + pad(self.skips[i, :, None], (0, n - 1))
+
+    def _convolve(self, i: int, z: Tensor) -> Tensor:
+        """h_i * z + D_i ⊙ z, (B, N, D) -> (B, N, D)."""
+        return long_conv(z.transpose(1, 2), self.filter(i, z.shape[1])).transpose(1, 2)
+
+    def state_size(self, n: int) -> int:
+        """The inputs of both long convolutions so far, and the short ones' last tokens."""
+        return self.d_model * (2 * n + 3 * min(n, self.kernel_size - 1))
+
+    def flops(self, n: int) -> int:
+        """Four projections, short and long convolutions, gates, the filters' networks."""
+        local = n * self.d_model * (6 * self.kernel_size + 2)
+        networks = sum(2 * n * p.numel() for f in self.filters for p in f.parameters())
+        convolutions = 2 * self.d_model * fft_conv_flops(n)
+        return 8 * n * self.d_model**2 + local + convolutions + networks

@@ -1,0 +1,65 @@
+"""The long convolution without a gate (chapter 04): one free weight for every lag.
+
+    y_t = W_o gelu( sum_{s<=t} h_{t-s} ⊙ u_s + D ⊙ u_t ) + b_o    u, y (B, N, D); h (D, max_len)
+
+It mixes positions by their distance alone and never multiplies two tokens: a token cannot
+ask for another one. What a gate adds to it is the subject of chapter 04.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import gelu, pad
+
+from zoology_teach.checks import require, require_int
+from zoology_teach.mixers.convolution import long_conv
+from zoology_teach.mixers.mixer import Mixer, rows
+
+
+class LongConv(Mixer):
+    """y = W_o gelu(h * u + D ⊙ u) + b_o, as the gate-free long-convolution layers have it.
+
+    max_len  the number of lags of the filter h, and the longest sequence.
+
+    The skip term D ⊙ u lets a channel pass its own token whatever the filter has learned.
+    Raises ValueError for a wrong option, and in `forward` for a sequence beyond max_len.
+    """
+
+    def __init__(self, d_model: int, *, max_len: int = 1024):
+        super().__init__()
+        require_int("d_model", d_model, 1)
+        require_int("max_len", max_len, 1)
+        self.d_model, self.max_len = d_model, max_len
+
+        self.explicit_filter = nn.Parameter(torch.randn(d_model, max_len) * max_len**-0.5)
+        self.skip = nn.Parameter(torch.randn(d_model))
+        self.out = nn.Linear(d_model, d_model)
+        nn.init.normal_(self.out.weight, std=0.02)
+        nn.init.zeros_(self.out.bias)
+
+    def filter(self, n: int) -> Tensor:
+        """h (D, n), the filter's first `n` lags, with the skip term as more weight on lag 0."""
+        require(n <= self.max_len, "sequence length", n, f"at most max_len = {self.max_len}")
+        return self.explicit_filter[:, :n] + pad(self.skip[:, None], (0, n - 1))
+
+    def forward(self, u: Tensor, positions: Tensor | None = None) -> Tensor:
+        """u (B, N, D) -> (B, N, D), or (B, P, D) at `positions` (B, P)."""
+        conv = long_conv(u.transpose(1, 2), self.filter(u.shape[1])).transpose(1, 2)
+        return self.out(gelu(rows(conv, positions)))
+
+    def state_size(self, n: int) -> int:
+        """A free filter has no recurrence: every token so far is kept."""
+        return self.d_model * n
+
+    def flops(self, n: int) -> int:
+        """Convolution and projection; the gelu counts as one operation."""
+        return self.d_model * (fft_conv_flops(n) + n) + 2 * n * self.d_model**2
+
+
+def fft_conv_flops(n: int) -> int:
+    """One channel's causal convolution over `n` tokens, the filter's transform included.
+
+    Three real FFTs of length M = 2N (5/2 M log2 M each) and N + 1 complex products.
+    """
+    m = 2 * n
+    fft = 5 * m * max(1, m.bit_length() - 1) // 2
+    return 3 * fft + 6 * (n + 1)
