@@ -92,6 +92,20 @@ class BaseConv(Mixer):
         gate = self.projection(rows(u, positions))
         return gate * rows(self.convolve(u), positions)
 
+    def step(self, u_t: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """The next token: u_t (B, D) and the last state (None at first) -> y_t (B, D), state.
+
+        For a short filter; the state is the last k - 1 inputs (B, k - 1, D), oldest first.
+        Raises ValueError for another filter, which has no bounded state.
+        """
+        name = "implicit" if hasattr(self, "implicit_filter") else "long"
+        require(self.is_short, "filter", name, "'short' for step by step")
+        if state is None:
+            state = u_t.new_zeros(len(u_t), self.kernel_size - 1, self.d_model)
+        recent = torch.cat([state, u_t[:, None]], dim=1)
+        conv = torch.einsum("bkd,dk->bd", recent, self.explicit_filter.flip(1)) + self.conv_bias
+        return self.projection(u_t) * conv, recent[:, 1:]
+
     def state_size(self, n: int) -> int:
         """A short filter keeps k - 1 tokens; a long one has no recurrence and keeps them all."""
         return self.d_model * min(n, self.kernel_size - 1 if self.is_short else n)

@@ -1,0 +1,85 @@
+"""BaseConv whose filter knows the input (paper Section 4, Theorem 4.5; chapter 08).
+
+    y := (u W + b1) ⊙ (h * u + b2)      u, y (B, N, D); W (D, D); h (B, N), its own per example
+    h[l - 1] = 1  if some token repeats at distance l,  0 otherwise          l = 1 .. N - 1
+
+Nothing in h is learned. If a key stood l tokens ago, its value stood l - 1 ago, and that is
+the lag that h opens. A fixed filter has to guess the lags of every example; this one reads
+them off: they are where the autocorrelation sum_t [x_t = x_{t-l}] is not zero.
+
+**It is not causal.** h is found from the whole example, so y_t depends on tokens after t:
+a repeat at the end opens its lag at the start as well. It can answer the queries of MQAR,
+whose answers are not in the input, but not write text. A causal one would open, at t, only
+the lags that have repeated up to t. Its filter changes from row to row: that is no longer a
+convolution, no FFT applies, and it costs O(N²), as attention does.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+
+from zoology_teach.checks import require, require_int
+from zoology_teach.mixers.convolution import long_conv
+from zoology_teach.mixers.long_conv import fft_conv_flops
+from zoology_teach.mixers.mixer import Mixer, rows
+
+INITS = ("usual", "identity")
+
+
+class AutocorrelationBaseConv(Mixer):
+    """y = (u W + b1) ⊙ (h(u) * u + b2), not causal.
+
+    threshold  without token ids, two inputs count as the same token from this cosine
+               similarity on. No gradient goes through the comparison.
+    init       "usual": W normal with std 0.02. "identity": W = 1 plus the same noise.
+
+    Raises ValueError for a wrong option, and in `forward` for tokens of another shape than
+    the input's (B, N).
+    """
+
+    def __init__(self, d_model: int, *, threshold: float = 0.95, init: str = "usual"):
+        super().__init__()
+        require_int("d_model", d_model, 1)
+        require(-1 < threshold <= 1, "threshold", threshold, "a cosine above -1, at most 1")
+        require(init in INITS, "init", init, f"one of {INITS}")
+        self.d_model, self.threshold = d_model, threshold
+        self.projection = nn.Linear(d_model, d_model)
+        nn.init.normal_(self.projection.weight, std=0.02)
+        nn.init.zeros_(self.projection.bias)
+        if init == "identity":
+            self.projection.weight.data += torch.eye(d_model)
+        self.conv_bias = nn.Parameter(torch.zeros(d_model))
+
+    @torch.no_grad()
+    def filter(self, u: Tensor, tokens: Tensor | None = None) -> Tensor:
+        """h (B, N) of u (B, N, D), from `tokens` (B, N) where the caller has them."""
+        if tokens is None:
+            unit = normalize(u, dim=-1)
+            same = unit @ unit.mT >= self.threshold
+        else:
+            require(tokens.shape == u.shape[:2], "tokens shape", tuple(tokens.shape), "(B, N)")
+            same = tokens[:, :, None] == tokens[:, None, :]
+        example, later, earlier = torch.nonzero(same.tril(-1), as_tuple=True)
+        h = u.new_zeros(u.shape[:2])
+        h[example, later - earlier - 1] = 1
+        return h
+
+    def forward(
+        self, u: Tensor, positions: Tensor | None = None, tokens: Tensor | None = None
+    ) -> Tensor:
+        """u (B, N, D) -> (B, N, D), or (B, P, D) at `positions` (B, P).
+
+        The lags come from `tokens` (B, N), or from the embeddings u where there are none.
+        """
+        h = self.filter(u, tokens)
+        conv = long_conv(u.transpose(1, 2), h[:, None]).transpose(1, 2) + self.conv_bias
+        return self.projection(rows(u, positions)) * rows(conv, positions)
+
+    def state_size(self, n: int) -> int:
+        """There is no recurrence: every token is kept."""
+        return self.d_model * n
+
+    def flops(self, n: int) -> int:
+        """Cosines of all pairs, convolution, projection and gate."""
+        cosines = 2 * n * n * self.d_model
+        return cosines + self.d_model * (fft_conv_flops(n) + 3 * n) + 2 * n * self.d_model**2

@@ -1,0 +1,110 @@
+"""Mamba (chapter 08): a recurrence that decides by the token what it keeps.
+
+    x, z = W_in u,   x <- silu(short_conv(x))                     u, y (B, N, D); x, z (B, N, E)
+    Δ_t = softplus(W_Δ x_t),   B_t = W_B x_t,   C_t = W_C x_t            Δ (B, N, E); B, C (B, N, S)
+    s_t = exp(Δ_t A) ⊙ s_{t-1} + (Δ_t ⊙ x_t) B_t^T,   A < 0              s (B, N, E, S); A (E, S)
+    y_t = W_out ( (s_t C_t + skip ⊙ x_t) ⊙ silu(z_t) )
+
+It is not a gated convolution: how much of s_{t-1} survives is exp(Δ_t A), which depends on
+the token, so there is no filter h that is the same for every input and no FFT to use. What
+a convolution cannot do, skip a token and remember another, it does by a small or large Δ_t.
+"""
+
+import math
+
+import torch
+from einops import einsum
+from torch import Tensor, nn
+from torch.nn.functional import silu, softplus
+
+from zoology_teach.checks import require, require_int
+from zoology_teach.mixers.convolution import ShortConv
+from zoology_teach.mixers.mixer import Mixer, rows
+from zoology_teach.mixers.scan import linear_scan
+
+
+class Mamba(Mixer):
+    """The S6 selective scan inside its block.
+
+    d_state      S, numbers of state for each inner channel.
+    expand       1 or 2: E = expand · D inner channels. The paper takes 2, as its block stands
+                 for an MLP too; 1 compares with the other mixers.
+    kernel_size  taps of the causal convolution in front.
+
+    A training step on a CPU costs more than ten times that of a long BaseConv: decay, write
+    and state are (B, N, E, S), S times the size of the input, and each is read and written
+    several times forward and backward. Memory, not arithmetic, takes the time; a fused
+    kernel, which never stores them, is how Mamba is fast on a GPU.
+
+    Raises ValueError for a wrong option.
+    """
+
+    def __init__(self, d_model: int, *, d_state: int = 16, expand: int = 1, kernel_size: int = 4):
+        super().__init__()
+        require_int("d_model", d_model, 1)
+        require_int("d_state", d_state, 1)
+        require(expand in (1, 2), "expand", expand, "1 or 2")
+        require_int("kernel_size", kernel_size, 1)
+        self.d_model, self.d_state, self.kernel_size = d_model, d_state, kernel_size
+        inner, self.dt_rank = expand * d_model, math.ceil(d_model / 16)
+        self.d_inner = inner
+
+        self.project_in = nn.Linear(d_model, 2 * inner, bias=False)
+        self.conv = ShortConv(inner, kernel_size)
+        self.conv_bias = nn.Parameter(torch.zeros(inner))
+        self.select = nn.Linear(inner, self.dt_rank + 2 * d_state, bias=False)
+        self.dt = nn.Linear(self.dt_rank, inner)
+        self.log_a = nn.Parameter(torch.arange(1.0, d_state + 1).log().repeat(inner, 1))
+        self.skip = nn.Parameter(torch.ones(inner))
+        self.out = nn.Linear(inner, d_model, bias=False)
+        for projection in (self.project_in, self.out):
+            nn.init.normal_(projection.weight, std=0.02)
+        # Step lengths start log-uniform in 0.001 .. 0.1, as in S4D.
+        step = torch.empty(inner).uniform_(math.log(0.001), math.log(0.1)).exp()
+        self.dt.bias.data = step + torch.log(-torch.expm1(-step))  # the inverse of softplus
+
+    def forward(self, u: Tensor, positions: Tensor | None = None) -> Tensor:
+        """u (B, N, D) -> (B, N, D), or (B, P, D) at `positions` (B, P)."""
+        x, z = self.project_in(u).chunk(2, dim=-1)
+        x = silu(self.conv(x) + self.conv_bias)
+        decay, write, read = self._recurrence(x)
+        y = einsum(linear_scan(decay, write), read, "b n e s, b n s -> b n e")
+        y = rows(y + self.skip * x, positions)
+        return self.out(y * silu(rows(z, positions)))
+
+    def _recurrence(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """x (..., E) -> exp(Δ A) and (Δ x) B^T, both (..., E, S), and C (..., S)."""
+        dt, b, c = self.select(x).split([self.dt_rank, self.d_state, self.d_state], dim=-1)
+        dt = softplus(self.dt(dt))
+        decay = torch.exp(dt[..., None] * -self.log_a.exp())
+        return decay, (dt * x)[..., None] * b[..., None, :], c
+
+    def step(
+        self, u_t: Tensor, state: tuple[Tensor, Tensor] | None = None
+    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """The next token: u_t (B, D) and the last state (None at first) -> y_t (B, D), state.
+
+        The state is the convolution's last kernel_size - 1 inputs (B, kernel_size - 1, E),
+        oldest first, and s (B, E, S).
+        """
+        if state is None:
+            recent = u_t.new_zeros(len(u_t), self.kernel_size - 1, self.d_inner)
+            state = recent, u_t.new_zeros(len(u_t), self.d_inner, self.d_state)
+        x, z = self.project_in(u_t).chunk(2, dim=-1)
+        recent = torch.cat([state[0], x[:, None]], dim=1)
+        x = einsum(recent, self.conv.filter.flip(1), "b k e, e k -> b e")
+        x = silu(x + self.conv_bias)
+        decay, write, read = self._recurrence(x)
+        s = decay * state[1] + write
+        y = einsum(s, read, "b e s, b s -> b e") + self.skip * x
+        return self.out(y * silu(z)), (recent[:, 1:], s)
+
+    def state_size(self, n: int) -> int:
+        """S numbers for each inner channel, and the convolution's last inputs."""
+        return self.d_inner * (self.d_state + min(n, self.kernel_size - 1))
+
+    def flops(self, n: int) -> int:
+        """Projections, convolution, and 7 operations for each of the E S numbers of state."""
+        e, s = self.d_inner, self.d_state
+        projections = 2 * self.d_model * 3 * e + 2 * e * (2 * self.dt_rank + 2 * s)
+        return n * (projections + 2 * e * self.kernel_size + 7 * e * s + 12 * e)

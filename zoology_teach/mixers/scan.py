@@ -1,0 +1,91 @@
+"""The linear recurrence behind every gated or selective state (chapter 08).
+
+    s_t = a_t ⊙ s_{t-1} + x_t,   s_{-1} = 0                              a, x, s (B, N, ...)
+
+Cumulative sums could write it as P_t sum_i x_i / P_i with P_t = a_1 ... a_t, but P_t soon
+underflows and the division fails. Here nothing is divided: the sequence is cut into chunks
+that start from zero side by side, then each chunk gets what the last one hands over,
+
+    s_t  +=  (a_c ... a_t) s_{c-1}                                      c the chunk's start
+
+and the product may vanish without harm. With chunks of about √N tokens that is 2√N steps
+one after the other. O(N) work.
+"""
+
+import math
+
+import torch
+from einops import rearrange
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from zoology_teach.checks import require
+
+# A CPU is busy enough with this many numbers a step: chunks would only add passes.
+BUSY = 4096
+
+
+def linear_scan(a: Tensor, x: Tensor) -> Tensor:
+    """s_t = a_t s_{t-1} + x_t along dimension 1, for x (B, N, ...) and a of a shape that
+    broadcasts to it in the later dimensions -> s (B, N, ...). Any decay, 0 and 1 included.
+
+    Raises ValueError for shapes that do not fit.
+    """
+    fits = a.dim() == x.dim() >= 2 and all(
+        p in (1, q) for p, q in zip(a.shape, x.shape, strict=False)
+    )
+    fits = fits and a.shape[:2] == x.shape[:2]
+    require(fits, "a shape", tuple(a.shape), f"(B, N, ...) broadcasting to {tuple(x.shape)}")
+    return _LinearScan.apply(a, x)
+
+
+class _LinearScan(torch.autograd.Function):
+    """The gradient of a recurrence is the same recurrence, run from the end:
+
+    g_t = a_{t+1} g_{t+1} + ∂/∂s_t,   ∂/∂x_t = g_t,   ∂/∂a_t = g_t s_{t-1}.
+    """
+
+    @staticmethod
+    def forward(ctx, a: Tensor, x: Tensor) -> Tensor:
+        s = _scan(a, x)
+        ctx.save_for_backward(a, s)
+        return s
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad: Tensor) -> tuple[Tensor, Tensor]:
+        a, s = ctx.saved_tensors
+        after = torch.cat([a[:, 1:], torch.zeros_like(a[:, :1])], dim=1)
+        g = _scan(after, grad, backwards=True)
+        grad_a = torch.zeros_like(a)
+        grad_a[:, 1:] = (g[:, 1:] * s[:, :-1]).sum_to_size(grad_a[:, 1:].shape)
+        return grad_a, g
+
+
+def _scan(a: Tensor, x: Tensor, backwards: bool = False) -> Tensor:
+    """The recurrence from the first token to the last, or from the last to the first."""
+    n = x.shape[1]
+    plain = x.is_cpu and x[:, 0].numel() >= BUSY
+    length = n if plain else math.isqrt(n - 1) + 1
+    order, last = (-1, slice(0, 1)) if backwards else (1, slice(-1, None))
+    a, x = (_chunks(z, length) for z in (a, x))
+    s = torch.empty_like(x)
+
+    before = torch.zeros_like(x[:, :, 0])
+    for a_t, x_t, s_t in list(zip(a.unbind(2), x.unbind(2), s.unbind(2), strict=True))[::order]:
+        before = torch.addcmul(x_t, a_t, before, out=s_t)
+
+    if s.shape[1] > 1:
+        reach = a.flip(2).cumprod(2).flip(2) if backwards else a.cumprod(2)
+        before = torch.zeros_like(s[:, 0, :1])
+        for reach_c, s_c in list(zip(reach.unbind(1), s.unbind(1), strict=True))[::order]:
+            before = s_c.addcmul_(reach_c, before)[:, last]
+    return rearrange(s, "b c l ... -> b (c l) ...")[:, :n]
+
+
+def _chunks(z: Tensor, length: int) -> Tensor:
+    """(B, N, ...) -> (B, chunks, length, ...), with zeros at the end."""
+    missing = -z.shape[1] % length
+    if missing:
+        z = torch.cat([z, z.new_zeros(z.shape[0], missing, *z.shape[2:])], dim=1)
+    return rearrange(z, "b (c l) ... -> b c l ...", l=length)
