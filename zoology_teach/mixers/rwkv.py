@@ -31,6 +31,9 @@ class RWKV(Mixer):
     exponent so far: no key is too large for `exp`. m cancels, so no gradient goes through it.
     The start is RWKV-4's: decays from e^-5 to e^3 a token across the channels.
 
+    A training step on a CPU costs some three times that of a long BaseConv: nearly half goes
+    to the four projections, the rest to exponentials and products of the size of the input.
+
     Raises ValueError for a wrong d_model.
     """
 
