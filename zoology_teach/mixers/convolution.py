@@ -10,11 +10,35 @@ def short_conv(u: Tensor, filter: Tensor) -> Tensor:
 
     A sum of k shifted copies: no im2col, and on a CPU faster than conv1d.
     """
-    n = u.shape[1]
-    y = u * filter[:, 0]
-    for lag in range(1, min(filter.shape[1], n)):
-        y = y + nn.functional.pad(u[:, : n - lag] * filter[:, lag], (0, 0, lag, 0))
-    return y
+    return _ShortConv.apply(u, filter)
+
+
+class _ShortConv(torch.autograd.Function):
+    """Backward shifts the other way. Written out so that every tap adds in place."""
+
+    @staticmethod
+    def forward(ctx, u: Tensor, filter: Tensor) -> Tensor:
+        ctx.save_for_backward(u, filter)
+        y = u * filter[:, 0]
+        for lag in _lags(u, filter):
+            y[:, lag:].addcmul_(u[:, :-lag], filter[:, lag])
+        return y
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad: Tensor) -> tuple[Tensor, Tensor]:
+        u, filter = ctx.saved_tensors
+        grad_u, grad_filter = grad * filter[:, 0], torch.zeros_like(filter)
+        grad_filter[:, 0] = (grad * u).sum((0, 1))
+        for lag in _lags(u, filter):
+            grad_u[:, :-lag].addcmul_(grad[:, lag:], filter[:, lag])
+            grad_filter[:, lag] = (grad[:, lag:] * u[:, :-lag]).sum((0, 1))
+        return grad_u, grad_filter
+
+
+def _lags(u: Tensor, filter: Tensor) -> range:
+    """The lags that reach back to a token: a filter may be longer than the sequence."""
+    return range(1, min(filter.shape[1], u.shape[1]))
 
 
 def long_conv(u: Tensor, h: Tensor) -> Tensor:
