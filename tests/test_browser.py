@@ -46,7 +46,7 @@ def lab(root, tmp_path_factory):
         **os.environ,
         "HOME": str(home),
         "JUPYTER_CONFIG_PATH": str(ROOT / "jupyter"),
-        "OMP_WAIT_POLICY": "passive",
+        "OMP_NUM_THREADS": "1",
     }
     log = (home / "lab.log").open("w")
     command = [sys.executable, "-m", "jupyterlab", *options, NOTEBOOK]

@@ -51,7 +51,7 @@ def build(source: Path, force: bool = False) -> bool:
         timeout=CELL_TIMEOUT,
         record_timing=False,
         resources={"metadata": {"path": str(source.parent)}},
-    ).execute(env={**os.environ, "OMP_WAIT_POLICY": "passive"})  # leave other cores alone
+    ).execute(env={**os.environ, "OMP_NUM_THREADS": "1"})  # as the Makefile starts the lab
     notebook.metadata["zoology_teach"] = {
         "version": __version__,
         "cpu_seconds": round(_children_cpu_seconds() - before, 1),
