@@ -26,7 +26,7 @@ def test_the_table_holds_the_whole_grid(table):
     grid = PRESETS["figure2"]["laptop"]()
     assert sweep.finished(TABLE, grid) == {run.id for run in grid}
     assert (plots.spread(table)["count"] == 3).all()
-    assert results.provenance(TABLE)["sessions"]
+    assert results.provenance(TABLE)["commands"]
 
 
 def test_attention_answers_at_every_width(mean):

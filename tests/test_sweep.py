@@ -190,9 +190,9 @@ def test_a_table_of_another_version_is_refused(tmp_path, counted):
 def test_provenance_says_how_it_was_made(tmp_path, counted):
     out = tmp_path / "t.csv"
     sweep.run([tiny()], out=out, executor=counted[0], command="zoology-teach sweep figure2")
-    (session,) = results.provenance(out)["sessions"]
-    assert session["command"] == "zoology-teach sweep figure2"
-    assert session["torch"] == torch.__version__
+    (entry,) = results.provenance(out)["commands"]
+    assert entry["command"] == "zoology-teach sweep figure2"
+    assert entry["torch"] == torch.__version__
 
 
 def test_workers_must_be_a_number(tmp_path):

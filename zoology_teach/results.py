@@ -53,7 +53,7 @@ def load(out: str | Path) -> pd.DataFrame:
 
 
 def provenance(out: str | Path) -> dict[str, Any]:
-    """How the table was made: format, and the sessions (command, versions, machine)."""
+    """How the table was made: format, and each command with its versions and machine."""
     path = Path(out).with_suffix(".json")
     return json.loads(path.read_text()) if path.exists() else {}
 
@@ -82,8 +82,8 @@ def mend(out: Path) -> None:
 
 
 def note_provenance(out: Path, command: str) -> None:
-    note = provenance(out) or {"format": TABLE_FORMAT, "sessions": []}
-    session = {
+    note = provenance(out) or {"format": TABLE_FORMAT, "commands": []}
+    entry = {
         "command": command or "zoology_teach.sweep.run",
         "zoology_teach": zoology_teach.__version__,
         "python": platform.python_version(),
@@ -92,8 +92,8 @@ def note_provenance(out: Path, command: str) -> None:
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
         "started": time.strftime("%Y-%m-%d", time.gmtime()),
     }
-    if session not in note["sessions"]:
-        note["sessions"].append(session)
+    if entry not in note["commands"]:
+        note["commands"].append(entry)
     temporary = out.with_suffix(".json.new")
     temporary.write_text(json.dumps(note, indent=1) + "\n")
     os.replace(temporary, out.with_suffix(".json"))
