@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from zoology_teach.checks import require, require_int
-from zoology_teach.mixers.convolution import long_conv, short_conv
+from zoology_teach.mixers.convolution import fft_conv_flops, long_conv, short_conv
 from zoology_teach.mixers.implicit_filter import ImplicitFilter
 from zoology_teach.mixers.mixer import Mixer, rows
 
@@ -111,13 +111,11 @@ class BaseConv(Mixer):
         return self.d_model * min(n, self.kernel_size - 1 if self.is_short else n)
 
     def flops(self, n: int) -> int:
-        """Projection, gate, and k taps or three real FFTs of length 2N (5/2 M log2 M each)."""
+        """Projection, gate, and k taps or a convolution by FFT."""
         projection, gate = 2 * n * self.d_model**2, 3 * n * self.d_model
         if self.is_short:
             return projection + gate + 2 * n * self.d_model * self.kernel_size
-        m = 2 * n
-        fft = 5 * m * max(1, m.bit_length() - 1) // 2
-        return projection + gate + self.d_model * (2 * fft + 6 * (n + 1)) + self.d_model * fft
+        return projection + gate + self.d_model * fft_conv_flops(n)
 
 
 def _initial_filter(d_model: int, taps: int, filter: str, init: str) -> Tensor:

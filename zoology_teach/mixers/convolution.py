@@ -74,6 +74,16 @@ class _LongConv(torch.autograd.Function):
         return grad_u, torch.fft.irfft(to_h, n=2 * n)[..., :n]
 
 
+def fft_conv_flops(n: int) -> int:
+    """One channel's causal convolution over `n` tokens, the filter's transform included.
+
+    Three real FFTs of length M = 2N (5/2 M log2 M each) and N + 1 complex products.
+    """
+    m = 2 * n
+    fft = 5 * m * max(1, m.bit_length() - 1) // 2
+    return 3 * fft + 6 * (n + 1)
+
+
 class ShortConv(nn.Module):
     """Causal depthwise convolution of `kernel_size` taps, (B, N, D) -> (B, N, D).
 

@@ -15,9 +15,8 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from zoology_teach.checks import require, require_int
-from zoology_teach.mixers.convolution import ShortConv, long_conv
+from zoology_teach.mixers.convolution import ShortConv, fft_conv_flops, long_conv
 from zoology_teach.mixers.implicit_filter import ImplicitFilter
-from zoology_teach.mixers.long_conv import fft_conv_flops
 from zoology_teach.mixers.mixer import Mixer, rows
 
 

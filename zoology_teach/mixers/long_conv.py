@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import gelu, pad
 
 from zoology_teach.checks import require, require_int
-from zoology_teach.mixers.convolution import long_conv
+from zoology_teach.mixers.convolution import fft_conv_flops, long_conv
 from zoology_teach.mixers.mixer import Mixer, rows
 
 
@@ -53,13 +53,3 @@ class LongConv(Mixer):
     def flops(self, n: int) -> int:
         """Convolution and projection; the gelu counts as one operation."""
         return self.d_model * (fft_conv_flops(n) + n) + 2 * n * self.d_model**2
-
-
-def fft_conv_flops(n: int) -> int:
-    """One channel's causal convolution over `n` tokens, the filter's transform included.
-
-    Three real FFTs of length M = 2N (5/2 M log2 M each) and N + 1 complex products.
-    """
-    m = 2 * n
-    fft = 5 * m * max(1, m.bit_length() - 1) // 2
-    return 3 * fft + 6 * (n + 1)

@@ -20,8 +20,7 @@ from torch import Tensor, nn
 from torch.nn.functional import gelu, pad
 
 from zoology_teach.checks import require, require_int, require_positive
-from zoology_teach.mixers.convolution import long_conv
-from zoology_teach.mixers.long_conv import fft_conv_flops
+from zoology_teach.mixers.convolution import fft_conv_flops, long_conv
 from zoology_teach.mixers.mixer import Mixer, rows
 
 
