@@ -14,9 +14,23 @@ from PIL import Image
 
 from zoology_teach.checks import require
 
-LABELS = {"attention": "attention", "base_conv": "BaseConv"}
-COLOURS = {"attention": "#0072B2", "base_conv": "#D55E00"}
-MARKERS = {"attention": "o", "base_conv": "s"}
+LABELS = {
+    "attention": "attention",
+    "linear_attention": "Based",
+    "mamba": "Mamba",
+    "rwkv": "RWKV",
+    "hyena": "Hyena",
+    "h3": "H3",
+    "base_conv": "BaseConv",
+}
+COLOURS = dict(
+    zip(
+        LABELS,
+        ("#0072B2", "#56B4E9", "#000000", "#E69F00", "#CC79A7", "#009E73", "#D55E00"),
+        strict=True,
+    )
+)
+MARKERS = dict(zip(LABELS, "oDPvX^s", strict=True))
 LENGTH_COLOURS = ("#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 
 

@@ -1,6 +1,7 @@
 """The grids behind the book's tables: `zoology-teach sweep NAME --preset PRESET`."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from itertools import product
 
 from zoology_teach.checks import require
@@ -12,42 +13,73 @@ from zoology_teach.train import TrainConfig
 SEEDS = (0, 1, 2)
 LAPTOP_WIDTHS = (16, 32, 64, 128)
 LAPTOP_LENGTHS = (32, 64, 128)
-LAPTOP_RATES = {"attention": (5e-3, 1e-2), "base_conv": (1e-2, 2e-2, 3e-2)}
 USUAL_RECIPE = "usual init"
 IDENTITY_RECIPE = "identity-like init"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a mixer learns MQAR within 500 steps: what surrounds it, and which rates to try.
+
+    before         start of the short BaseConv in front: "pair" (token plus previous token)
+                   where the mixer compares whole tokens, "identity" (token times previous
+                   token) for BaseConv's own memory, "usual", nearly no layer at all, where
+                   the mixer has a shift of its own.
+    norm           LayerNorm before each mixer.
+    embedding_std  as in `ModelConfig`.
+    rates          the learning rates tried.
+    """
+
+    before: str
+    norm: bool
+    embedding_std: float
+    rates: tuple[float, ...]
+
+
+LAPTOP_RECIPES = {
+    "attention": Recipe("pair", True, 0.02, (5e-3, 1e-2)),
+    "base_conv": Recipe("identity", False, 1.0, (1e-2, 2e-2, 3e-2)),
+    "h3": Recipe("usual", False, 1.0, (1e-2, 2e-2, 3e-2)),
+    "hyena": Recipe("usual", False, 1.0, (1e-2, 2e-2, 3e-2)),
+    "rwkv": Recipe("usual", True, 0.02, (1e-2, 2e-2, 3e-2)),
+    "linear_attention": Recipe("pair", True, 0.02, (5e-3, 1e-2)),
+    "mamba": Recipe("pair", True, 0.02, (5e-3, 1e-2, 2e-2)),
+}
 
 
 def figure2_laptop() -> list[Run]:
     """The paper's Figure 2 at a laptop's scale: V = 256, K = N/8, 500 steps of 32 sequences.
 
-    Both mixers start identity-like (chapter 05), each with what it trains best with:
-    BaseConv without LayerNorm and with embeddings of std 1, attention with LayerNorm and
-    std 0.02. Of the learning rates tried, the best one counts (`plots.best`).
+    Every mixer stands behind a short BaseConv and starts identity-like (chapter 05), each
+    with the surroundings that it trains best with (`LAPTOP_RECIPES`). Of the learning rates
+    tried, the best one counts (`plots.best`).
     """
     return [
         laptop_run(mixer, width, length, seed, lr=lr)
         for seed, length, width in product(SEEDS, LAPTOP_LENGTHS, LAPTOP_WIDTHS)
-        for mixer, rates in LAPTOP_RATES.items()
-        for lr in rates
+        for mixer, recipe in LAPTOP_RECIPES.items()
+        for lr in recipe.rates
     ]
 
 
 def laptop_run(
     mixer: str, d_model: int, seq_len: int, seed: int, *, lr: float = 1e-2, steps: int = 500
 ) -> Run:
-    """One run of `figure2_laptop`: `mixer` is "attention" or "base_conv"."""
-    require(mixer in LAPTOP_RATES, "mixer", mixer, f"one of {sorted(LAPTOP_RATES)}")
-    task = MQAR(seq_len, seq_len // 8, 256)
-    if mixer == "attention":
-        layers = (layer("base_conv", init="pair"), layer("attention", init="identity"))
-        start = {"norm": True, "embedding_std": 0.02}
-    else:
-        layers = (
-            layer("base_conv", init="identity"),
-            layer("base_conv", filter="long", max_len=seq_len, init="identity"),
-        )
-        start = {"norm": False, "embedding_std": 1.0}
-    model = ModelConfig(task.vocab_size, d_model, layers, seed=seed, **start)
+    """One run of `figure2_laptop`: `mixer` is a name of `LAPTOP_RECIPES`."""
+    require(mixer in LAPTOP_RECIPES, "mixer", mixer, f"one of {sorted(LAPTOP_RECIPES)}")
+    recipe, task = LAPTOP_RECIPES[mixer], MQAR(seq_len, seq_len // 8, 256)
+    options = {"base_conv": {"filter": "long", "max_len": seq_len}, "hyena": {"max_len": seq_len}}
+    model = ModelConfig(
+        task.vocab_size,
+        d_model,
+        (
+            layer("base_conv", init=recipe.before),
+            layer(mixer, **options.get(mixer, {}), init="identity"),
+        ),
+        norm=recipe.norm,
+        embedding_std=recipe.embedding_std,
+        seed=seed,
+    )
     return Run(mixer, IDENTITY_RECIPE, task, model, TrainConfig(steps=steps, lr=lr, seed=seed))
 
 
@@ -55,7 +87,7 @@ def budget_laptop() -> list[Run]:
     """BaseConv at N = 32 with four times the steps of `figure2_laptop`: what patience buys."""
     return [
         laptop_run("base_conv", width, 32, seed, lr=lr, steps=2000)
-        for seed, width, lr in product(SEEDS, LAPTOP_WIDTHS, LAPTOP_RATES["base_conv"])
+        for seed, width, lr in product(SEEDS, LAPTOP_WIDTHS, LAPTOP_RECIPES["base_conv"].rates)
     ]
 
 

@@ -7,7 +7,7 @@ from torch.nn.functional import scaled_dot_product_attention
 
 from zoology_teach.checks import require, require_int
 from zoology_teach.mixers.convolution import ShortConv
-from zoology_teach.mixers.mixer import Mixer, rows
+from zoology_teach.mixers.mixer import Mixer, rows, start_projections
 
 
 class Attention(Mixer):
@@ -39,19 +39,12 @@ class Attention(Mixer):
             require_int("window", window, 1)
         if short_conv is not None:
             require_int("short_conv", short_conv, 1)
-        require(init in ("usual", "identity"), "init", init, "'usual' or 'identity'")
         self.d_model, self.num_heads, self.window = d_model, num_heads, window
 
         self.query, self.key, self.value, self.out = (nn.Linear(d_model, d_model) for _ in range(4))
-        for projection in (self.query, self.key, self.value, self.out):
-            nn.init.normal_(projection.weight, std=0.02)
-            nn.init.zeros_(projection.bias)
-            if init == "identity":
-                projection.weight.data += torch.eye(d_model)
-        conv_init = "identity" if init == "identity" else "usual"
+        start_projections(init, self.query, self.key, self.value, self.out)
         self.convs = nn.ModuleList(
-            ShortConv(d_model, short_conv, conv_init) if short_conv else nn.Identity()
-            for _ in range(3)
+            ShortConv(d_model, short_conv, init) if short_conv else nn.Identity() for _ in range(3)
         )
 
     def forward(self, u: Tensor, positions: Tensor | None = None) -> Tensor:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from zoology_teach.checks import require, require_int
-from zoology_teach.mixers.convolution import fft_conv_flops, long_conv, short_conv
+from zoology_teach.mixers.convolution import fft_conv_flops, long_conv, short_conv, short_conv_step
 from zoology_teach.mixers.implicit_filter import ImplicitFilter
 from zoology_teach.mixers.mixer import Mixer, rows
 
@@ -100,11 +100,8 @@ class BaseConv(Mixer):
         """
         name = "implicit" if hasattr(self, "implicit_filter") else "long"
         require(self.is_short, "filter", name, "'short' for step by step")
-        if state is None:
-            state = u_t.new_zeros(len(u_t), self.kernel_size - 1, self.d_model)
-        recent = torch.cat([state, u_t[:, None]], dim=1)
-        conv = torch.einsum("bkd,dk->bd", recent, self.explicit_filter.flip(1)) + self.conv_bias
-        return self.projection(u_t) * conv, recent[:, 1:]
+        conv, state = short_conv_step(u_t, self.explicit_filter, state)
+        return self.projection(u_t) * (conv + self.conv_bias), state
 
     def state_size(self, n: int) -> int:
         """A short filter keeps k - 1 tokens; a long one has no recurrence and keeps them all."""

@@ -20,9 +20,7 @@ from torch.nn.functional import normalize
 
 from zoology_teach.checks import require, require_int
 from zoology_teach.mixers.convolution import fft_conv_flops, long_conv
-from zoology_teach.mixers.mixer import Mixer, rows
-
-INITS = ("usual", "identity")
+from zoology_teach.mixers.mixer import Mixer, rows, start_projections
 
 
 class AutocorrelationBaseConv(Mixer):
@@ -40,13 +38,9 @@ class AutocorrelationBaseConv(Mixer):
         super().__init__()
         require_int("d_model", d_model, 1)
         require(-1 < threshold <= 1, "threshold", threshold, "a cosine above -1, at most 1")
-        require(init in INITS, "init", init, f"one of {INITS}")
         self.d_model, self.threshold = d_model, threshold
         self.projection = nn.Linear(d_model, d_model)
-        nn.init.normal_(self.projection.weight, std=0.02)
-        nn.init.zeros_(self.projection.bias)
-        if init == "identity":
-            self.projection.weight.data += torch.eye(d_model)
+        start_projections(init, self.projection)
         self.conv_bias = nn.Parameter(torch.zeros(d_model))
 
     @torch.no_grad()

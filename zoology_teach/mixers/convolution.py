@@ -4,6 +4,8 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from zoology_teach.checks import require_int
+
 
 def short_conv(u: Tensor, filter: Tensor) -> Tensor:
     """y[:, t] = sum_l filter[:, l] * u[:, t-l] for u (B, N, D) and filter (D, k), small k.
@@ -39,6 +41,17 @@ class _ShortConv(torch.autograd.Function):
 def _lags(u: Tensor, filter: Tensor) -> range:
     """The lags that reach back to a token: a filter may be longer than the sequence."""
     return range(1, min(filter.shape[1], u.shape[1]))
+
+
+def short_conv_step(u_t: Tensor, filter: Tensor, recent: Tensor | None) -> tuple[Tensor, Tensor]:
+    """`short_conv` at the next token: u_t (B, D) -> y_t (B, D), and what to keep of the past.
+
+    recent  the last k - 1 inputs (B, k - 1, D), oldest first; None before the first token.
+    """
+    if recent is None:
+        recent = u_t.new_zeros(len(u_t), filter.shape[1] - 1, u_t.shape[1])
+    recent = torch.cat([recent, u_t[:, None]], dim=1)
+    return torch.einsum("bkd,dk->bd", recent, filter.flip(1)), recent[:, 1:]
 
 
 def long_conv(u: Tensor, h: Tensor) -> Tensor:
@@ -87,14 +100,16 @@ def fft_conv_flops(n: int) -> int:
 class ShortConv(nn.Module):
     """Causal depthwise convolution of `kernel_size` taps, (B, N, D) -> (B, N, D).
 
-    ``init="identity"`` starts as y = u; "usual" draws PyTorch's uniform(+-1/sqrt(k)).
+    ``init="identity"`` starts as y = u, "previous" hands over the token before; "usual" draws
+    PyTorch's uniform(+-1/sqrt(k)).
     """
 
     def __init__(self, d_model: int, kernel_size: int, init: str = "usual"):
         super().__init__()
         self.filter = nn.Parameter(torch.zeros(d_model, kernel_size))
-        if init == "identity":
-            nn.init.ones_(self.filter[:, 0].data)
+        if init in ("identity", "previous"):
+            require_int("kernel_size", kernel_size, 1 + (init == "previous"))
+            self.filter.data[:, int(init == "previous")] = 1
         else:
             nn.init.uniform_(self.filter, -(kernel_size**-0.5), kernel_size**-0.5)
 

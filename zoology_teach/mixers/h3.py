@@ -9,12 +9,11 @@ the products, and the query picks from what it remembers. Head dimension 1: ever
 has one number of each.
 """
 
-import torch
 from torch import Tensor, nn
 
 from zoology_teach.checks import require_int
-from zoology_teach.mixers.convolution import ShortConv
-from zoology_teach.mixers.mixer import Mixer, rows
+from zoology_teach.mixers.convolution import ShortConv, short_conv_step
+from zoology_teach.mixers.mixer import Mixer, rows, start_projections
 from zoology_teach.mixers.s4d import DiagonalSSM
 
 
@@ -24,6 +23,10 @@ class H3(Mixer):
     d_state         real numbers of diagonal state for each channel (even).
     shift_taps      taps of the shift map, this token's among them.
     dt_min, dt_max  range of the diagonal map's step lengths, as in S4D.
+    init            "usual": projections normal with std 0.02, random filters. "identity":
+                    W = 1 plus the same noise, the shift hands over the previous key and the
+                    diagonal map sums: y_t = u_t ⊙ sum_{s<=t} u_{s-1} ⊙ u_s, a holographic
+                    memory in one layer (chapter 07).
 
     A training step on a CPU (N = 256, D = 128) takes about 3 times that of a BaseConv with a
     long filter: four projections instead of one, the short convolution and the kernel.
@@ -38,16 +41,17 @@ class H3(Mixer):
         shift_taps: int = 3,
         dt_min: float = 0.001,
         dt_max: float = 0.1,
+        init: str = "usual",
     ):
         super().__init__()
         require_int("shift_taps", shift_taps, 1)
         self.diagonal = DiagonalSSM(d_model, d_state, dt_min, dt_max)
         self.d_model, self.d_state, self.shift_taps = d_model, d_state, shift_taps
-        self.shift = ShortConv(d_model, shift_taps)
         self.query, self.key, self.value, self.out = (nn.Linear(d_model, d_model) for _ in range(4))
-        for projection in (self.query, self.key, self.value, self.out):
-            nn.init.normal_(projection.weight, std=0.02)
-            nn.init.zeros_(projection.bias)
+        start_projections(init, self.query, self.key, self.value, self.out)
+        self.shift = ShortConv(d_model, shift_taps, "previous" if init == "identity" else init)
+        if init == "identity":
+            self.diagonal.start_as_sum()
 
     def forward(self, u: Tensor, positions: Tensor | None = None) -> Tensor:
         """u (B, N, D) -> (B, N, D), or (B, P, D) at `positions` (B, P)."""
@@ -64,12 +68,10 @@ class H3(Mixer):
         the diagonal map's state (B, D, d_state/2), complex.
         """
         q, k, v = self.query(u_t), self.key(u_t), self.value(u_t)
-        recent = k.new_zeros(len(k), self.shift_taps - 1, self.d_model)
-        recent, diagonal = (recent, None) if state is None else state
-        keys = torch.cat([recent, k[:, None]], dim=1)
-        shifted = torch.einsum("btd,dt->bd", keys, self.shift.filter.flip(1))
+        recent, diagonal = (None, None) if state is None else state
+        shifted, recent = short_conv_step(k, self.shift.filter, recent)
         memory, diagonal = self.diagonal.step(shifted * v, diagonal)
-        return self.out(q * memory), (keys[:, 1:], diagonal)
+        return self.out(q * memory), (recent, diagonal)
 
     def state_size(self, n: int) -> int:
         """The diagonal state and the keys that the shift map still sees."""

@@ -17,7 +17,7 @@ from torch.nn.functional import pad
 from zoology_teach.checks import require, require_int
 from zoology_teach.mixers.convolution import ShortConv, fft_conv_flops, long_conv
 from zoology_teach.mixers.implicit_filter import ImplicitFilter
-from zoology_teach.mixers.mixer import Mixer, rows
+from zoology_teach.mixers.mixer import Mixer, rows, start_projections
 
 
 class Hyena(Mixer):
@@ -25,6 +25,10 @@ class Hyena(Mixer):
 
     max_len      the longest sequence that the filters cover.
     kernel_size  taps of the short convolutions.
+    init         "usual": projections normal with std 0.02, random filters. "identity": W = 1
+                 plus the same noise, x1 the previous token, h1 * v = v and h2 a running sum,
+                 all nearly: y_t = u_t ⊙ sum_{s<=t} u_{s-1} ⊙ u_s, a holographic memory in
+                 one layer (chapter 07).
 
     It has no bounded state and so no `step`: an implicit filter is not a recurrence.
     A training step on a CPU (N = 256, D = 128) takes 4 to 5 times that of a BaseConv with a
@@ -32,7 +36,9 @@ class Hyena(Mixer):
     Raises ValueError for a wrong option, and in `forward` for a sequence beyond max_len.
     """
 
-    def __init__(self, d_model: int, *, max_len: int = 1024, kernel_size: int = 3):
+    def __init__(
+        self, d_model: int, *, max_len: int = 1024, kernel_size: int = 3, init: str = "usual"
+    ):
         super().__init__()
         require_int("d_model", d_model, 1)
         require_int("max_len", max_len, 1)
@@ -42,13 +48,15 @@ class Hyena(Mixer):
         self.value, self.gate1, self.gate2, self.out = (
             nn.Linear(d_model, d_model) for _ in range(4)
         )
-        self.short = nn.ModuleList(ShortConv(d_model, kernel_size) for _ in range(3))
+        start_projections(init, self.value, self.gate1, self.gate2, self.out)
+        shorts = (init, "previous" if init == "identity" else init, init)  # of v, x1, x2
+        self.short = nn.ModuleList(ShortConv(d_model, kernel_size, x) for x in shorts)
         self.filters = nn.ModuleList(ImplicitFilter(d_model, max_len) for _ in range(2))
         self.skips = nn.Parameter(torch.randn(2, d_model))
-        self.out = nn.Linear(d_model, d_model)
-        for projection in (self.value, self.gate1, self.gate2, self.out):
-            nn.init.normal_(projection.weight, std=0.02)
-            nn.init.zeros_(projection.bias)
+        if init == "identity":
+            self.filters[0].start_near(0.0)
+            self.filters[1].start_near(1.0)
+            self.skips.data = torch.tensor([[1.0], [0.0]]).repeat(1, d_model)
 
     def forward(self, u: Tensor, positions: Tensor | None = None) -> Tensor:
         """u (B, N, D) -> (B, N, D), or (B, P, D) at `positions` (B, P)."""

@@ -30,6 +30,16 @@ class ImplicitFilter(nn.Module):
         # From a window over the whole sequence to one that fades within a twentieth of it.
         self.decay = nn.Parameter(torch.linspace(0.0, 20.0, d_model))
 
+    def start_near(self, level: float) -> None:
+        """Start at about `level` for every lag, without a window; some randomness stays."""
+        with torch.no_grad():
+            self.decay.zero_()
+            # Half-way up the sine the hidden units are alike, and can still move either way.
+            self.middle.weight *= 0.3
+            self.middle.bias.fill_(math.pi / 4)
+            self.outer.weight *= 0.1
+            self.outer.weight += level / (self.outer.in_features * math.sin(math.pi / 4))
+
     def forward(self, n: int) -> Tensor:
         """(D, n): the filter's first `n` lags."""
         hidden = torch.sin(self.inner(self.features[:n]))

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn.functional import elu, pad
 
 from zoology_teach.checks import require, require_int
-from zoology_teach.mixers.mixer import Mixer, rows
+from zoology_teach.mixers.mixer import Mixer, rows, start_projections
 
 FEATURE_MAPS = ("taylor", "elu")
 
@@ -29,6 +29,9 @@ class LinearAttention(Mixer):
     feature_map  "taylor" or "elu".
     feature_dim  d', the width of queries and keys of each head.
     num_heads    H; must divide d_model.
+    init         "usual": projections normal with std 0.02. "identity": W_v = W_o = 1 and one
+                 random projection for q and k, plus the same noise, so that at the start
+                 equal tokens find each other.
     chunk        tokens that meet in a (chunk, chunk) kernel matrix; what lies before the
                  chunk comes out of S. O(N (chunk + F)) time instead of O(N²).
 
@@ -43,6 +46,7 @@ class LinearAttention(Mixer):
         feature_dim: int = 16,
         num_heads: int = 1,
         chunk: int = 128,
+        init: str = "usual",
     ):
         super().__init__()
         require_int("d_model", d_model, 1)
@@ -55,9 +59,12 @@ class LinearAttention(Mixer):
         self.is_taylor, self.feature_dim = feature_map == "taylor", feature_dim
         self.query, self.key = (nn.Linear(d_model, num_heads * feature_dim) for _ in range(2))
         self.value, self.out = (nn.Linear(d_model, d_model) for _ in range(2))
-        for projection in (self.query, self.key, self.value, self.out):
-            nn.init.normal_(projection.weight, std=0.02)
-            nn.init.zeros_(projection.bias)
+        start_projections("usual", self.query, self.key)
+        start_projections(init, self.value, self.out)
+        if init == "identity":
+            shared = torch.randn_like(self.query.weight) * d_model**-0.5
+            self.query.weight.data += shared
+            self.key.weight.data += shared
 
     def forward(self, u: Tensor, positions: Tensor | None = None) -> Tensor:
         """u (B, N, D) -> (B, N, D), or (B, P, D) at `positions` (B, P) at O(P N) cost."""

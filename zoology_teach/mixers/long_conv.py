@@ -12,7 +12,7 @@ from torch.nn.functional import gelu, pad
 
 from zoology_teach.checks import require, require_int
 from zoology_teach.mixers.convolution import fft_conv_flops, long_conv
-from zoology_teach.mixers.mixer import Mixer, rows
+from zoology_teach.mixers.mixer import Mixer, rows, start_projections
 
 
 class LongConv(Mixer):
@@ -33,8 +33,7 @@ class LongConv(Mixer):
         self.explicit_filter = nn.Parameter(torch.randn(d_model, max_len) * max_len**-0.5)
         self.skip = nn.Parameter(torch.randn(d_model))
         self.out = nn.Linear(d_model, d_model)
-        nn.init.normal_(self.out.weight, std=0.02)
-        nn.init.zeros_(self.out.bias)
+        start_projections("usual", self.out)
 
     def filter(self, n: int) -> Tensor:
         """h (D, n), the filter's first `n` lags, with the skip term as more weight on lag 0."""

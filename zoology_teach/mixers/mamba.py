@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from torch.nn.functional import silu, softplus
 
 from zoology_teach.checks import require, require_int
-from zoology_teach.mixers.convolution import ShortConv
-from zoology_teach.mixers.mixer import Mixer, rows
+from zoology_teach.mixers.convolution import ShortConv, short_conv_step
+from zoology_teach.mixers.mixer import Mixer, rows, start_projections
 from zoology_teach.mixers.scan import linear_scan
 
 
@@ -30,6 +30,10 @@ class Mamba(Mixer):
     expand       1 or 2: E = expand · D inner channels. The paper takes 2, as its block stands
                  for an MLP too; 1 compares with the other mixers.
     kernel_size  taps of the causal convolution in front.
+    init         "usual": A = -1 .. -S, steps Δ log-uniform in 0.001 .. 0.1. "identity": x = u
+                 and W_out = 1, plus the usual noise; one random projection for B and C, Δ = 1
+                 and A = -0.01: every token is written, none is forgotten, and equal tokens
+                 find each other, as in linear attention.
 
     A training step on a CPU costs more than ten times that of a long BaseConv: decay, write
     and state are (B, N, E, S), S times the size of the input, and each is read and written
@@ -39,7 +43,15 @@ class Mamba(Mixer):
     Raises ValueError for a wrong option.
     """
 
-    def __init__(self, d_model: int, *, d_state: int = 16, expand: int = 1, kernel_size: int = 4):
+    def __init__(
+        self,
+        d_model: int,
+        *,
+        d_state: int = 16,
+        expand: int = 1,
+        kernel_size: int = 4,
+        init: str = "usual",
+    ):
         super().__init__()
         require_int("d_model", d_model, 1)
         require_int("d_state", d_state, 1)
@@ -50,18 +62,29 @@ class Mamba(Mixer):
         self.d_inner = inner
 
         self.project_in = nn.Linear(d_model, 2 * inner, bias=False)
-        self.conv = ShortConv(inner, kernel_size)
+        self.conv = ShortConv(inner, kernel_size, init)
         self.conv_bias = nn.Parameter(torch.zeros(inner))
         self.select = nn.Linear(inner, self.dt_rank + 2 * d_state, bias=False)
         self.dt = nn.Linear(self.dt_rank, inner)
         self.log_a = nn.Parameter(torch.arange(1.0, d_state + 1).log().repeat(inner, 1))
         self.skip = nn.Parameter(torch.ones(inner))
         self.out = nn.Linear(inner, d_model, bias=False)
-        for projection in (self.project_in, self.out):
-            nn.init.normal_(projection.weight, std=0.02)
+        start_projections("usual", self.project_in)
+        start_projections(init, self.out)
         # Step lengths start log-uniform in 0.001 .. 0.1, as in S4D.
         step = torch.empty(inner).uniform_(math.log(0.001), math.log(0.1)).exp()
+        if init == "identity":
+            self._start_as_linear_attention()
+            step.fill_(1.0)
         self.dt.bias.data = step + torch.log(-torch.expm1(-step))  # the inverse of softplus
+
+    def _start_as_linear_attention(self) -> None:
+        self.project_in.weight.data[: self.d_inner] += torch.eye(self.d_inner, self.d_model)
+        shared = torch.randn(self.d_state, self.d_inner) * self.d_inner**-0.5
+        _, b, c = self.select.weight.data.split([self.dt_rank, self.d_state, self.d_state])
+        b += shared
+        c += shared
+        self.log_a.data.fill_(math.log(0.01))
 
     def forward(self, u: Tensor, positions: Tensor | None = None) -> Tensor:
         """u (B, N, D) -> (B, N, D), or (B, P, D) at `positions` (B, P)."""
@@ -87,17 +110,14 @@ class Mamba(Mixer):
         The state is the convolution's last kernel_size - 1 inputs (B, kernel_size - 1, E),
         oldest first, and s (B, E, S).
         """
-        if state is None:
-            recent = u_t.new_zeros(len(u_t), self.kernel_size - 1, self.d_inner)
-            state = recent, u_t.new_zeros(len(u_t), self.d_inner, self.d_state)
+        recent, s = (None, 0.0) if state is None else state
         x, z = self.project_in(u_t).chunk(2, dim=-1)
-        recent = torch.cat([state[0], x[:, None]], dim=1)
-        x = einsum(recent, self.conv.filter.flip(1), "b k e, e k -> b e")
+        x, recent = short_conv_step(x, self.conv.filter, recent)
         x = silu(x + self.conv_bias)
         decay, write, read = self._recurrence(x)
-        s = decay * state[1] + write
+        s = decay * s + write
         y = einsum(s, read, "b e s, b s -> b e") + self.skip * x
-        return self.out(y * silu(z)), (recent[:, 1:], s)
+        return self.out(y * silu(z)), (recent, s)
 
     def state_size(self, n: int) -> int:
         """S numbers for each inner channel, and the convolution's last inputs."""

@@ -5,6 +5,8 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor, nn
 
+from zoology_teach.checks import require
+
 
 class Mixer(nn.Module, ABC):
     """A causal map (B, N, D) -> (B, N, D): output t depends on inputs 0 .. t only.
@@ -24,6 +26,20 @@ class Mixer(nn.Module, ABC):
     @abstractmethod
     def flops(self, n: int) -> int:
         """Floating-point operations of one forward pass over `n` tokens (a multiply-add is 2)."""
+
+
+def start_projections(init: str, *projections: nn.Linear) -> None:
+    """Weights normal with std 0.02, biases 0; "identity" adds 1 on the diagonal.
+
+    Raises ValueError for another `init` than "usual" or "identity".
+    """
+    require(init in ("usual", "identity"), "init", init, "'usual' or 'identity'")
+    for projection in projections:
+        nn.init.normal_(projection.weight, std=0.02)
+        if projection.bias is not None:
+            nn.init.zeros_(projection.bias)
+        if init == "identity":
+            projection.weight.data += torch.eye(*projection.weight.shape)
 
 
 def rows(x: Tensor, positions: Tensor | None) -> Tensor:

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from zoology_teach.checks import require_int
-from zoology_teach.mixers.mixer import Mixer, rows
+from zoology_teach.mixers.mixer import Mixer, rows, start_projections
 from zoology_teach.mixers.scan import linear_scan
 
 
@@ -34,10 +34,15 @@ class RWKV(Mixer):
     A training step on a CPU costs some three times that of a long BaseConv: nearly half goes
     to the four projections, the rest to exponentials and products of the size of the input.
 
-    Raises ValueError for a wrong d_model.
+    init  "usual": as above, projections normal with std 0.02. "identity": slow decays, small
+          bonus; the value is this token, the key the one before, the receptance twice this
+          token (W = 1 or 2, plus the same noise). So a key weighs its value by exp(key) in
+          each channel, and an equal query opens the channels where it weighed most.
+
+    Raises ValueError for a wrong option.
     """
 
-    def __init__(self, d_model: int):
+    def __init__(self, d_model: int, *, init: str = "usual"):
         super().__init__()
         require_int("d_model", d_model, 1)
         self.d_model = d_model
@@ -48,8 +53,12 @@ class RWKV(Mixer):
         self.receptance, self.key, self.value, self.out = (
             nn.Linear(d_model, d_model, bias=False) for _ in range(4)
         )
-        for projection in (self.receptance, self.key, self.value, self.out):
-            nn.init.normal_(projection.weight, std=0.02)
+        start_projections(init, self.receptance, self.key, self.value, self.out)
+        if init == "identity":
+            self.log_decay.data.fill_(-6.0)
+            self.bonus.data.fill_(-2.0)
+            self.mix.data = torch.tensor([1.0, 0.0, 1.0])[:, None].repeat(1, d_model)
+            self.receptance.weight.data += torch.eye(d_model)
 
     def forward(self, u: Tensor, positions: Tensor | None = None) -> Tensor:
         """u (B, N, D) -> (B, N, D), or (B, P, D) at `positions` (B, P)."""

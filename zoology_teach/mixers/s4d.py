@@ -21,7 +21,7 @@ from torch.nn.functional import gelu, pad
 
 from zoology_teach.checks import require, require_int, require_positive
 from zoology_teach.mixers.convolution import fft_conv_flops, long_conv
-from zoology_teach.mixers.mixer import Mixer, rows
+from zoology_teach.mixers.mixer import Mixer, rows, start_projections
 
 
 class DiagonalSSM(nn.Module):
@@ -49,6 +49,15 @@ class DiagonalSSM(nn.Module):
         # Real and imaginary part side by side, so that .double() converts it.
         self.C = nn.Parameter(torch.randn(d_model, pairs, 2) * 0.5**0.5)
         self.skip = nn.Parameter(torch.randn(d_model))
+
+    def start_as_sum(self) -> None:
+        """Start near K_l = 1, the sum of all tokens: one mode that hardly fades, no skip."""
+        with torch.no_grad():
+            self.log_decay[:, 0] = math.log(0.01)
+            _, b_bar, _ = self.discretise()
+            self.C *= 0.02
+            self.C[:, 0] = torch.stack([0.5 / b_bar[:, 0].real, torch.zeros(len(b_bar))], dim=1)
+            self.skip.zero_()
 
     def discretise(self) -> tuple[Tensor, Tensor, Tensor]:
         """log Ā = dt A, B̄ and C, each complex (D, d_state/2)."""
@@ -111,8 +120,7 @@ class S4D(Mixer):
         self.ssm = DiagonalSSM(d_model, d_state, dt_min, dt_max)
         self.d_model, self.d_state = d_model, d_state
         self.out = nn.Linear(d_model, d_model)
-        nn.init.normal_(self.out.weight, std=0.02)
-        nn.init.zeros_(self.out.bias)
+        start_projections("usual", self.out)
 
     def forward(self, u: Tensor, positions: Tensor | None = None) -> Tensor:
         """u (B, N, D) -> (B, N, D), or (B, P, D) at `positions` (B, P)."""
