@@ -47,6 +47,27 @@ def test_every_mixer_needs_only_its_width(name):
     assert x.grad.shape == x.shape
 
 
+@pytest.mark.parametrize("name", sorted(set(MIXERS) - {"base_conv_autocorrelation"}))
+def test_every_mixer_is_causal_as_it_comes(name):
+    torch.manual_seed(0)
+    made, x = MIXERS[name](d_model=64), torch.randn(2, 100, 64)
+    changed = x.clone()
+    changed[:, 60:] = torch.randn(2, 40, 64)
+    assert (made(changed) - made(x))[:, :60].abs().max() <= 1e-6
+
+
+@pytest.mark.parametrize("name", ["sliding_window", "s4d", "h3", "rwkv", "mamba", "base_conv"])
+@pytest.mark.parametrize("init", ["usual", "identity"])
+def test_every_step_agrees_as_it_comes(name, init):
+    torch.manual_seed(0)
+    options = {} if name == "s4d" else {"init": init}
+    made, x = MIXERS[name](64, **options).double(), torch.randn(2, 100, 64, dtype=torch.float64)
+    state, whole = None, made(x)
+    for t in range(100):
+        y_t, state = made.step(x[:, t], state)
+        assert (y_t - whole[:, t]).abs().max() <= 1e-8
+
+
 @pytest.mark.parametrize("n", [1, 2, 7, 33])
 def test_shapes(mixer, n):
     assert mixer(u(n)).shape == (2, n, 16)
@@ -139,6 +160,43 @@ def test_starts_do_what_their_names_say():
     long = start(init="identity", filter="long", max_len=6)
     assert torch.allclose(long(x), x * x.cumsum(1), atol=1e-5)
     assert torch.equal(ShortConv(8, 3, "identity")(x), x)
+    assert torch.equal(ShortConv(8, 3, "previous")(x), previous)
+
+
+@pytest.mark.parametrize(("name", "options"), [("h3", {}), ("hyena", {"max_len": 64})])
+def test_h3_and_hyena_start_as_a_holographic_memory(name, options):
+    """Two pairs, a blank, the first key: what comes out is its value, not the other one."""
+    torch.manual_seed(0)
+    d = 512
+    made = MIXERS[name](d, init="identity", **options)
+    codes = torch.randn(5, d).sign()
+    codes[4] = 0
+    y = made(codes[[0, 1, 2, 3, 4, 0]][None])[0, -1]
+    answer, other = codes[1] @ y / d, codes[3] @ y / d
+    assert answer > 0.6 and abs(other) < 0.25
+
+
+def test_matching_starts_find_the_equal_token():
+    """Tokens carry their key (first half) and value; a query with a key gets its value."""
+    torch.manual_seed(0)
+    keys, values = torch.randn(6, 64), torch.randn(6, 64)
+    tokens = torch.cat([keys, values], dim=1)
+    query = torch.cat([keys[2], torch.zeros(64)])
+    u = torch.cat([tokens, query[None]])[None]
+    for name in ("attention", "linear_attention"):
+        options = {"feature_dim": 64} if name == "linear_attention" else {}
+        y = MIXERS[name](128, init="identity", **options)(u)[0, -1, 64:]
+        assert (values @ y).argmax() == 2, name
+
+
+def test_rwkv_starts_by_weighing_values_with_the_key_before():
+    torch.manual_seed(0)
+    d = 2048
+    keys, values = torch.randn(3, d), torch.randn(3, d)
+    sequence = torch.stack([keys, values], dim=1).flatten(0, 1)
+    asked = torch.cat([sequence, torch.zeros(1, d), keys[:1]])
+    y = MIXERS["rwkv"](d, init="identity")(asked[None])[0, -1]
+    assert (values @ y).argmax() == 0
 
 
 @pytest.mark.parametrize(
@@ -148,6 +206,12 @@ def test_starts_do_what_their_names_say():
         (lambda: Attention(8, window=0), "window = 0"),
         (lambda: Attention(0), "d_model = 0"),
         (lambda: Attention(8, init="zero"), "init = 'zero'"),
+        (lambda: MIXERS["h3"](8, init="pair"), "init = 'pair'"),
+        (lambda: MIXERS["h3"](8, shift_taps=1, init="identity"), "kernel_size = 1"),
+        (lambda: MIXERS["hyena"](8, init="zero"), "init = 'zero'"),
+        (lambda: MIXERS["rwkv"](8, init="zero"), "init = 'zero'"),
+        (lambda: MIXERS["mamba"](8, init="zero"), "init = 'zero'"),
+        (lambda: MIXERS["linear_attention"](8, init="zero"), "init = 'zero'"),
         (lambda: BaseConv(8, filter="medium"), "filter = 'medium'"),
         (lambda: BaseConv(8, kernel_size=1, init="pair"), "kernel_size = 1"),
         (lambda: BaseConv(8, filter="implicit", init="identity"), "init = 'identity'"),

@@ -24,6 +24,7 @@ def table():
         for seed in range(3)
     ]
     table = pd.DataFrame(rows, columns=["mixer", "d_model", "seq_len", "seed", "accuracy"])
+    table["state_size"] = table["d_model"] * table["seq_len"]
     return table.assign(num_pairs=table["seq_len"] // 8, vocab_size=256, recipe="r", lr=1e-2)
 
 
@@ -42,7 +43,32 @@ def test_spread_counts_seeds(table):
     assert (cell["min"], cell["max"], cell["count"]) == (pytest.approx(0.7), 0.9, 3)
 
 
-@pytest.mark.parametrize("draw", [plots.accuracy_by_width, plots.collapse])
+def names(picture):
+    [legend] = picture.figure.legends
+    return [text.get_text() for text in legend.get_texts()]
+
+
+def test_a_mixer_that_never_beats_the_guess_is_shown_as_untrained(table):
+    assert plots.untrained(plots.spread(table)) == {"base_conv"}
+    shown = ["attention", "BaseConv (did not train here)"]
+    assert names(plots.accuracy_by_width(table)) == shown
+    assert names(plots.width_and_state(table, 16, 64)) == shown
+    one_cell = table["mixer"].eq("base_conv") & table["d_model"].eq(32) & table["seq_len"].eq(32)
+    table.loc[one_cell, "accuracy"] = 0.51  # twice the guess of one in four
+    assert not plots.untrained(plots.spread(table))
+    assert names(plots.accuracy_by_width(table)) == ["attention", "BaseConv"]
+
+
+def test_a_width_that_is_not_there_is_named(table):
+    with pytest.raises(ValueError, match="width = 48"):
+        plots.width_and_state(table, 48, 64)
+
+
+def draw_width_and_state(table):
+    return plots.width_and_state(table, 32, 64)
+
+
+@pytest.mark.parametrize("draw", [plots.accuracy_by_width, plots.collapse, draw_width_and_state])
 def test_pictures_show_themselves_with_words(table, draw):
     picture = draw(table)
     data, metadata = picture._repr_mimebundle_()

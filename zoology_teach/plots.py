@@ -90,23 +90,35 @@ def best(table: pd.DataFrame) -> pd.DataFrame:
 
 def spread(table: pd.DataFrame) -> pd.DataFrame:
     """Mean, lowest, highest accuracy and number of seeds for each mixer, width and length."""
-    cells = best(table).groupby(["mixer", "seq_len", "num_pairs", "d_model"])["accuracy"]
-    return cells.agg(["mean", "min", "max", "count"]).reset_index()
+    cell = ["mixer", "seq_len", "num_pairs", "d_model", "state_size"]
+    return best(table).groupby(cell)["accuracy"].agg(["mean", "min", "max", "count"]).reset_index()
 
 
-def curve(panel: Axes, rows: pd.DataFrame, mixer: str) -> None:
-    """Accuracy against width, with a bar from the lowest to the highest seed."""
-    rows = rows.sort_values("d_model")
-    bars = np.stack([rows["mean"] - rows["min"], rows["max"] - rows["mean"]]).clip(min=0)
-    panel.errorbar(
-        rows["d_model"],
-        rows["mean"],
-        bars,
-        color=COLOURS[mixer],
-        marker=MARKERS[mixer],
-        label=LABELS[mixer],
-        capsize=3,
-    )
+def untrained(cells: pd.DataFrame) -> set[str]:
+    """Mixers that no cell of `spread` lifts above twice the guess, 1/K: they support no claim."""
+    above = cells["mean"] > 2 / cells["num_pairs"]
+    return set(cells["mixer"]) - set(cells["mixer"][above])
+
+
+def curves(panel: Axes, cells: pd.DataFrame, x: str, lost: set[str]) -> None:
+    """Accuracy against the column `x`, one curve a mixer with bars from worst to best seed.
+
+    lost  mixers that did not train: dashed, and named so.
+    """
+    for mixer in [m for m in LABELS if m in set(cells["mixer"])]:
+        rows = cells[cells["mixer"] == mixer].sort_values(x)
+        bars = np.stack([rows["mean"] - rows["min"], rows["max"] - rows["mean"]]).clip(min=0)
+        panel.errorbar(
+            rows[x],
+            rows["mean"],
+            bars,
+            color=COLOURS[mixer],
+            marker=MARKERS[mixer],
+            linestyle="--" if mixer in lost else "-",
+            label=LABELS[mixer] + (" (did not train here)" if mixer in lost else ""),
+            capsize=3,
+        )
+    panel.set_ylim(-0.03, 1.05)
 
 
 def width_axis(panel: Axes, widths: list[int]) -> None:
@@ -116,27 +128,52 @@ def width_axis(panel: Axes, widths: list[int]) -> None:
     panel.set_xlabel("model width d")
 
 
-def accuracy_by_width(table: pd.DataFrame, *, chosen: tuple[int, int] | None = None) -> Picture:
-    """Small multiples of accuracy against width, one panel a sequence length (Figure 2).
-
-    chosen  a (width, length) to mark with a vertical line in that length's panel.
-    """
+def accuracy_by_width(table: pd.DataFrame) -> Picture:
+    """Small multiples of accuracy against width, one panel a sequence length (Figure 2)."""
+    require(len(table) > 0, "table", "empty", "a table with at least one finished run")
     cells = spread(table)
     lengths, widths = sorted(cells["seq_len"].unique()), sorted(cells["d_model"].unique())
-    require(len(cells) > 0, "table", "empty", "a table with at least one finished run")
-    figure, panels = axes(columns=len(lengths))
+    figure, panels = axes(columns=len(lengths), height=3.4)
     for panel, length in zip(panels, lengths, strict=True):
         here = cells[cells["seq_len"] == length]
-        for mixer in here["mixer"].unique():
-            curve(panel, here[here["mixer"] == mixer], mixer)
+        curves(panel, here, "d_model", untrained(cells))
         width_axis(panel, widths)
         panel.set_title(f"N = {length}, {here['num_pairs'].iloc[0]} pairs")
-        panel.set_ylim(-0.03, 1.05)
-        if chosen and chosen[1] == length:
-            panel.axvline(chosen[0], color="black", linestyle=":", linewidth=2)
     panels[0].set_ylabel("accuracy")
-    panels[-1].legend(loc="center left")
+    legend(figure, panels[0])
     return Picture(figure, f"Accuracy on MQAR against model width. {describe(cells)}")
+
+
+def width_and_state(table: pd.DataFrame, width: int, length: int) -> Picture:
+    """Accuracy at one sequence length, against the width and against the size of the state.
+
+    A line marks `width` on the left, rings its points on the right.
+    """
+    cells = spread(table)
+    here = cells[cells["seq_len"] == length]
+    require(width in set(here["d_model"]), "width", width, "a width of the table at this length")
+    figure, (by_width, by_state) = axes(columns=2, height=3.4)
+    curves(by_width, here, "d_model", untrained(cells))
+    width_axis(by_width, sorted(here["d_model"].unique()))
+    by_width.axvline(width, color="black", linestyle=":", linewidth=2)
+    curves(by_state, here, "state_size", untrained(cells))
+    chosen = here[here["d_model"] == width]
+    by_state.scatter(
+        chosen["state_size"], chosen["mean"], s=160, facecolors="none", edgecolors="black", zorder=3
+    )
+    by_state.set_xscale("log", base=2)
+    by_state.set_xlabel("state: numbers kept per sequence")
+    by_width.set_ylabel("accuracy")
+    legend(figure, by_width)
+    alt = (
+        f"Accuracy on MQAR against model width, and against the size of the state. {describe(here)}"
+    )
+    return Picture(figure, alt)
+
+
+def legend(figure: Figure, panel: Axes) -> None:
+    """The curves' names, beside the panels."""
+    figure.legend(*panel.get_legend_handles_labels(), loc="outside right center", frameon=False)
 
 
 def describe(cells: pd.DataFrame) -> str:

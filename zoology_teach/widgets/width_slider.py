@@ -3,7 +3,7 @@
 import ipywidgets
 import pandas as pd
 
-from zoology_teach.plots import LABELS, Picture, accuracy_by_width, best, spread
+from zoology_teach.plots import LABELS, Picture, best, spread, width_and_state
 from zoology_teach.presets import laptop_run
 from zoology_teach.sweep import Run
 from zoology_teach.widgets.explorer import Explorer
@@ -21,7 +21,7 @@ class WidthSlider(Explorer):
         cells = spread(table)
 
         def draw(model_width: int, sequence_length: int) -> Picture:
-            picture = accuracy_by_width(table, chosen=(model_width, sequence_length))
+            picture = width_and_state(table, model_width, sequence_length)
             return Picture(picture.figure, sentence(cells, model_width, sequence_length), dpi=80)
 
         super().__init__(
@@ -37,7 +37,7 @@ class WidthSlider(Explorer):
             return laptop_run(mixer, model_width, sequence_length, seed, lr=lr, steps=steps)
 
         style = {"description_width": "9em"}
-        mixers = [(LABELS[m], m) for m in sorted(cells["mixer"].unique(), reverse=True)]
+        mixers = [(LABELS[m], m) for m in reversed(LABELS) if m in set(cells["mixer"])]
         chosen = {
             "mixer": ipywidgets.Dropdown(options=mixers, description="mixer", style=style),
             "seed": ipywidgets.BoundedIntText(3, max=9999, description="seed", style=style),
