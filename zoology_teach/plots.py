@@ -3,6 +3,7 @@
 import base64
 import html
 import io
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,6 +32,24 @@ COLOURS = dict(
     )
 )
 MARKERS = dict(zip(LABELS, "oDPvX^s", strict=True))
+
+
+def name(mixer: str) -> str:
+    """What a figure calls the mixer."""
+    return LABELS.get(mixer, mixer)
+
+
+def style(mixer: str) -> dict[str, str]:
+    """Colour and marker of a mixer's curve; one that `LABELS` lacks is a grey star."""
+    return {"color": COLOURS.get(mixer, "#666666"), "marker": MARKERS.get(mixer, "*")}
+
+
+def in_order(mixers: Iterable[str]) -> list[str]:
+    """Each mixer once, those of `LABELS` first and in its order."""
+    names = dict.fromkeys(mixers)
+    return [m for m in LABELS if m in names] + [m for m in names if m not in LABELS]
+
+
 LENGTH_COLOURS = ("#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 
 
@@ -105,18 +124,18 @@ def curves(panel: Axes, cells: pd.DataFrame, x: str, lost: set[str]) -> None:
 
     lost  mixers that did not train: dashed, and named so.
     """
-    for mixer in [m for m in LABELS if m in set(cells["mixer"])]:
+    for mixer in in_order(cells["mixer"]):
+        look = style(mixer) | {"label": name(mixer)}
+        if mixer in lost:
+            look |= {"linestyle": "--", "label": f"{name(mixer)} (did not train here)"}
         rows = cells[cells["mixer"] == mixer].sort_values(x)
         bars = np.stack([rows["mean"] - rows["min"], rows["max"] - rows["mean"]]).clip(min=0)
         panel.errorbar(
             rows[x],
             rows["mean"],
             bars,
-            color=COLOURS[mixer],
-            marker=MARKERS[mixer],
-            linestyle="--" if mixer in lost else "-",
-            label=LABELS[mixer] + (" (did not train here)" if mixer in lost else ""),
             capsize=3,
+            **look,
         )
     panel.set_ylim(-0.03, 1.05)
 
@@ -181,7 +200,7 @@ def describe(cells: pd.DataFrame) -> str:
     sentences = []
     for (length, mixer), rows in cells.groupby(["seq_len", "mixer"]):
         points = ", ".join(f"{r['mean']:.2f} at d = {r['d_model']}" for _, r in rows.iterrows())
-        sentences.append(f"N = {length}, {LABELS[mixer]}: {points}.")
+        sentences.append(f"N = {length}, {name(mixer)}: {points}.")
     return " ".join(sentences)
 
 
@@ -191,16 +210,16 @@ def collapse(table: pd.DataFrame, mixer: str = "base_conv") -> Picture:
     cells = cells[cells["mixer"] == mixer]
     figure, panels = axes(columns=2)
     for i, (length, rows) in enumerate(cells.groupby("seq_len")):
-        style = {"color": LENGTH_COLOURS[i], "marker": "osD^"[i], "label": f"N = {length}"}
-        panels[0].plot(rows["d_model"], rows["mean"], **style)
-        panels[1].plot(rows["d_model"] / rows["num_pairs"], rows["mean"], **style)
+        look = {"color": LENGTH_COLOURS[i], "marker": "osD^"[i], "label": f"N = {length}"}
+        panels[0].plot(rows["d_model"], rows["mean"], **look)
+        panels[1].plot(rows["d_model"] / rows["num_pairs"], rows["mean"], **look)
     width_axis(panels[0], sorted(cells["d_model"].unique()))
     panels[1].set_xscale("log", base=2)
     panels[1].set_xlabel("width per pair, d / K")
-    panels[0].set_ylabel(f"accuracy of {LABELS[mixer]}")
+    panels[0].set_ylabel(f"accuracy of {name(mixer)}")
     panels[0].legend()
     alt = (
-        f"Left: accuracy of {LABELS[mixer]} against width, one curve a sequence length, apart. "
+        f"Left: accuracy of {name(mixer)} against width, one curve a sequence length, apart. "
         "Right: the same points against width divided by the number of pairs, on one curve."
     )
     return Picture(figure, alt)

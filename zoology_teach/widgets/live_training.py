@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 import ipywidgets
 
 from zoology_teach.model import LanguageModel
-from zoology_teach.plots import COLOURS, LABELS, Picture, axes
+from zoology_teach.plots import Picture, axes, name, style
 from zoology_teach.sweep import Run
 from zoology_teach.train import Record, accuracy, training
 
@@ -70,7 +70,7 @@ class LiveTraining(ipywidgets.VBox):
             self.train_button.disabled, self.stop_button.disabled = False, True
 
     def _watch(self, run: Run) -> None:
-        name = f"{LABELS[run.mixer]}, d = {run.model.d_model}, N = {run.task.seq_len}"
+        name = f"{name(run.mixer)}, d = {run.model.d_model}, N = {run.task.seq_len}"
         self.progress.value, self.progress.max = 0, run.train.steps
         model, records = LanguageModel(run.model), []
         started = drawn = time.monotonic()
@@ -94,7 +94,9 @@ class LiveTraining(ipywidgets.VBox):
         self.progress.value = len(records)
         self.status.value = f"{name}: loss {records[-1].loss:.2f} nats an answer"
         figure, (panel,) = axes(width=4.5, height=2.2)
-        panel.plot([r.step for r in records], [r.loss for r in records], color=COLOURS[run.mixer])
+        panel.plot(
+            [r.step for r in records], [r.loss for r in records], color=style(run.mixer)["color"]
+        )
         panel.set_xlim(0, run.train.steps)
         panel.set_yscale("log")
         panel.set_xlabel("step")

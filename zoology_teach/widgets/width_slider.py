@@ -3,7 +3,7 @@
 import ipywidgets
 import pandas as pd
 
-from zoology_teach.plots import LABELS, Picture, best, spread, width_and_state
+from zoology_teach.plots import Picture, best, in_order, name, spread, width_and_state
 from zoology_teach.presets import laptop_run
 from zoology_teach.sweep import Run
 from zoology_teach.widgets.explorer import Explorer
@@ -37,7 +37,7 @@ class WidthSlider(Explorer):
             return laptop_run(mixer, model_width, sequence_length, seed, lr=lr, steps=steps)
 
         style = {"description_width": "9em"}
-        mixers = [(LABELS[m], m) for m in reversed(LABELS) if m in set(cells["mixer"])]
+        mixers = [(name(m), m) for m in reversed(in_order(cells["mixer"]))]
         chosen = {
             "mixer": ipywidgets.Dropdown(options=mixers, description="mixer", style=style),
             "seed": ipywidgets.BoundedIntText(3, max=9999, description="seed", style=style),
@@ -49,10 +49,10 @@ class WidthSlider(Explorer):
 def sentence(cells: pd.DataFrame, width: int, length: int) -> str:
     """What the table says about one width and length, in words."""
     here = cells[(cells["d_model"] == width) & (cells["seq_len"] == length)]
+    by_mixer = here.set_index("mixer").loc[in_order(here["mixer"])]
     results = " · ".join(
-        f"{LABELS[r['mixer']]} {r['mean']:.2f} ({r['min']:.2f} to {r['max']:.2f}, "
-        f"{r['count']} seeds)"
-        for _, r in here.iterrows()
+        f"{name(mixer)} {r['mean']:.2f} ({r['min']:.2f} to {r['max']:.2f}, {r['count']:.0f} seeds)"
+        for mixer, r in by_mixer.iterrows()
     )
     pairs = here["num_pairs"].iloc[0]
     return f"Width {width}, {length} tokens, {pairs} pairs: accuracy of {results}."
