@@ -70,7 +70,7 @@ class LiveTraining(ipywidgets.VBox):
             self.train_button.disabled, self.stop_button.disabled = False, True
 
     def _watch(self, run: Run) -> None:
-        name = f"{name(run.mixer)}, d = {run.model.d_model}, N = {run.task.seq_len}"
+        title = f"{name(run.mixer)}, d = {run.model.d_model}, N = {run.task.seq_len}"
         self.progress.value, self.progress.max = 0, run.train.steps
         model, records = LanguageModel(run.model), []
         started = drawn = time.monotonic()
@@ -86,13 +86,13 @@ class LiveTraining(ipywidgets.VBox):
         self._show(name, run, records)
         took = time.monotonic() - started
         self.status.value = (
-            f"<b>{name}, seed {run.train.seed}: accuracy {measured:.3f}</b> after "
+            f"<b>{title}, seed {run.train.seed}: accuracy {measured:.3f}</b> after "
             f"{len(records)} of {run.train.steps} steps ({took:.0f} s)."
         )
 
     def _show(self, name: str, run: Run, records: list[Record]) -> None:
         self.progress.value = len(records)
-        self.status.value = f"{name}: loss {records[-1].loss:.2f} nats an answer"
+        self.status.value = f"{title}: loss {records[-1].loss:.2f} nats an answer"
         figure, (panel,) = axes(width=4.5, height=2.2)
         panel.plot(
             [r.step for r in records], [r.loss for r in records], color=style(run.mixer)["color"]
