@@ -79,18 +79,18 @@ class LiveTraining(ipywidgets.VBox):
             now = time.monotonic()
             if now - drawn > REDRAW_SECONDS:
                 drawn = now
-                self._show(name, run, records)
+                self._show(title, run, records)
             if self._stop_asked.is_set() or now - started > self._seconds:
                 break
         measured = accuracy(model, run.task.sample(500, seed=2 * run.train.seed + 1))
-        self._show(name, run, records)
+        self._show(title, run, records)
         took = time.monotonic() - started
         self.status.value = (
             f"<b>{title}, seed {run.train.seed}: accuracy {measured:.3f}</b> after "
             f"{len(records)} of {run.train.steps} steps ({took:.0f} s)."
         )
 
-    def _show(self, name: str, run: Run, records: list[Record]) -> None:
+    def _show(self, title: str, run: Run, records: list[Record]) -> None:
         self.progress.value = len(records)
         self.status.value = f"{title}: loss {records[-1].loss:.2f} nats an answer"
         figure, (panel,) = axes(width=4.5, height=2.2)
