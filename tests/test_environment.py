@@ -20,9 +20,9 @@ import zoology_teach
 
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-DIRECT = [
-    Requirement(line) for line in PROJECT["dependencies"] + PROJECT["optional-dependencies"]["test"]
-]
+EXTRAS = PROJECT["optional-dependencies"]
+LISTED = [Requirement(line) for line in sum(EXTRAS.values(), PROJECT["dependencies"])]
+DIRECT = [requirement for requirement in LISTED if requirement.name != PROJECT["name"]]
 CONSTRAINTS = [
     line
     for line in (ROOT / "constraints.txt").read_text().splitlines()
@@ -52,6 +52,12 @@ def test_each_dependency_line_gives_its_reason():
     for requirement in DIRECT:
         (line,) = (line for line in lines if re.match(rf'    "{requirement.name}\b', line))
         assert re.search(r'",  # \w+', line), f"no reason: {line.strip()}"
+
+
+def test_whoever_runs_the_tests_has_every_extra():
+    test = [Requirement(line) for line in EXTRAS["test"]]
+    (own,) = (requirement for requirement in test if requirement.name == PROJECT["name"])
+    assert own.extras == set(EXTRAS) - {"test"}
 
 
 def test_no_dependency_is_listed_twice():

@@ -66,6 +66,10 @@ def sweep(
     preset: Annotated[str, typer.Option(help="laptop, or paper for the paper's own set-up.")],
     out: Annotated[Path | None, typer.Option(help="The table. [default: book/results/…]")] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes at a time.")] = None,
+    executor: Annotated[
+        str | None,
+        typer.Option(metavar="dask://HOST:PORT", help="Run on the cluster of this scheduler."),
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count the runs.")] = False,
 ) -> None:
     """Measure a table of the book. Started again, it continues where it stopped."""
@@ -80,7 +84,7 @@ def sweep(
         typer.echo(f"{out.name}: {len(grid)} runs, {done} done, {len(grid) - done} to go")
         return
     command = shlex.join(["zoology-teach", *sys.argv[1:]])
-    sweeps.run(grid, out=out, executor=None, workers=workers, command=command)
+    sweeps.run(grid, out=out, executor=executor, workers=workers, command=command)
     typer.echo(out)
 
 

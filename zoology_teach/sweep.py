@@ -7,13 +7,9 @@ only what is missing.
 import hashlib
 import json
 import math
-import multiprocessing
-import os
-import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import BrokenExecutor, Executor, ProcessPoolExecutor, as_completed
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import BrokenExecutor, Executor, as_completed
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -22,9 +18,9 @@ import pandas as pd
 import torch
 from tqdm.auto import tqdm
 
-from zoology_teach.checks import require_int
+from zoology_teach.executors import open_executor
 from zoology_teach.model import LanguageModel, ModelConfig
-from zoology_teach.results import append, load, mend, note_provenance
+from zoology_teach.results import append, environment, load, mend, note_provenance, sole_writer
 from zoology_teach.tasks.mqar import MQAR
 from zoology_teach.train import Diverged, Record, TrainConfig, train
 
@@ -93,40 +89,43 @@ def run(
     grid: Iterable[Run],
     *,
     out: str | Path,
-    executor: Executor | None = None,
+    executor: Executor | str | None = None,
     workers: int | None = None,
     command: str = "",
 ) -> pd.DataFrame:
     """Do what is missing of `grid`, append each finished run to `out`, return the table.
 
-    executor  any concurrent.futures.Executor; by default one process per core (`workers`),
-              one thread each. An interrupt loses at most the runs in progress.
+    executor  any concurrent.futures.Executor, or the "dask://HOST:PORT" of a dask scheduler;
+              by default one process per core (`workers`), one thread each.
 
-    Raises ValueError when `out` was written by another version of the table.
+    A run is finished when its row is in the table. Whatever dies then (this process, a worker,
+    the cluster), the row stays and the run is not done again. An interrupt or a crash loses at
+    most the runs in progress. A dask worker that dies takes with it the run that it was doing
+    and a result on its way here: dask does these again on another worker, for one row each.
+
+    Raises ValueError when another version of the table wrote `out` or there is no such
+    executor, OSError when the workers died or another sweep is writing `out`.
     """
     out = Path(out)
-    grid = list(grid)
-    done = finished(out, grid)
-    missing = list({r.id: r for r in grid if r.id not in done}.values())
-    if missing:
-        out.parent.mkdir(parents=True, exist_ok=True)
+    grid = list({r.id: r for r in grid}.values())
+    if len(finished(out, grid)) == len(grid):
+        return load(out)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with sole_writer(out), open_executor(executor, workers) as pool:
+        done = finished(out, grid)  # again: another sweep may have written until now
         mend(out)
-        note_provenance(out, command)
-        progress = tqdm(total=len(grid), initial=len(grid) - len(missing), unit="run")
-        with progress, _pool(executor, workers) as pool:
-            futures = [pool.submit(execute, r) for r in missing]
-            try:
-                for future in as_completed(futures):
-                    append(out, future.result())
-                    progress.update()
-            except BrokenExecutor:
-                raise OSError(
-                    "a worker process died (too little memory?); what was finished is kept: "
-                    "run the same sweep again, perhaps with fewer workers"
-                ) from None
-            finally:
-                for future in futures:
-                    future.cancel()
+        noted = [environment()]
+        note_provenance(out, command, noted[0])
+        with tqdm(total=len(grid), initial=len(done), unit="run") as progress:
+
+            def keep(row: dict[str, Any], made_by: dict[str, str]) -> None:
+                if made_by not in noted:
+                    noted.append(made_by)
+                    note_provenance(out, command, made_by)
+                append(out, row)
+                progress.update()
+
+            _do([r for r in grid if r.id not in done], pool, keep)
     return load(out)
 
 
@@ -135,33 +134,31 @@ def finished(out: str | Path, grid: Iterable[Run]) -> set[str]:
     return set(load(out)["run"]) & {r.id for r in grid} if Path(out).exists() else set()
 
 
-@contextmanager
-def _pool(executor: Executor | None, workers: int | None) -> Iterator[Executor]:
-    """The given executor, or processes of our own, which an interrupt ends at once."""
-    if executor is not None:
-        yield executor
-        return
-    workers = os.cpu_count() if workers is None else workers
-    require_int("workers", workers, 1)
-    context = multiprocessing.get_context("spawn")
-    others = multiprocessing.active_children()
-    with ProcessPoolExecutor(workers, context, initializer=_leave_with_parent) as pool:
-        try:
-            yield pool
-        except BaseException:
-            for process in set(multiprocessing.active_children()) - set(others):
-                process.terminate()
-            raise
+def _do(runs: Iterable[Run], pool: Executor, keep: Callable[..., None]) -> None:
+    """`keep` what `_work` gives for each run, as it is finished. Stops at the first error."""
+    futures = {pool.submit(_work, r) for r in runs}
+    try:
+        for future in as_completed(futures):
+            futures.discard(future)
+            keep(*future.result())
+            # While a future is referred to, its result stays on the dask worker that made it;
+            # were that worker to die, dask would do the run again.
+            del future
+    except BaseException as error:
+        for future in futures:  # others may be finished by now
+            if not future.cancel() and future.done() and not future.exception():
+                keep(*future.result())
+        if isinstance(error, BrokenExecutor):
+            raise OSError(
+                "a worker process died (too little memory?); what was finished is kept: "
+                "run the same sweep again, perhaps with fewer workers"
+            ) from None
+        raise
 
 
-def _leave_with_parent() -> None:
-    """End this worker when the process that started it is gone, even by kill -9."""
-
-    def watch() -> None:
-        multiprocessing.parent_process().join()
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
+def _work(run: Run) -> tuple[dict[str, Any], dict[str, str]]:
+    """What a worker sends back: the row, and what made it."""
+    return execute(run), environment()
 
 
 def _json(value: Any) -> str:

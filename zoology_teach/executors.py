@@ -1,0 +1,96 @@
+"""Where the runs of a sweep are done: processes of this machine, or a dask cluster."""
+
+import multiprocessing
+import os
+import re
+import threading
+from collections.abc import Iterator
+from concurrent.futures import CancelledError, Executor, ProcessPoolExecutor
+from contextlib import contextmanager
+
+from zoology_teach.checks import require, require_int
+
+SCHEDULER_SECONDS = 10  # that a scheduler may take to answer
+WORKER_SECONDS = 60  # that the first worker of a cluster may take to appear
+
+
+@contextmanager
+def open_executor(executor: Executor | str | None, workers: int | None) -> Iterator[Executor]:
+    """The executor given, or that of the cluster at an address, or processes of our own.
+
+    Raises ValueError naming `executor` when there is no such cluster.
+    """
+    if executor is None:
+        with _processes(os.cpu_count() if workers is None else workers) as pool:
+            yield pool
+        return
+    require(workers is None, "workers", workers, "left out where there is an executor")
+    if isinstance(executor, str):
+        with _cluster(executor) as pool:
+            yield pool
+    else:
+        yield executor
+
+
+@contextmanager
+def _processes(workers: int) -> Iterator[Executor]:
+    """Processes which an interrupt ends at once."""
+    require_int("workers", workers, 1)
+    context = multiprocessing.get_context("spawn")
+    others = multiprocessing.active_children()
+    with ProcessPoolExecutor(workers, context, initializer=_leave_with_parent) as pool:
+        try:
+            yield pool
+        except BaseException:
+            for process in set(multiprocessing.active_children()) - set(others):
+                process.terminate()
+            raise
+
+
+def _leave_with_parent() -> None:
+    """End this worker when the process that started it is gone, even by kill -9."""
+
+    def watch() -> None:
+        multiprocessing.parent_process().join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+@contextmanager
+def _cluster(address: str) -> Iterator[Executor]:
+    """The workers of the dask scheduler at dask://HOST:PORT."""
+    place = re.fullmatch(r"dask://([^/\s]+:\d+)", address)
+    require(place is not None, "executor", address, "dask://HOST:PORT, a dask scheduler's address")
+    try:
+        from distributed import Client, KilledWorker
+    except ImportError as error:
+        raise ValueError(
+            f"executor = {address!r}: {error}; for a cluster, install what is missing: "
+            'pip install -c constraints.txt -e ".[cluster]"'
+        ) from None
+    try:
+        client = Client(f"tcp://{place[1]}", timeout=SCHEDULER_SECONDS, set_as_default=False)
+    except (OSError, ValueError):
+        raise ValueError(
+            f"executor = {address!r}: no dask scheduler answers there ({SCHEDULER_SECONDS} s)"
+        ) from None
+    with client:
+        try:
+            client.wait_for_workers(1, timeout=WORKER_SECONDS)
+        except OSError:
+            raise ValueError(
+                f"executor = {address!r}: this scheduler has no worker ({WORKER_SECONDS} s)"
+            ) from None
+        try:
+            yield client.get_executor()
+        except KilledWorker as error:
+            raise OSError(
+                f"every worker that tried one of the runs died, {error.allowed_failures + 1} in "
+                "all (too little memory?); what was finished is kept"
+            ) from None
+        except CancelledError:
+            raise OSError(
+                f"the dask scheduler at {place[1]} is gone; what was finished is kept: "
+                "run the same sweep again"
+            ) from None
