@@ -1,0 +1,65 @@
+"""Which implementation of a kernel runs, and what every kernel asks of its tensors.
+
+Kernel files take `triton` and `tl` from here, so that they can be imported where Triton
+cannot be installed; only asking for it raises.
+"""
+
+import torch
+from torch import Tensor
+
+from zoology_teach.checks import require
+
+
+class _Missing:
+    """Stands for `triton` and `tl` where Triton is not published: decorates, never runs."""
+
+    constexpr = None
+
+    @staticmethod
+    def jit(kernel):
+        return kernel
+
+
+try:
+    import triton
+    import triton.language as tl
+except ImportError:
+    triton = tl = _Missing()
+
+IMPLS = ("auto", "reference", "triton")
+FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+HAS_TRITON = not isinstance(triton, _Missing)
+
+
+def uses_triton(impl: str, **tensors: Tensor | None) -> bool:
+    """True where `impl` means Triton for these tensors: "auto" takes it on a GPU.
+
+    Raises ValueError, naming the argument, for an unknown `impl`, for tensors that differ in
+    device or dtype, for a dtype that is no float, and for "triton" where it cannot run.
+    """
+    require(impl in IMPLS, "impl", impl, f"one of {IMPLS}")
+    (first, x), *others = ((name, t) for name, t in tensors.items() if t is not None)
+    require(x.dtype in FLOATS, f"{first} dtype", x.dtype, f"one of {FLOATS}")
+    for name, y in others:
+        require(y.dtype == x.dtype, f"{name} dtype", y.dtype, f"{first}'s, {x.dtype}")
+        require(y.device == x.device, f"{name} device", y.device, f"{first}'s, {x.device}")
+    if impl == "auto":
+        return x.is_cuda and HAS_TRITON
+    if impl == "triton":
+        require(HAS_TRITON, "impl", impl, "'auto' or 'reference': Triton is not installed here")
+        instead = "'auto' or 'reference' for CPU tensors, unless TRITON_INTERPRET=1 was set first"
+        require(x.is_cuda or interpreting(), "impl", impl, instead)
+    return impl == "triton"
+
+
+def interpreting() -> bool:
+    """Whether Triton's interpreter runs the kernels: on CPU tensors, program by program."""
+    return HAS_TRITON and triton.knobs.runtime.interpret
+
+
+def must_widen(x: Tensor) -> bool:
+    """Whether a kernel must turn tiles of `x` into float32 before it multiplies them.
+
+    Triton's interpreter computes on bfloat16's raw bits, silently wrong; only loads are right.
+    """
+    return interpreting() and x.dtype == torch.bfloat16
