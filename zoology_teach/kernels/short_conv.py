@@ -1,6 +1,6 @@
 """The causal depthwise short convolution (chapter 12).
 
-    y[b, t, d] = sum_{l < k} filter[d, l] u[b, t - l, d] + bias[d]      u, y (B, N, D); filter (D, k)
+    y[b, t, d] = sum_{l < k} filter[d, l] u[b, t - l, d] + bias[d]     u, y (B, N, D); filter (D, k)
 
 Floors in bytes: read u, write y; the k taps come from the cache. 2 k flops a number: far too
 few to matter, so the only thing to save is passes over the memory. k <= 8.
