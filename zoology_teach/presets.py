@@ -94,20 +94,22 @@ def budget_laptop() -> list[Run]:
 def usual_init_laptop() -> list[Run]:
     """One row from the usual start: N = 32, K = 4, V = 256, batches of 256.
 
-    The filter of the second BaseConv layer is implicit and both models use LayerNorm, so
-    nothing is given away. Attention gets 800 steps, BaseConv 5,000 at three times the rate.
+    BaseConv's long filter is implicit and every model uses LayerNorm, so nothing is given
+    away. Attention and Based get 800 steps, the others 5,000 at three times the rate; Mamba,
+    whose step costs ten times as much, 800 of those. The family is tried at one width.
     """
     task = MQAR(32, 4, 256)
-    attention = (layer("base_conv"), layer("attention"))
-    base_conv = (layer("base_conv"), layer("base_conv", filter="implicit", max_len=32))
+    short, slow, quick = layer("base_conv"), (5000, 3e-3), (800, 1e-3)
+    layers = usual_layers(32) | {"attention": (short, layer("attention"))}
+    budgets = {"attention": quick, "base_conv": slow, "linear_attention": quick}
+    budgets |= {"hyena": slow, "rwkv": slow, "h3": slow, "mamba": (800, 3e-3)}
+    cells = [(m, d, seed) for d in (64, 128) for seed in SEEDS for m in ("attention", "base_conv")]
+    cells += [(m, 64, seed) for seed in SEEDS for m in budgets if (m, 64, seed) not in cells]
     runs = []
-    for d_model, seed in product((64, 128), SEEDS):
-        for mixer, layers, steps, lr in (
-            ("attention", attention, 800, 1e-3),
-            ("base_conv", base_conv, 5000, 3e-3),
-        ):
-            config = TrainConfig(steps=steps, batch_size=256, lr=lr, seed=seed)
-            runs.append(usual_run(mixer, task, d_model, layers, config))
+    for mixer, d_model, seed in cells:
+        steps, lr = budgets[mixer]
+        config = TrainConfig(steps=steps, batch_size=256, lr=lr, seed=seed)
+        runs.append(usual_run(mixer, task, d_model, layers[mixer], config))
     return runs
 
 
