@@ -1,12 +1,11 @@
-"""The model around the mixers, and the weights set by hand."""
+"""The model around the mixers."""
 
 import pytest
 import torch
 
-from zoology_teach import constructions
 from zoology_teach.model import LanguageModel, Layer, ModelConfig, layer
 from zoology_teach.tasks.mqar import MQAR, sample
-from zoology_teach.train import TrainConfig, accuracy
+from zoology_teach.train import TrainConfig
 
 LAYERS = (layer("base_conv"), layer("attention"))
 
@@ -85,35 +84,3 @@ def test_wrong_inputs_never_reach_torch(inputs, named):
     with pytest.raises(ValueError) as error:
         model(inputs)
     assert named in str(error.value)
-
-
-@pytest.mark.parametrize(
-    ("vocab_size", "seq_len", "num_pairs", "width"),
-    [(128, 64, 8, 13), (1024, 128, 16, 19), (8192, 512, 64, 25)],
-)
-@pytest.mark.parametrize("filler", ["blank", "random"])
-def test_attention_by_hand_needs_a_logarithm_of_the_vocabulary(
-    vocab_size, seq_len, num_pairs, width, filler
-):
-    model = constructions.attention(vocab_size)
-    assert model.config.d_model == width
-    examples = sample(200, seq_len, num_pairs, vocab_size, filler=filler, seed=3)
-    assert accuracy(model, examples) == 1.0
-
-
-@pytest.mark.parametrize(
-    ("vocab_size", "seq_len", "num_pairs"),
-    [(64, 32, 8), (256, 64, 8), (256, 512, 64), (1024, 512, 128)],
-)
-def test_base_conv_by_hand_needs_a_channel_per_key_at_any_length(vocab_size, seq_len, num_pairs):
-    task = MQAR(seq_len, num_pairs, vocab_size)
-    model = constructions.one_channel_per_key(task).double()
-    assert model.config.d_model == vocab_size // 2 + 1
-    assert accuracy(model, task.sample(200, seed=3)) == 1.0
-
-
-def test_constructions_refuse_what_they_cannot_do():
-    with pytest.raises(ValueError, match="filler"):
-        constructions.one_channel_per_key(MQAR(filler="random"))
-    with pytest.raises(ValueError, match="vocab_size = 7"):
-        constructions.attention(7)

@@ -1,15 +1,14 @@
-"""Weights set by hand: models that solve MQAR without any training (chapters 03, 04, 07).
+"""A place for everything: MQAR without error (chapters 03 and 04).
 
-Each function returns an ordinary `LanguageModel`; only its numbers were chosen by us. So
-what a construction can do, training can in principle find.
+Attention keeps every token and finds the right one; BaseConv gives every key a channel.
 """
 
 import math
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from zoology_teach.checks import require_int
+from zoology_teach.constructions.blank import blank_model, check_vocabulary
 from zoology_teach.model import LanguageModel, ModelConfig, layer
 from zoology_teach.tasks.mqar import MQAR
 
@@ -23,14 +22,14 @@ def attention(vocab_size: int, score_scale: float = 20.0) -> LanguageModel:
     `score_scale` is the gap between the right score and the next, in units of the softmax.
     Needs 2 * exp(-score_scale) * N << 1. Works with blank and with random filler.
     """
-    _check_vocabulary(vocab_size)
+    check_vocabulary(vocab_size)
     first_value = vocab_size // 2
     code = sign_codes(first_value)
     c = code.shape[1]
     key, value, flag = slice(0, c), slice(c, 2 * c), 2 * c
     d_model = 2 * c + 1
 
-    model = _blank_model(
+    model = blank_model(
         ModelConfig(
             vocab_size,
             d_model,
@@ -76,7 +75,7 @@ def one_channel_per_key(task: MQAR) -> LanguageModel:
     keys, number, square = slice(0, first_value - 1), first_value - 1, first_value
     numbers = torch.linspace(8, 16, vocab_size - first_value)
 
-    model = _blank_model(
+    model = blank_model(
         ModelConfig(
             vocab_size,
             first_value + 1,
@@ -114,17 +113,3 @@ def sign_codes(count: int) -> Tensor:
     bits = max(1, math.ceil(math.log2(count)))
     digits = torch.arange(count)[:, None] >> torch.arange(bits) & 1
     return 2.0 * digits - 1
-
-
-def _blank_model(config: ModelConfig) -> LanguageModel:
-    """A model whose every weight is 0, to be filled in."""
-    model = LanguageModel(config)
-    for parameter in model.parameters():
-        nn.init.zeros_(parameter)
-    return model
-
-
-def _check_vocabulary(vocab_size: int) -> None:
-    require_int("vocab_size", vocab_size, 4)
-    if vocab_size % 2:
-        raise ValueError(f"vocab_size = {vocab_size}: must be even")
