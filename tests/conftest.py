@@ -1,8 +1,14 @@
 import os
 
 import pytest
+import torch
 
 from zoology_teach.doctor import find_browser
+
+# Kernels run interpreted where no GPU is. Triton reads this once, when it is first imported,
+# so it stands before anything that might import it.
+if not torch.cuda.is_available():
+    os.environ.setdefault("TRITON_INTERPRET", "1")
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,116 @@
+"""Compiles the shipped kernels for GPUs that need not be here: registers, spills, shared memory.
+
+    python tests/kernels/compile_kernels.py [family ...]
+
+prints one JSON object per kernel, configuration and GPU. A process of its own, because Triton
+either interprets or compiles, and ``test_compile.py`` runs beside tests that interpret.
+"""
+
+import importlib
+import json
+import re
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass, field, replace
+
+# Bytes of shared memory a program may have: an RTX 3090/4090 (sm_86, sm_89) runs sm_80 code but
+# has less than an A100, so it sets the limit there.
+SHARED_LIMIT = {80: 101376, 90: 232448}
+
+
+@dataclass(frozen=True)
+class Config:
+    """One way a kernel is launched.
+
+    kernel     "module.function" in zoology_teach.kernels
+    arguments  "name:type" for each run-time argument, in the order of the signature:
+               "u:*bf16 bias:*fp32 N:i32". Pointers are taken as aligned to 16 bytes;
+               "D:i32/16" is an integer divisible by 16, as Triton specialises it.
+    constants  the constexpr arguments; the name of a type of Triton, "float32", is that type
+    matmul     the work is a matmul: on sm_90 it has to become wgmma
+    """
+
+    kernel: str
+    arguments: str
+    constants: dict = field(default_factory=dict)
+    num_warps: int = 4
+    num_stages: int = 3
+    matmul: bool = False
+    targets: tuple[int, ...] = (80, 90)
+
+
+SHORT_CONV = Config(
+    "short_conv.forward_kernel",
+    "u:*bf16 filter:*bf16 bias:*bf16 y:*bf16 N:i32/16 D:i32/16",
+    {"TAPS": 3, "ACC": "float32", "BN": 32, "BD": 64},
+)
+SHORT_CONV_BACKWARD = replace(
+    SHORT_CONV,
+    kernel="short_conv.backward_kernel",
+    arguments="u:*bf16 filter:*bf16 grad:*bf16 grad_u:*bf16 grad_filter:*fp32 N:i32/16 D:i32/16",
+)
+
+FAMILIES: dict[str, list[Config]] = {
+    "short_conv": [SHORT_CONV, SHORT_CONV_BACKWARD],
+}
+
+
+def compile_config(config: Config, capability: int) -> dict:
+    """Compile for ("cuda", capability) and report what ptxas says of the result."""
+    import triton
+    import triton.language as tl
+    from triton.backends.compiler import GPUTarget
+
+    module, name = config.kernel.rsplit(".", 1)
+    kernel = getattr(importlib.import_module(f"zoology_teach.kernels.{module}"), name)
+    given = dict(argument.split(":") for argument in config.arguments.split())
+    constants = {k: getattr(tl, str(v), v) for k, v in config.constants.items()}
+    signature = {k: given[k].split("/")[0] if k in given else "constexpr" for k in kernel.arg_names}
+    attrs = {
+        (i,): [["tt.divisibility", 16]]
+        for i, argument in enumerate(kernel.arg_names)
+        if given.get(argument, "").startswith("*") or given.get(argument, "").endswith("/16")
+    }
+    compiled = triton.compile(
+        triton.compiler.ASTSource(kernel, signature, constants, attrs),
+        target=GPUTarget("cuda", capability, 32),
+        options={"num_warps": config.num_warps, "num_stages": config.num_stages},
+    )
+    ptx = compiled.asm["ptx"]
+    return {
+        "kernel": config.kernel,
+        "arguments": config.arguments,
+        "constants": config.constants,
+        "num_warps": config.num_warps,
+        "num_stages": config.num_stages,
+        "capability": capability,
+        "shared": compiled.metadata.shared,
+        "wgmma": "wgmma.mma_async" in ptx,
+        **ptxas_report(ptx, capability),
+    }
+
+
+def ptxas_report(ptx: str, capability: int) -> dict[str, int]:
+    """Registers of a thread, and bytes that did not fit into them."""
+    from triton.backends.nvidia.compiler import get_ptxas
+
+    arch = f"sm_{capability}" + ("a" if capability >= 90 else "")
+    with tempfile.NamedTemporaryFile("w", suffix=".ptx") as source:
+        source.write(ptx)
+        source.flush()
+        command = [get_ptxas(capability).path, "-v", f"--gpu-name={arch}", source.name]
+        done = subprocess.run(
+            [*command, "-o", "/dev/null"], capture_output=True, text=True, check=True
+        )
+    log = done.stdout + done.stderr
+    spilled = re.findall(r"(\d+) bytes spill (?:stores|loads)", log)
+    registers = re.search(r"Used (\d+) registers", log)
+    return {"registers": int(registers[1]), "spills": sum(map(int, spilled))}
+
+
+if __name__ == "__main__":
+    for family in sys.argv[1:] or FAMILIES:
+        for config in FAMILIES[family]:
+            for capability in config.targets:
+                print(json.dumps(compile_config(config, capability)), flush=True)
