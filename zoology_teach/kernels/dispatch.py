@@ -53,8 +53,11 @@ def uses_triton(impl: str, **tensors: Tensor | None) -> bool:
 
 
 def interpreting() -> bool:
-    """Whether Triton's interpreter runs the kernels: on CPU tensors, program by program."""
-    return HAS_TRITON and triton.knobs.runtime.interpret
+    """Whether Triton's interpreter runs the kernels: on CPU tensors, program by program.
+
+    The import of Triton decided it; TRITON_INTERPRET set later changes nothing.
+    """
+    return HAS_TRITON and not isinstance(tl.zeros, triton.JITFunction)
 
 
 def must_widen(x: Tensor) -> bool:
