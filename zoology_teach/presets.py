@@ -113,6 +113,26 @@ def usual_init_laptop() -> list[Run]:
     return runs
 
 
+def input_filters_laptop() -> list[Run]:
+    """States that the input writes (chapter 08): linear attention by feature map, and Mamba.
+
+    V = 256, K = N/8, 500 steps of 32 sequences, identity-like behind a short BaseConv. "elu
+    153" has as many features, and so as large a state, as the Taylor map of 16 dimensions.
+    """
+    maps = {"taylor 16": ("taylor", 16), "elu 16": ("elu", 16), "elu 153": ("elu", 153)}
+    mixers = {
+        name: layer("linear_attention", feature_map=map, feature_dim=dim, init="identity")
+        for name, (map, dim) in maps.items()
+    } | {"mamba": layer("mamba", init="identity")}
+    runs = []
+    for seed, n, width, lr in product(SEEDS, LAPTOP_LENGTHS, (16, 32), (5e-3, 1e-2)):
+        task, config = MQAR(n, n // 8, 256), TrainConfig(steps=500, lr=lr, seed=seed)
+        for name, mixer in mixers.items():
+            model = ModelConfig(256, width, (layer("base_conv", init="pair"), mixer), seed=seed)
+            runs.append(Run(name, IDENTITY_RECIPE, task, model, config))
+    return runs
+
+
 def figure2_paper() -> list[Run]:
     """The paper's own Figure 2 set-up: V = 8192, its widths, lengths, pairs, learning rates.
 
@@ -175,4 +195,5 @@ PRESETS: dict[str, dict[str, Callable[[], list[Run]]]] = {
     "figure2": {"laptop": figure2_laptop, "paper": figure2_paper},
     "budget": {"laptop": budget_laptop},
     "usual_init": {"laptop": usual_init_laptop},
+    "input_filters": {"laptop": input_filters_laptop},
 }
