@@ -40,19 +40,35 @@ class Config:
     targets: tuple[int, ...] = (80, 90)
 
 
-SHORT_CONV = Config(
+# At D = 768 in bfloat16; k = 8 with a gate asks for the most registers.
+GATED_CONV = Config(
     "short_conv.forward_kernel",
-    "u:*bf16 filter:*bf16 bias:*bf16 y:*bf16 N:i32/16 D:i32/16",
-    {"TAPS": 3, "ACC": "float32", "BN": 32, "BD": 64},
+    "u:*bf16 filter:*bf16 bias:*bf16 gate:*bf16 y:*bf16 M:i32/16 N:i32/16",
+    {"D": 768, "TAPS": 8, "ACC": "float32", "BM": 64, "BD": 64},
+    num_warps=8,
 )
-SHORT_CONV_BACKWARD = replace(
-    SHORT_CONV,
+GATED_CONV_BACKWARD = replace(
+    GATED_CONV,
     kernel="short_conv.backward_kernel",
-    arguments="u:*bf16 filter:*bf16 grad:*bf16 grad_u:*bf16 grad_filter:*fp32 N:i32/16 D:i32/16",
+    arguments="u:*bf16 filter:*bf16 bias:*bf16 gate:*bf16 grad:*bf16 grad_u:*bf16 grad_gate:*bf16"
+    " sums:*fp32 M:i32/16 N:i32/16",
+    constants=GATED_CONV.constants | {"SUMS": 10},
+)
+PLAIN_CONV = replace(
+    GATED_CONV,
+    arguments="u:*fp32 filter:*fp32 y:*fp32 M:i32/16 N:i32/16",
+    constants=GATED_CONV.constants | {"TAPS": 3, "bias": None, "gate": None},
+)
+PLAIN_CONV_BACKWARD = replace(
+    PLAIN_CONV,
+    kernel="short_conv.backward_kernel",
+    arguments="u:*fp32 filter:*fp32 grad:*fp32 grad_u:*fp32 grad_gate:*fp32 sums:*fp32"
+    " M:i32/16 N:i32/16",
+    constants=PLAIN_CONV.constants | {"SUMS": 4},
 )
 
 FAMILIES: dict[str, list[Config]] = {
-    "short_conv": [SHORT_CONV, SHORT_CONV_BACKWARD],
+    "short_conv": [GATED_CONV, GATED_CONV_BACKWARD, PLAIN_CONV, PLAIN_CONV_BACKWARD],
 }
 
 
