@@ -67,8 +67,21 @@ PLAIN_CONV_BACKWARD = replace(
     constants=PLAIN_CONV.constants | {"SUMS": 4},
 )
 
+SCAN = [
+    Config(
+        "scan.scan_kernel",
+        f"a:*{dtype} x:*{dtype} s0:*{dtype} s:*{dtype} products:*fp32 ends:*fp32 "
+        f"states:*{dtype} grad_a:*{dtype} N:i32/16 D:i32/16 LENGTH:i32/16",
+        {"REVERSE": reverse, "SUMMARY": summary, "STAGES": 3, "ACC": "float32", "BN": 64, "BD": bd},
+    )
+    for dtype, bd in [("bf16", 64), ("fp32", 32)]
+    for reverse in (False, True)
+    for summary in (False, True)
+]
+
 FAMILIES: dict[str, list[Config]] = {
     "short_conv": [GATED_CONV, GATED_CONV_BACKWARD, PLAIN_CONV, PLAIN_CONV_BACKWARD],
+    "scan": SCAN,
 }
 
 
