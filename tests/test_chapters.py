@@ -34,6 +34,7 @@ EXPECTED_SLUGS = [
     "04_gate_and_convolve",
     "05_train_both",
     "06_turn_the_width_knob",
+    "07_memory_is_a_budget",
 ]
 HEADER = re.compile(
     r"\*\*Claim\.\*\* .+\*\*Paper\.\*\* .+"
