@@ -1,11 +1,12 @@
 """Where the runs of a sweep are done: processes of this machine, or a dask cluster."""
 
+import asyncio
 import multiprocessing
 import os
 import re
 import threading
 from collections.abc import Iterator
-from concurrent.futures import CancelledError, Executor, ProcessPoolExecutor
+from concurrent.futures import CancelledError, Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
 
 from zoology_teach.checks import require, require_int
@@ -69,12 +70,12 @@ def _cluster(address: str) -> Iterator[Executor]:
             f"executor = {address!r}: {error}; for a cluster, install what is missing: "
             'pip install -c constraints.txt -e ".[cluster]"'
         ) from None
-    try:
-        client = Client(f"tcp://{place[1]}", timeout=SCHEDULER_SECONDS, set_as_default=False)
-    except (OSError, ValueError):
-        raise ValueError(
-            f"executor = {address!r}: no dask scheduler answers there ({SCHEDULER_SECONDS} s)"
-        ) from None
+    scheduler = f"tcp://{place[1]}"
+    with ThreadPoolExecutor(1) as thread:  # in a notebook, this one has an event loop already
+        kind = thread.submit(asyncio.run, _kind(scheduler)).result()
+    there = "the address of a dask scheduler; what answers there is " + kind
+    require(kind == "Scheduler", "executor", address, there)
+    client = Client(scheduler, timeout=SCHEDULER_SECONDS, set_as_default=False)
     with client:
         try:
             client.wait_for_workers(1, timeout=WORKER_SECONDS)
@@ -94,3 +95,19 @@ def _cluster(address: str) -> Iterator[Executor]:
                 f"the dask scheduler at {place[1]} is gone; what was finished is kept: "
                 "run the same sweep again"
             ) from None
+
+
+async def _kind(address: str) -> str:
+    """What answers there: Scheduler, Worker, Nanny, or "nothing of dask".
+
+    A dask Client does not ask: where the server is another one, it waits for ever.
+    """
+    from distributed.core import rpc
+
+    server = rpc(address)
+    try:
+        return (await asyncio.wait_for(server.identity(), SCHEDULER_SECONDS))["type"]
+    except Exception:  # whatever another server says is taken for the sizes of a message
+        return "nothing of dask"
+    finally:
+        await server.close_rpc()
