@@ -79,15 +79,16 @@ SCAN = [
     for summary in (False, True)
 ]
 
-# (dtype, P, BC, num_warps) of long sequences, short ones, and without tensor cores.
-LONG_CONV_BLOCKS = [("bf16", 128, 128, 8), ("bf16", 64, 128, 4), ("fp32", 64, 64, 4)]
+# (dtype, P, BC, num_warps) for sequences above 32 tokens, by their length and the batch.
+LONG_CONV_BLOCKS = [("bf16", 128, columns, 8) for columns in (32, 64, 128)]
+LONG_CONV_BLOCKS += [("bf16", 64, columns, 4) for columns in (32, 64, 128)]
+LONG_CONV_BLOCKS += [("fp32", 64, columns, 4) for columns in (32, 64)]
 LONG_CONV = [
     Config(
         "long_conv.convolve_kernel",
         f"u:*{dtype} h:*{dtype} y:*{dtype} B:i32/16 D:i32/16 N:i32/16",
         {"REVERSE": reverse, "WIDEN": False, "ACC": "float32", "P": p, "BC": columns},
         num_warps=num_warps,
-        num_stages=2,
         matmul=dtype == "bf16",
     )
     for dtype, p, columns, num_warps in LONG_CONV_BLOCKS
@@ -96,12 +97,12 @@ LONG_CONV = [
     Config(
         "long_conv.filter_grad_kernel",
         f"u:*{dtype} grad:*{dtype} shares:*fp32 B:i32/16 D:i32/16 N:i32/16",
-        {"WIDEN": False, "ACC": "float32", "P": p, "BC": 64},
+        {"WIDEN": False, "ACC": "float32", "P": p, "BC": columns},
         num_warps=num_warps,
-        num_stages=2,
         matmul=dtype == "bf16",
     )
-    for dtype, p, _, num_warps in LONG_CONV_BLOCKS
+    for dtype, p, columns, num_warps in LONG_CONV_BLOCKS
+    if columns <= 64
 ]
 
 FAMILIES: dict[str, list[Config]] = {

@@ -162,14 +162,14 @@ def long_conv(u: Tensor, h: Tensor, *, impl: str = "auto") -> Tensor:
 def _blocks(u: Tensor) -> tuple[int, int, dict]:
     """P, the columns of a program, and what both kernels are launched with.
 
-    A column read serves P products and a tile of T_k one for each column: larger is better, until
-    registers are full. But programs multiply with the future's zeros too, a share
-    P / N + columns / (all columns) of the work, so short sequences get the smaller tile.
+    A number of u that is read serves P products and one of T_k as many as there are columns:
+    larger is better, until registers are full. But programs multiply with the future's zeros too,
+    a share P / N + columns / (all columns) of the work, so short sequences get the smaller tile.
     """
     b, _, n = u.shape
     most = 256 // u.dtype.itemsize
     p = min(most, 128 if n >= 4096 else 64, max(16, triton.next_power_of_2(n)))
-    columns = min(most, max(16, triton.next_power_of_2(b * triton.cdiv(n, p))))
+    columns = min(most, max(32, triton.next_power_of_2(b * triton.cdiv(n, p))))
     acc = tl.float64 if u.dtype == torch.float64 else tl.float32
     options = {"ACC": acc, "WIDEN": must_widen(u), "P": p}
-    return p, columns, {**options, "num_warps": 8 if p == 128 else 4, "num_stages": 2}
+    return p, columns, {**options, "num_warps": 8 if p == 128 else 4, "num_stages": 3}
