@@ -2,12 +2,15 @@
 
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
+import threading
 import time
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -101,7 +104,8 @@ def test_an_interrupt_keeps_the_finished_runs(tmp_path, monkeypatch):
     grid = [tiny(s) for s in range(5)]
     with ThreadPoolExecutor(1) as pool, pytest.raises(KeyboardInterrupt):
         sweep.run(grid, out=out, executor=pool)
-    assert set(results.load(out)["seed"]) == {0, 1}
+    seeds = set(results.load(out)["seed"])
+    assert {0, 1} <= seeds and 2 not in seeds  # the thread may have begun with the next one
     monkeypatch.undo()
     with ThreadPoolExecutor(1) as pool:
         assert len(sweep.run(grid, out=out, executor=pool)) == 5
@@ -174,12 +178,234 @@ def test_half_a_last_line_does_not_count(tmp_path, counted):
     assert len(sweep.run([tiny(0)], out=out, executor=pool)) == 1
 
 
+CLI_SCRIPT = """
+from zoology_teach import cli, presets
+from tests.test_sweep import tiny
+
+if __name__ == "__main__":
+    presets.PRESETS["figure2"] = {"laptop": lambda: [tiny(s, steps=100) for s in range(12)]}
+    cli.main()
+"""
+
+
+def test_a_whole_sweep_killed_at_random_moments_ends_as_if_it_had_not_been(tmp_path):
+    script, out = tmp_path / "go.py", tmp_path / "t.csv"
+    script.write_text(CLI_SCRIPT)
+    command = [sys.executable, script, "sweep", "figure2", "--preset", "laptop", "--out", out]
+    environment = {**os.environ, "PYTHONPATH": os.getcwd()}
+
+    def start():
+        return subprocess.Popen(
+            [*command, "--workers", "2"],
+            env=environment,
+            start_new_session=True,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+
+    def rows():
+        return results.load(out)["run"].tolist() if out.exists() else []
+
+    def progress():
+        return out.with_suffix(".json").exists(), len(rows())
+
+    kept, deadline = [], time.monotonic() + 240
+    for _ in range(3):
+        before, process = progress(), start()
+        while progress() == before and process.poll() is None:
+            assert time.monotonic() < deadline  # of the provenance, later of one more row
+            time.sleep(0.01)
+        time.sleep(random.uniform(0, 0.3))
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        assert rows()[: len(kept)] == kept
+        kept = rows()
+    assert start().wait(timeout=240) == 0
+
+    grid = [tiny(s, steps=100) for s in range(12)]
+    with ThreadPoolExecutor(1) as pool:
+        whole = sweep.run(grid, out=tmp_path / "whole.csv", executor=pool)
+    lines = out.read_text().splitlines()
+    assert sorted(line[:12] for line in lines[1:]) == sorted(whole["run"])
+    timed = ["cpu_seconds", "seconds"]
+    table = results.load(out).set_index("run").loc[whole["run"]].reset_index()
+    pd.testing.assert_frame_equal(table.drop(columns=timed), whole.drop(columns=timed))
+
+
+class AtOnce(Executor):
+    """Does what it is given when it is given it."""
+
+    def submit(self, function, *args):
+        future = Future()
+        future.set_result(function(*args))
+        return future
+
+
+def made_up(run):
+    """A row without a training."""
+    row = {**dict.fromkeys(results.COLUMNS, 1), "run": run.id, "seed": run.train.seed}
+    return {**row, "recipe": 'ö, "quoted"', "config": "{}"}
+
+
+def kill_at_every_line(folder: Path) -> None:
+    """A sweep, killed as it comes to its first line, its second, ... that touches the table."""
+    sweep.execute = made_up
+    grid = [tiny(0), tiny(1)]
+    watched = {f.__code__ for f in vars(results).values() if hasattr(f, "__code__")}
+    watched |= {sweep.run.__code__, sweep._do.__code__, sweep.finished.__code__}
+    watched |= {f.__wrapped__.__code__ for f in (results.sole_writer,)}
+    watched |= {c for c in sweep.run.__code__.co_consts if hasattr(c, "co_name")}  # its keep()
+
+    def run_until(line: int, out: Path) -> None:
+        def trace(frame, event, _):
+            nonlocal line
+            if frame.f_code not in watched:
+                return None
+            line -= event == "line"
+            if line == 0:
+                os.killpg(0, signal.SIGKILL)
+            return trace
+
+        os.setsid()
+        sys.settrace(trace)
+        sweep.run(grid, out=out, executor=AtOnce())
+        os._exit(0)
+
+    for line in range(1, 1000):
+        out = folder / str(line) / "t.csv"
+        child = os.fork()
+        if not child:
+            run_until(line, out)
+        _, status = os.waitpid(child, 0)
+        if status == 0:
+            break
+        assert os.WTERMSIG(status) == signal.SIGKILL
+        kept = results.load(out)["run"].tolist() if out.exists() else []
+        table = sweep.run(grid, out=out, executor=AtOnce())
+        assert table["run"].tolist()[: len(kept)] == kept
+        lines = [text[:12] for text in out.read_text().splitlines()[1:]]
+        assert sorted(lines) == sorted(table["run"]) == sorted(run.id for run in grid)
+        assert results.provenance(out)["commands"]
+    print(line - 1)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_sweep_killed_at_any_line_leaves_a_table_that_loads_and_goes_on(tmp_path):
+    code = "import sys, pathlib, tests.test_sweep as t; t.kill_at_every_line(pathlib.Path({!r}))"
+    command = [sys.executable, "-c", code.format(str(tmp_path))]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) > 60, "lines at which it was killed"
+
+
+def test_a_table_cut_off_anywhere_loads_and_goes_on(tmp_path):
+    out = tmp_path / "t.csv"
+    rows = [made_up(tiny(seed)) for seed in range(3)]
+    results.note_provenance(out, "", results.environment())
+    for row in rows[:2]:
+        results.append(out, row)
+    whole = out.read_bytes()
+    for end in range(len(whole) + 1):
+        out.write_bytes(whole[:end])
+        kept = max(whole[:end].count(b"\n") - 1, 0)
+        assert results.load(out)["seed"].tolist() == [0, 1][:kept]
+        results.mend(out)
+        results.append(out, rows[2])
+        assert results.load(out)["seed"].tolist() == [*[0, 1][:kept], 2]
+
+
+def test_a_disk_that_is_full_leaves_no_half_row(tmp_path):
+    resource = pytest.importorskip("resource")
+    out = tmp_path / "t.csv"
+    results.note_provenance(out, "", results.environment())
+    results.append(out, made_up(tiny(0)))
+    whole = out.read_bytes()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(whole) + 20, limits[1]))
+    try:
+        with pytest.raises(OSError, match="no room for another row"):
+            results.append(out, made_up(tiny(1)))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert out.read_bytes() == whole
+
+
+def test_one_sweep_at_a_time_writes_a_table(tmp_path, monkeypatch):
+    started, go_on = threading.Event(), threading.Event()
+
+    def execute(run):
+        started.set()
+        assert go_on.wait(60)
+        return made_up(run)
+
+    monkeypatch.setattr(sweep, "execute", execute)
+    out = tmp_path / "t.csv"
+    with ThreadPoolExecutor(1) as pool, ThreadPoolExecutor(1) as thread:
+        first = thread.submit(sweep.run, [tiny(0)], out=out, executor=pool)
+        try:
+            assert started.wait(60)
+            with pytest.raises(OSError, match=r"t\.csv: another sweep is writing this table"):
+                sweep.run([tiny(1)], out=out, executor=pool)
+            assert sweep.finished(out, [tiny(0)]) == set()  # but it can be read
+        finally:
+            go_on.set()
+        first.result(timeout=60)
+        assert len(sweep.run([tiny(0), tiny(1)], out=out, executor=pool)) == 2
+
+
+def test_what_is_finished_beside_a_run_that_fails_is_kept(tmp_path, monkeypatch):
+    last = threading.Event()
+
+    def execute(run):
+        if run.train.seed == 0:
+            assert last.wait(60)
+            time.sleep(0.2)  # until the futures of the others know
+            raise ArithmeticError("this run fails")
+        if run.train.seed == 2:
+            last.set()
+        return made_up(run)
+
+    monkeypatch.setattr(sweep, "execute", execute)
+    out = tmp_path / "t.csv"
+    with ThreadPoolExecutor(2) as pool, pytest.raises(ArithmeticError):
+        sweep.run([tiny(s) for s in range(3)], out=out, executor=pool)
+    assert sorted(results.load(out)["seed"]) == [1, 2]
+
+
+def test_the_machines_that_made_the_rows_are_noted(tmp_path, monkeypatch):
+    out = tmp_path / "t.csv"
+    here, there = {"torch": "2.13.0"}, {"torch": "2.13.0+cuda"}
+    seen = iter([here, there, there, here])
+    monkeypatch.setattr(sweep, "environment", lambda: next(seen))
+    monkeypatch.setattr(sweep, "execute", made_up)
+    sweep.run([tiny(s) for s in range(3)], out=out, executor=AtOnce())
+    assert [entry["torch"] for entry in results.provenance(out)["commands"]] == [
+        "2.13.0", "2.13.0+cuda",
+    ]  # fmt: skip
+
+
+def test_a_file_that_is_no_table_is_left_as_it_is(tmp_path):
+    out = tmp_path / "notes.csv"
+    out.write_text("a file of another kind, without an end of line")
+    with pytest.raises(ValueError, match="not a table of format 1"):
+        sweep.run([tiny()], out=out, executor=AtOnce())
+    assert out.read_text().endswith("end of line")
+    out.unlink()
+    out.with_suffix(".json").write_text("{")
+    with pytest.raises(ValueError, match=r"notes\.json: not the provenance of a table"):
+        sweep.run([tiny()], out=out, executor=AtOnce())
+    assert not out.exists()
+
+
 def test_a_table_of_another_version_is_refused(tmp_path, counted):
     pool, _ = counted
     out = tmp_path / "t.csv"
     sweep.run([tiny()], out=out, executor=pool)
     note = json.loads(out.with_suffix(".json").read_text())
     out.with_suffix(".json").write_text(json.dumps({**note, "format": 0}))
+    with pytest.raises(ValueError, match="format 0, this version reads 1"):
+        sweep.run([tiny()], out=out, executor=pool)
+    out.unlink()
     with pytest.raises(ValueError, match="format 0, this version reads 1"):
         sweep.run([tiny()], out=out, executor=pool)
     out.write_text("model,accuracy\nbase_conv,0.5\n")
@@ -195,9 +421,11 @@ def test_provenance_says_how_it_was_made(tmp_path, counted):
     assert entry["torch"] == torch.__version__
 
 
-def test_workers_must_be_a_number(tmp_path):
+def test_workers_must_be_a_number_and_our_own(tmp_path):
     with pytest.raises(ValueError, match="workers = 0"):
         sweep.run([tiny()], out=tmp_path / "t.csv", workers=0)
+    with pytest.raises(ValueError, match="workers = 2: must be left out"):
+        sweep.run([tiny()], out=tmp_path / "t.csv", workers=2, executor=AtOnce())
 
 
 def test_the_paper_preset_is_the_papers_set_up():
