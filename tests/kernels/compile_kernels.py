@@ -7,12 +7,16 @@ either interprets or compiles, and ``test_compile.py`` runs beside tests that in
 """
 
 import importlib
+import itertools
 import json
+import math
 import re
 import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass, field, replace
+
+from zoology_teach.kernels import attention_tiles
 
 # Bytes of shared memory a program may have: an RTX 3090/4090 (sm_86, sm_89) runs sm_80 code but
 # has less than an A100, so it sets the limit there.
@@ -28,6 +32,7 @@ class Config:
                "u:*bf16 bias:*fp32 N:i32". Pointers are taken as aligned to 16 bytes;
                "D:i32/16" is an integer divisible by 16, as Triton specialises it.
     constants  the constexpr arguments; the name of a type of Triton, "float32", is that type
+    maxnreg    the most registers a thread may have, where the launch says so
     matmul     the work is a matmul: on sm_90 it has to become wgmma
     """
 
@@ -36,6 +41,7 @@ class Config:
     constants: dict = field(default_factory=dict)
     num_warps: int = 4
     num_stages: int = 3
+    maxnreg: int | None = None
     matmul: bool = False
     targets: tuple[int, ...] = (80, 90)
 
@@ -105,10 +111,58 @@ LONG_CONV = [
     if columns <= 64
 ]
 
+
+def attention_configs(module: str, tensors: dict[str, str], integers: str, cases: list) -> list:
+    """The three kernels of an attention for each (dtype, d, further constants) of `cases`.
+
+    tensors    the pointers of each kernel, in the order of its signature; "x" is the dtype
+    """
+    configs = []
+    for (dtype, d, further), kernel in itertools.product(cases, tensors):
+        tile = attention_tiles.tiles(kernel, d, 4 if dtype == "fp32" else 2)
+        options = {key: tile.pop(key) for key in list(tile) if key not in ("BM", "BN")}
+        scale = math.log2(math.e) / math.sqrt(d)
+        configs.append(
+            Config(
+                f"{module}.{kernel}_kernel",
+                f"{tensors[kernel]} {integers}".replace(":x", f":*{dtype}"),
+                {"D": d, "PAD": d, "SCALE": scale, "WIDEN": False, **tile, **further},
+                matmul=dtype != "fp32",
+                **options,
+            )
+        )
+    return configs
+
+
+FLASH_ATTENTION = attention_configs(
+    "flash_attention",
+    {
+        "forward": "q:x k:x v:x out:x lse:*fp32",
+        "query": "q:x k:x v:x out:x lse:*fp32 grad:x delta:*fp32 dq:x",
+        "key": "q:x k:x v:x lse:*fp32 grad:x delta:*fp32 dk:x dv:x",
+    },
+    "N:i32/16 window:i32/16",
+    [("bf16", d, {"BANDED": banded}) for d in (64, 128) for banded in (False, True)]
+    + [("fp32", 128, {"BANDED": True})],
+)
+SPARSE_ATTENTION = attention_configs(
+    "sparse_attention",
+    {
+        "forward": "q:x k:x v:x at:*i32 order:*i32 out:x lse:*fp32",
+        "query": "q:x k:x v:x at:*i32 order:*i32 out:x lse:*fp32 grad:x delta:*fp32 dq:x",
+        "key": "q:x k:x v:x at:*i32 order:*i32 seen_from:*i64 lse:*fp32 grad:x delta:*fp32"
+        " dk:x dv:x",
+    },
+    "H:i32 K:i32/16 N:i32/16",
+    [("bf16", 64, {}), ("bf16", 128, {}), ("fp32", 128, {})],
+)
+
 FAMILIES: dict[str, list[Config]] = {
     "short_conv": [GATED_CONV, GATED_CONV_BACKWARD, PLAIN_CONV, PLAIN_CONV_BACKWARD],
     "scan": SCAN,
     "long_conv": LONG_CONV,
+    "flash_attention": FLASH_ATTENTION,
+    "sparse_attention": SPARSE_ATTENTION,
 }
 
 
@@ -131,7 +185,11 @@ def compile_config(config: Config, capability: int) -> dict:
     compiled = triton.compile(
         triton.compiler.ASTSource(kernel, signature, constants, attrs),
         target=GPUTarget("cuda", capability, 32),
-        options={"num_warps": config.num_warps, "num_stages": config.num_stages},
+        options={
+            "num_warps": config.num_warps,
+            "num_stages": config.num_stages,
+            "maxnreg": config.maxnreg,
+        },
     )
     ptx = compiled.asm["ptx"]
     return {
@@ -140,6 +198,7 @@ def compile_config(config: Config, capability: int) -> dict:
         "constants": config.constants,
         "num_warps": config.num_warps,
         "num_stages": config.num_stages,
+        "maxnreg": config.maxnreg,
         "capability": capability,
         "shared": compiled.metadata.shared,
         "wgmma": "wgmma.mma_async" in ptx,
