@@ -16,7 +16,7 @@ import sys
 import tempfile
 from dataclasses import dataclass, field, replace
 
-from zoology_teach.kernels import attention_tiles
+from zoology_teach.kernels import attention_tiles, base_conv
 
 # Bytes of shared memory a program may have: an RTX 3090/4090 (sm_86, sm_89) runs sm_80 code but
 # has less than an A100, so it sets the limit there.
@@ -72,6 +72,31 @@ PLAIN_CONV_BACKWARD = replace(
     " M:i32/16 N:i32/16",
     constants=PLAIN_CONV.constants | {"SUMS": 4},
 )
+
+
+def fused_base_conv(dtype: str, d: int, keeps_gate: bool, taps: int) -> Config:
+    tile = base_conv.tiles(d, 4 if dtype == "fp32" else 2, taps)
+    options = {key: tile.pop(key) for key in list(tile) if key not in ("BM", "BD", "BK")}
+    names = "u weight bias_proj filter bias_conv y" + " gate" * keeps_gate
+    return Config(
+        "base_conv.fused_kernel",
+        " ".join(f"{name}:*{dtype}" for name in names.split()) + " M:i32/16 N:i32/16",
+        {"D": d, "TAPS": taps, "ACC": "float32", "WIDEN": False, **tile}
+        | ({} if keeps_gate else {"gate": None}),
+        matmul=dtype != "fp32",
+        **options,
+    )
+
+
+BASE_CONV = [
+    fused_base_conv("bf16", 768, True, 8),
+    fused_base_conv("bf16", 768, True, 4),
+    fused_base_conv("bf16", 768, False, 3),
+    fused_base_conv("bf16", 64, True, 8),
+    fused_base_conv("bf16", 64, True, 4),
+    fused_base_conv("fp32", 128, True, 8),
+    fused_base_conv("fp32", 64, False, 3),
+]
 
 SCAN = [
     Config(
@@ -159,6 +184,7 @@ SPARSE_ATTENTION = attention_configs(
 
 FAMILIES: dict[str, list[Config]] = {
     "short_conv": [GATED_CONV, GATED_CONV_BACKWARD, PLAIN_CONV, PLAIN_CONV_BACKWARD],
+    "base_conv": BASE_CONV,
     "scan": SCAN,
     "long_conv": LONG_CONV,
     "flash_attention": FLASH_ATTENTION,

@@ -44,12 +44,30 @@ def uses_triton(impl: str, **tensors: Tensor | None) -> bool:
         require(y.dtype == x.dtype, f"{name} dtype", y.dtype, f"{first}'s, {x.dtype}")
         require(y.device == x.device, f"{name} device", y.device, f"{first}'s, {x.device}")
     if impl == "auto":
-        return x.is_cuda and HAS_TRITON
+        return auto_takes_triton(x)
     if impl == "triton":
         require(HAS_TRITON, "impl", impl, "'auto' or 'reference': Triton is not installed here")
         instead = "'auto' or 'reference' for CPU tensors, unless TRITON_INTERPRET=1 was set first"
         require(x.is_cuda or interpreting(), "impl", impl, instead)
     return impl == "triton"
+
+
+def auto_takes_triton(x: Tensor) -> bool:
+    """Whether impl="auto" means Triton for tensors like `x`."""
+    return HAS_TRITON and on_gpu(x) and x.dtype in FLOATS
+
+
+def on_gpu(x: Tensor) -> bool:
+    """A function, so that a test can pretend."""
+    return x.is_cuda
+
+
+def alike(x: Tensor, *others: Tensor | None) -> list[Tensor | None]:
+    """All in the dtype of `x`, or in autocast's where that is on: kernels take one dtype."""
+    device = x.device.type
+    autocast = torch.is_autocast_enabled(device)
+    dtype = torch.get_autocast_dtype(device) if autocast else x.dtype
+    return [y if y is None else y.to(dtype) for y in (x, *others)]
 
 
 def interpreting() -> bool:

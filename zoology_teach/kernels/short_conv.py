@@ -4,12 +4,11 @@
 
 u, gate, y (B, N, D); filter (D, k); bias (D,); without `bias` and `gate` they are 0 and 1.
 
-Floors. Bytes: the forward pass reads u and gate and writes y; the backward pass reads u, gate
-and y's gradient and writes two gradients; taps and shifted rows come from the caches. At
-(16, 2048, 768) in 16 bits a tensor is 50 MB, 17 µs at 3.0 TB/s: 50 µs forward, 84 µs backward,
-34 and 50 without the gate. Flops: 2 k + 2 a number, far too few to matter: what a fused kernel
-saves is passes over the memory, of which the chain of PyTorch's operations makes 3 an operation.
-Limits: k <= 8, because the taps are unrolled.
+Floors. Bytes: forward reads u and gate and writes y; backward reads u, gate and y's gradient and
+writes two gradients; taps and shifted rows come from the caches. At (16, 2048, 768) in 16 bits a
+tensor is 50 MB, 17 µs at 3.0 TB/s: 50 µs forward, 84 µs backward, 34 and 50 without the gate.
+Flops: 2 k + 2 a number, too few to matter; what fusing saves is passes over the memory, of which
+each of PyTorch's operations makes 3. Limits: k <= 8, because the taps are unrolled.
 """
 
 import torch
@@ -66,8 +65,7 @@ def forward_kernel(
 @triton.jit
 def backward_kernel(
     u, filter, bias, gate, grad, grad_u, grad_gate, sums, M, N, D: tl.constexpr,
-    TAPS: tl.constexpr, SUMS: tl.constexpr,
-    ACC: tl.constexpr, BM: tl.constexpr, BD: tl.constexpr,
+    TAPS: tl.constexpr, SUMS: tl.constexpr, ACC: tl.constexpr, BM: tl.constexpr, BD: tl.constexpr,
 ):  # fmt: skip
     """The gradients of the tile, and its share of the sums over rows in lines of its own.
 
@@ -112,20 +110,20 @@ def backward(
     u: Tensor, filter: Tensor, bias: Tensor | None, gate: Tensor | None, grad: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The gradients of u and gate (empty without one), and the sums (k + 1 or k + 2, D)."""
-    grad_u = torch.empty_like(u)
-    grad_gate = u.new_empty(0) if gate is None else torch.empty_like(u)
-    (n, d), taps = u.shape[1:], filter.shape[1]
-    constants, grid = _constants(u, filter)
-    lines = taps + 1 if gate is None else taps + 2
-    acc = torch.float64 if u.dtype == torch.float64 else torch.float32
-    tiles = triton.cdiv(u.shape[0] * n, constants["BM"])
-    sums = torch.empty(tiles, lines, d, dtype=acc, device=u.device)
+    grad_u, grad_gate, sums = _empty_gradients(u, filter, bias, gate, grad)
+    (b, n, d), (constants, grid) = u.shape, _constants(u, filter)
+    lines, wide = len(sums), torch.promote_types(u.dtype, torch.float32)
+    shares = u.new_empty(triton.cdiv(b * n, constants["BM"]), lines, d, dtype=wide)
+    tensors = (u, filter, bias, gate, grad, grad_u, grad_gate, shares)
     with torch.cuda.device_of(u):
-        backward_kernel[grid](
-            u, filter, bias, gate, grad, grad_u, grad_gate, sums, u.shape[0] * n, n, d,
-            SUMS=lines, **constants,
-        )  # fmt: skip
-    return grad_u, grad_gate, sums.sum(0).to(u.dtype)
+        backward_kernel[grid](*tensors, b * n, n, d, SUMS=lines, **constants)
+    return grad_u, grad_gate, sums.copy_(shares.sum(0))
+
+
+def _empty_gradients(u, filter, bias, gate, grad) -> tuple[Tensor, Tensor, Tensor]:
+    grad_gate = u.new_empty(0) if gate is None else torch.empty_like(u)
+    lines = filter.shape[1] + (1 if gate is None else 2)
+    return torch.empty_like(u), grad_gate, u.new_empty(lines, u.shape[2])
 
 
 def _constants(u: Tensor, filter: Tensor) -> tuple[dict, tuple[int]]:
@@ -146,16 +144,8 @@ _forward = torch.library.custom_op("zoology_teach::short_conv", forward, mutates
 _backward = torch.library.custom_op("zoology_teach::short_conv_backward", backward, mutates_args=())
 
 
-@_forward.register_fake
-def _(u, filter, bias, gate):
-    return torch.empty_like(u)
-
-
-@_backward.register_fake
-def _(u, filter, bias, gate, grad):
-    lines = filter.shape[1] + (1 if gate is None else 2)
-    grad_gate = u.new_empty(0) if gate is None else torch.empty_like(u)
-    return torch.empty_like(u), grad_gate, u.new_empty(lines, u.shape[2])
+_forward.register_fake(lambda u, filter, bias, gate: torch.empty_like(u))
+_backward.register_fake(_empty_gradients)
 
 
 def _save(ctx, inputs, output):
@@ -179,8 +169,7 @@ def short_conv(
 ) -> Tensor:  # fmt: skip
     """u (B, N, D), filter (D, k), bias (D,), gate (B, N, D) -> y (B, N, D), for k <= 8.
 
-    Chapter 12; differentiable once. Raises ValueError for shapes, dtypes and devices that do
-    not fit together, and for an `impl` that cannot run here.
+    Differentiable once. Raises ValueError for what does not fit together or cannot run here.
     """
     check(u, filter, bias)
     if gate is not None:
