@@ -6,6 +6,9 @@ from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
 from zoology_teach.checks import require, require_int
+from zoology_teach.kernels import flash_attention, sparse_attention
+from zoology_teach.kernels.attention_tiles import MAX_HEAD
+from zoology_teach.kernels.dispatch import auto_takes_triton
 from zoology_teach.mixers.convolution import ShortConv
 from zoology_teach.mixers.mixer import Mixer, rows, start_projections
 
@@ -53,12 +56,26 @@ class Attention(Mixer):
         q = rows(conv_q(self.query(u)), positions)
         k, v = conv_k(self.key(u)), conv_v(self.value(u))
         q, k, v = (rearrange(x, "b n (h d) -> b h n d", h=self.num_heads) for x in (q, k, v))
-        y = scaled_dot_product_attention(q, k, v, attn_mask=self._visible(u, positions))
-        return self.out(rearrange(y, "b h n d -> b n (h d)"))
+        return self.out(rearrange(self._attend(q, k, v, positions), "b h n d -> b n (h d)"))
 
-    def _visible(self, u: Tensor, positions: Tensor | None) -> Tensor:
+    def _attend(self, q: Tensor, k: Tensor, v: Tensor, positions: Tensor | None) -> Tensor:
+        """q (B, H, P, d), k and v (B, H, N, d) -> (B, H, P, d).
+
+        On a GPU by the kernels of chapter 13, where they have one; PyTorch's own is at least as
+        fast for the plain causal case.
+        """
+        if auto_takes_triton(q) and q.shape[3] <= MAX_HEAD:
+            if positions is None and self.window is not None:
+                return flash_attention.attention(q, k, v, self.window)
+            if positions is not None and self.window is None:
+                return sparse_attention.sparse_attention(q, k, v, positions)
+            if positions is None:
+                return scaled_dot_product_attention(q, k, v, is_causal=True)
+        return scaled_dot_product_attention(q, k, v, attn_mask=self._visible(k, positions))
+
+    def _visible(self, k: Tensor, positions: Tensor | None) -> Tensor:
         """Which keys each query row may see: bool, broadcastable to (B, H, P, N)."""
-        keys = torch.arange(u.shape[1], device=u.device)
+        keys = torch.arange(k.shape[2], device=k.device)
         queries = keys if positions is None else positions[:, None]
         distance = queries[..., None] - keys
         visible = distance >= 0
