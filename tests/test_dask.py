@@ -15,6 +15,7 @@ from types import SimpleNamespace
 import pytest
 from typer.testing import CliRunner
 
+import zoology_teach
 from tests.test_sweep import tiny
 from zoology_teach import cli, executors, presets, results, sweep
 
@@ -233,6 +234,12 @@ def test_a_worker_is_not_a_scheduler_and_workers_are_its_own(complaint, dask):
     worker = next(iter(dask.client.has_what())).replace("tcp", "dask")
     assert complaint(worker).endswith("what answers there is Worker")
     assert "workers = 2: must be left out" in complaint(dask.executor, "--workers", "2")
+
+
+def test_a_cluster_has_the_same_version_everywhere(complaint, dask, monkeypatch):
+    was = zoology_teach.__version__
+    monkeypatch.setattr(zoology_teach, "__version__", "9.9.9")
+    assert complaint(dask.executor).endswith(f"with zoology_teach 9.9.9 everywhere, not: {was}")
 
 
 def test_without_dask_the_complaint_says_what_to_install(complaint, monkeypatch):

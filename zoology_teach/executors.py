@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import CancelledError, Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
+from typing import Any
 
 from zoology_teach.checks import require, require_int
 
@@ -83,6 +84,7 @@ def _cluster(address: str) -> Iterator[Executor]:
             raise ValueError(
                 f"executor = {address!r}: this scheduler has no worker ({WORKER_SECONDS} s)"
             ) from None
+        _require_same_version(client, address)
         try:
             yield client.get_executor()
         except KilledWorker as error:
@@ -95,6 +97,22 @@ def _cluster(address: str) -> Iterator[Executor]:
                 f"the dask scheduler at {place[1]} is gone; what was finished is kept: "
                 "run the same sweep again"
             ) from None
+
+
+def _require_same_version(client: Any, address: str) -> None:
+    """A scheduler or a worker that could not load a run would drop it, or die."""
+
+    def version() -> str:  # local, so that it travels as code
+        import zoology_teach
+
+        return zoology_teach.__version__
+
+    try:
+        there = {client.run_on_scheduler(version), *client.run(version).values()}
+    except Exception as error:
+        there = {str(error)}
+    wanted = f"a cluster with zoology_teach {version()} everywhere, not: {', '.join(sorted(there))}"
+    require(there == {version()}, "executor", address, wanted)
 
 
 async def _kind(address: str) -> str:
