@@ -36,6 +36,9 @@ EXPECTED_SLUGS = [
     "06_turn_the_width_knob",
     "07_memory_is_a_budget",
     "08_filters_that_know_the_input",
+    "11_count_the_cost",
+    "12_kernels_short_conv_and_gate",
+    "13_kernels_toeplitz_flash_sparse",
 ]
 HEADER = re.compile(
     r"\*\*Claim\.\*\* .+\*\*Paper\.\*\* .+"

@@ -23,10 +23,11 @@ from zoology_teach.checks import require
 from zoology_teach.kernels.dispatch import must_widen, tl, triton, uses_triton
 
 # The longest sequence for which "auto" takes Triton, by the bytes of a number. Arithmetic, not a
-# measurement: benchmarks/kernels.py times both sides again where there is a GPU. On an H100
-# torch.fft's passes over memory take 90 B / (3 TB/s) a number whatever N is; the tiles take N flops
-# a number, at 800 TFLOP/s from 16-bit tensor cores and at 60 TFLOP/s in float32. That is equal at
-# N = 24,000 and at 1,800; a third of it leaves the kernel room to reach a third of that speed.
+# measurement: benchmarks/kernels.py times both sides again where there is a GPU. On an H100 the
+# passes of torch.fft over memory, at 3 TB/s, take the same time whatever N is; the tiles take N
+# flops a number, at 800 TFLOP/s from 16-bit tensor cores and at 60 TFLOP/s in float32. Chapter 13
+# counts that they are equal at N = 20,000 and at 1,300; 0.4 of it leaves the kernel room to reach
+# 0.4 of that speed.
 CROSSING = {2: 8192, 4: 512, 8: 0}
 
 

@@ -1,0 +1,198 @@
+"""Plausible wrong kernels of chapter 13, each with the rung that must catch it.
+
+One kernel an exercise, with a switch for each mistake. Wrong addresses stay within the room
+that the ladder leaves behind, or are only read.
+"""
+
+import math
+
+from zoology_teach.kernels.dispatch import tl, triton
+
+
+@triton.jit
+def tile_kernel(
+    h, out, n, k, SIGN, TAPS, ROWS: tl.constexpr, P: tl.constexpr, SYMMETRIC: tl.constexpr,
+):  # fmt: skip
+    t, s = tl.arange(0, ROWS)[:, None], tl.arange(0, P)[None, :]
+    lag = k * P + SIGN * (t - s)
+    if SYMMETRIC:
+        lag = tl.where(lag < 0, -lag, lag)
+    seen = (lag >= 0) & (lag < TAPS)
+    tl.store(out + t * P + s, tl.load(h + tl.minimum(lag, TAPS - 1), mask=seen, other=0.0))
+
+
+def tile(h, n, k, out, block, *, sign=1, taps=None, rows=1, symmetric=False):
+    tile_kernel[(1,)](h, out, n, k, sign, taps or n, rows * block, block, symmetric)
+    return out
+
+
+def transposed(h, n, k, out, block):
+    return tile(h, n, k, out, block, sign=-1)
+
+
+def always_one_below(h, n, k, out, block):
+    return tile(h, n, min(k, 1), out, block)
+
+
+def symmetric(h, n, k, out, block):
+    return tile(h, n, k, out, block, symmetric=True)
+
+
+def reads_behind_the_taps(h, n, k, out, block):
+    return tile(h, n, k, out, block, taps=len(h))
+
+
+def two_tiles_at_once(h, n, k, out, block):
+    return tile(h, n, k, out, block, rows=2)
+
+
+@triton.jit
+def average_kernel(
+    z, v, out, N, LOWEST, PADDING, C: tl.constexpr, BLOCK: tl.constexpr, LANES: tl.constexpr,
+    MAXIMUM: tl.constexpr, SHRINK: tl.constexpr, EACH: tl.constexpr, MASKED: tl.constexpr,
+):  # fmt: skip
+    row, c = tl.program_id(0), tl.arange(0, LANES)
+    best, total, acc = LOWEST + 0.0, 0.0, tl.zeros((LANES,), tl.float32)
+    for start in range(0, N, BLOCK):
+        s = start + tl.arange(0, BLOCK)
+        scores = tl.load(z + row * N + s, mask=s < N, other=PADDING)
+        place, mine = s[:, None] * C + c[None, :], (s < N)[:, None] & (c < C)[None, :]
+        values = tl.load(v + place, mask=mine, other=0.0)
+        top = tl.maximum(best, tl.max(scores, 0)) if MAXIMUM else 0.0
+        p = tl.exp(scores - top)
+        shrink = tl.exp(best - top) if MAXIMUM else 1.0
+        share = tl.sum(p[:, None] * values, 0)
+        if EACH:
+            acc += share / tl.sum(p, 0)
+            total += 1.0
+        else:
+            acc = (acc * shrink if SHRINK else acc) + share
+            total = total * shrink + tl.sum(p, 0)
+        best = top
+    tl.store(out + row * C + c, acc / total, mask=(c < C) | (not MASKED))
+
+
+def average(z, v, out, block, *, lowest=-1e30, padding=-math.inf, maximum=True, shrink=True,
+            each=False, masked=True):  # fmt: skip
+    (m, n), c = z.shape, v.shape[1]
+    average_kernel[(m,)](
+        z, v, out, n, lowest, padding, c, block, triton.next_power_of_2(c), maximum, shrink,
+        each, masked,
+    )  # fmt: skip
+    return out
+
+
+def a_softmax_each_block(z, v, out, block):
+    return average(z, v, out, block, each=True)
+
+
+def shrinks_the_sum_only(z, v, out, block):
+    return average(z, v, out, block, shrink=False)
+
+
+def without_a_maximum(z, v, out, block):
+    return average(z, v, out, block, maximum=False)
+
+
+def pads_with_zeros(z, v, out, block):
+    return average(z, v, out, block, padding=0.0)
+
+
+def starts_at_minus_infinity(z, v, out, block):
+    return average(z, v, out, block, lowest=-math.inf)
+
+
+def every_lane_stores(z, v, out, block):
+    return average(z, v, out, block, masked=False)
+
+
+@triton.jit
+def rows_kernel(
+    q, k, v, positions, out, K, N, scale, STORED, ALIGNED: tl.constexpr, D: tl.constexpr,
+    BLOCK: tl.constexpr, LANES: tl.constexpr, CAUSAL: tl.constexpr, SHRINK: tl.constexpr,
+    ENDS: tl.constexpr,
+):  # fmt: skip
+    i, d = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK), tl.arange(0, LANES)[None, :]
+    t = tl.load(positions + i, mask=i < K, other=-1)
+    if ALIGNED:
+        t = tl.where(i < K, i + N - K, -1)
+    end = tl.max(t, 0) + 1
+    if ENDS == "last":
+        end = tl.load(positions + tl.minimum(tl.program_id(0) * BLOCK + BLOCK, K) - 1) + 1
+    if ENDS == "all":
+        end = N
+    queries = tl.load(q + i[:, None] * D + d, mask=(i < K)[:, None] & (d < D), other=0.0)
+    best, total = tl.full((BLOCK,), -1e30, tl.float32), tl.zeros((BLOCK,), tl.float32)
+    acc = tl.zeros((BLOCK, LANES), tl.float32)
+    for start in range(0, end, BLOCK):
+        s = start + tl.arange(0, BLOCK)
+        place, there = s[:, None] * D + d, (s < N)[:, None] & (d < D)
+        keys = tl.load(k + place, mask=there, other=0.0)
+        values = tl.load(v + place, mask=there, other=0.0)
+        scores = tl.dot(queries, tl.trans(keys), input_precision="ieee") * scale
+        seen = s[None, :] <= t[:, None] if CAUSAL else s[None, :] < N
+        scores = tl.where(seen, scores, float("-inf"))
+        top = tl.maximum(best, tl.max(scores, 1))
+        p, shrink = tl.exp(scores - top[:, None]), tl.exp(best - top)
+        total = total * shrink + tl.sum(p, 1)
+        acc = acc * shrink[:, None] if SHRINK else acc
+        acc = tl.dot(p, values, acc, input_precision="ieee")
+        best = top
+    total = tl.where(total > 0, total, 1.0)
+    mine = (i < STORED)[:, None] & (d < D)
+    tl.store(out + i[:, None] * D + d, acc / total[:, None], mask=mine)
+
+
+def attend(q, k, v, positions, out, block, *, aligned=False, causal=True, shrink=True,
+           ends="highest", beyond=0):  # fmt: skip
+    (rows, d), n = q.shape, len(k)
+    rows_kernel[(triton.cdiv(rows, block),)](
+        q, k, v, positions, out, rows, n, d**-0.5, rows + beyond, aligned, d,
+        block, max(16, triton.next_power_of_2(d)), causal, shrink, ends,
+    )  # fmt: skip
+    return out
+
+
+def leaks_the_future(q, k, v, positions, out, block):
+    return attend(q, k, v, positions, out, block, causal=False)
+
+
+def takes_the_last_rows(q, k, v, positions, out, block):
+    return attend(q, k, v, positions, out, block, aligned=True)
+
+
+def forgets_to_shrink(q, k, v, positions, out, block):
+    return attend(q, k, v, positions, out, block, shrink=False)
+
+
+def ends_with_its_last_row(q, k, v, positions, out, block):
+    return attend(q, k, v, positions, out, block, ends="last")
+
+
+def reads_all_tokens(q, k, v, positions, out, block):
+    return attend(q, k, v, positions, out, block, ends="all")
+
+
+def stores_rows_that_are_not_there(q, k, v, positions, out, block):
+    return attend(q, k, v, positions, out, block, beyond=1)
+
+
+MUTANTS = [
+    ("13.a", "below the diagonal", transposed),
+    ("13.a", "further below", always_one_below),
+    ("13.a", "on the diagonal", symmetric),
+    ("13.a", "the end of the filter", reads_behind_the_taps),
+    ("13.a", "nothing behind the end", two_tiles_at_once),
+    ("13.b", "the highest score first", a_softmax_each_block),
+    ("13.b", "a higher score later", shrinks_the_sum_only),
+    ("13.b", "huge scores", without_a_maximum),
+    ("13.b", "a ragged end", pads_with_zeros),
+    ("13.b", "a block that is not seen", starts_at_minus_infinity),
+    ("13.b", "only its own numbers", every_lane_stores),
+    ("13.c", "no future", leaks_the_future),
+    ("13.c", "its position, not its number", takes_the_last_rows),
+    ("13.c", "several blocks of tokens", forgets_to_shrink),
+    ("13.c", "in any order", ends_with_its_last_row),
+    ("13.c", "what nobody sees stays unread", reads_all_tokens),
+    ("13.c", "ragged, and only its own numbers", stores_rows_that_are_not_there),
+]
