@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / "zoology_teach"
-ORDER = "checks tasks mixers cost model train results sweep presets plots".split()
+ORDER = "checks tasks kernels mixers cost model train results sweep presets plots".split()
 RIGHT_OF = {name: set(ORDER[i + 1 :]) | {"widgets", "grading"} for i, name in enumerate(ORDER)}
 RIGHT_OF["grading"] = {"train", "sweep", "plots", "widgets"}
 RIGHT_OF["widgets"] = {"grading"}
