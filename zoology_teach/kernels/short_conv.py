@@ -182,7 +182,7 @@ def short_conv(
 
 def check(u: Tensor, filter: Tensor, bias: Tensor | None, name: str = "bias") -> None:
     """Raise ValueError where the shapes of the convolution do not fit."""
-    require(u.dim() == 3, "u shape", tuple(u.shape), "(B, N, D)")
+    require(u.dim() == 3 and u.shape[2] > 0, "u shape", tuple(u.shape), "(B, N, D), D >= 1")
     d = u.shape[2]
     fits = filter.dim() == 2 and filter.shape[0] == d and 1 <= filter.shape[1] <= MAX_TAPS
     require(fits, "filter shape", tuple(filter.shape), f"({d}, k) with 1 <= k <= {MAX_TAPS}")

@@ -112,7 +112,7 @@ def key_kernel(
     key_acc = tl.zeros((BN, PAD), lse.dtype.element_ty)
     value_acc = tl.zeros_like(key_acc)
     first = tl.load(seen_from + head // H * blocks + block)  # the first row that sees any of them
-    for i0 in range(first // BM * BM, K, BM):
+    for i0 in range(first, K, BM):
         i = i0 + tl.arange(0, BM)
         row = tl.load(order + i, mask=i < K, other=K)
         t = tl.load(at + i, mask=i < K, other=-1)
