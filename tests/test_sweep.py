@@ -344,7 +344,7 @@ def test_one_sweep_at_a_time_writes_a_table(tmp_path, monkeypatch):
         first = thread.submit(sweep.run, [tiny(0)], out=out, executor=pool)
         try:
             assert started.wait(60)
-            with pytest.raises(OSError, match=r"t\.csv: another sweep is writing this table"):
+            with pytest.raises(OSError, match=r"t\.csv: another run is writing it"):
                 sweep.run([tiny(1)], out=out, executor=pool)
             assert sweep.finished(out, [tiny(0)]) == set()  # but it can be read
         finally:

@@ -77,7 +77,7 @@ def sole_writer(out: Path) -> Iterator[None]:
     try:
         lock = FileLock(out.with_suffix(".lock")).acquire(timeout=0)
     except Timeout:
-        raise OSError(f"{out}: another sweep is writing this table; wait for it") from None
+        raise OSError(f"{out}: another run is writing it; wait for that one") from None
     with lock:
         yield
 
