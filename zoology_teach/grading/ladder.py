@@ -4,6 +4,7 @@ A rung reaches the student's function only through `call`. In a notebook `call` 
 function itself; a grader can put a process boundary there without a change to any rung.
 """
 
+import re
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -67,6 +68,19 @@ class Outcome:
 
 class CallFailed(Exception):
     """The student's function raised, or gave back something that is no tensor or number."""
+
+    @classmethod
+    def raised(cls, kind: str, message: str) -> "CallFailed":
+        """For a function that raised an error of type `kind`; the reason is one line."""
+        if kind == "NotImplementedError":
+            return cls("not written yet")
+        line = message.split("\n")[0][:200]
+        return cls(f"your function raised {kind}: {without_addresses(line)}")
+
+
+def without_addresses(text: str) -> str:
+    """`text` with the addresses of objects in it left out: they differ from run to run."""
+    return re.sub(r"0x[0-9a-fA-F]+", "0x...", text)
 
 
 def climb(exercise: Exercise, call: Call, seed: int) -> list[Outcome]:

@@ -1,0 +1,586 @@
+"""Folders and zips of notebooks, as platforms export them and as nobody should send them."""
+
+import hashlib
+import json
+import os
+import re
+import struct
+import time
+import tracemalloc
+import zipfile
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from zoology_teach.grading import archives
+from zoology_teach.grading.notebooks import as_notebook, code_cells
+from zoology_teach.grading.origins import platform_id
+from zoology_teach.grading.submissions import Submission, cells, collect
+
+KEY = re.compile(r"[a-z0-9-]{1,60}-[0-9a-f]{8}")
+
+
+def notebook(*sources: str) -> bytes:
+    return as_notebook(list(sources))
+
+
+def zipped(path, *files: tuple[str, bytes], **options):
+    with zipfile.ZipFile(path, "w", **options) as archive:
+        for name, data in files:
+            archive.writestr(name, data)
+    return path
+
+
+def folder(path, **files: bytes):
+    for name, data in files.items():
+        (path / name).parent.mkdir(parents=True, exist_ok=True)
+        (path / name).write_bytes(data)
+    return path
+
+
+def by_name(source, chapter=None) -> dict[str, Submission]:
+    found, _ = collect(source, chapter)
+    assert len({s.key for s in found}) == len(found)
+    assert all(KEY.fullmatch(s.key) for s in found)
+    assert all((s.data is None) == bool(s.problem) for s in found)
+    named = {s.student: s for s in found}
+    assert len(named) == len(found)
+    return named
+
+
+def sources(submission: Submission) -> list[str]:
+    return [cell.source for cell in cells(submission)]
+
+
+def only(path, data: bytes, name: str = "ada.ipynb") -> Submission:
+    (found,), _ = collect(folder(path, **{name: data}))
+    return found
+
+
+def test_canvas_names(tmp_path):
+    source = zipped(
+        tmp_path / "canvas.zip",
+        ("doejohn_101_9001_02_write_the_task.ipynb", notebook("old")),
+        ("doejohn_LATE_101_9007_02_write_the_task-1.ipynb", notebook("new")),
+        ("doejohn_102_9003_02_write_the_task.ipynb", notebook("another John Doe")),
+        ("müllerzoë_103_9004_work.py", b"x = 1"),
+        ("lastword_104_text.html", b"<p>typed in the browser</p>"),
+        ("readerann_105_9005_essay.pdf", b"%PDF"),
+        ("anon_a1B2c_9006_02.ipynb", notebook("anonymous")),
+    )
+    found, notes = collect(source)
+    texts = [(s.student, s.problem or sources(s)) for s in found]
+    assert sorted(texts, key=str) == [
+        ("anon_a1B2c", ["anonymous"]),
+        ("doejohn", ["another John Doe"]),
+        ("doejohn", ["new"]),
+        ("lastword", "no notebook (.ipynb, .md, .py)"),
+        ("müllerzoë", ["x = 1"]),
+        ("readerann", "no notebook (.ipynb, .md, .py)"),
+    ]
+    assert len({s.key for s in found}) == len(found), "two students of one name are two"
+    assert notes == [
+        "doejohn: doejohn_101_9001_02_write_the_task.ipynb passed over for "
+        "doejohn_LATE_101_9007_02_write_the_task-1.ipynb"
+    ]
+    ids = sorted(platform_id(s.file, s.key, "canvas") for s in found)
+    assert ids == ["101", "102", "103", "104", "105", "a1B2c"]
+
+
+def test_canvas_copies_count_up(tmp_path):
+    names = [f"doejohn_5_{n}_02_x{suffix}.ipynb" for n, suffix in ((8, "-9"), (8, "-10"), (8, ""))]
+    assert sources(by_name(folder(tmp_path, **{n: notebook(n) for n in names}))["doejohn"]) == [
+        "doejohn_5_8_02_x-10.ipynb"
+    ]
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["hw_1_2_alice.ipynb", "hw_1_2_bob.ipynb"],
+        ["2026_11_23_ada.ipynb", "2026_11_24_ada.ipynb"],
+    ],
+)
+def test_names_that_only_look_like_canvas_are_students(tmp_path, names):
+    found = by_name(folder(tmp_path, **{name: notebook(name) for name in names}))
+    assert sorted(found) == sorted(name.removesuffix(".ipynb") for name in names)
+
+
+def test_moodle_names(tmp_path):
+    source = zipped(
+        tmp_path / "moodle.zip",
+        ("Ada Lovelace_12345_assignsubmission_file_/02_write.ipynb", notebook("ada")),
+        ("Group 1-Zoë Müller_12346_assignsubmission_file_/deep/er/02.ipynb", notebook("zoë")),
+        ("Eve_12347_assignsubmission_file_/doejohn_5_9_02.ipynb", notebook("eve")),
+        ("Ann O'Nym_12348_assignsubmission_onlinetext_/onlinetext.html", b"<p>"),
+        ("Participant_12349_assignsubmission_file_02_flat.ipynb", notebook("flat")),
+    )
+    found = by_name(source)
+    assert {name: s.problem or sources(s) for name, s in found.items()} == {
+        "Ada Lovelace": ["ada"],
+        "Group 1-Zoë Müller": ["zoë"],
+        "Eve": ["eve"],
+        "Ann O'Nym": "no notebook (.ipynb, .md, .py)",
+        "Participant": ["flat"],
+    }
+    eve = found["Eve"]
+    assert platform_id(eve.file, eve.key, "moodle") == "12347"
+    assert platform_id(eve.file, eve.key, "canvas") == "", "a file's name is no one's number"
+
+
+def test_plain_and_nbgrader_names(tmp_path):
+    found = by_name(
+        folder(
+            tmp_path,
+            **{
+                "ada.ipynb": notebook("ada"),
+                "j.doe/ps1/02_write.ipynb": notebook("john"),
+                "j.doe/ps1/.ipynb_checkpoints/02_write-checkpoint.ipynb": notebook("no"),
+                "eve.md": b"```{code-cell}\neve\n```",
+                "README.md": b"how to hand in",
+                ".DS_Store": b"",
+                "list.xlsx": b"",
+            },
+        )
+    )
+    assert {name: sources(s) for name, s in found.items()} == {
+        "ada": ["ada"],
+        "j.doe": ["john"],
+        "eve": ["eve"],
+    }
+    assert found["j.doe"].file == "j.doe/ps1/02_write.ipynb"
+
+
+def test_one_folder_around_all_is_no_student(tmp_path):
+    inner = [("hw/ada.ipynb", notebook("1")), ("hw/bob/02.ipynb", notebook("2"))]
+    mac = ("__MACOSX/hw/._ada.ipynb", b"")
+    assert sorted(by_name(zipped(tmp_path / "a.zip", *inner, mac))) == ["ada", "bob"]
+    canvas = ("hw/doejohn_5_9_02.ipynb", notebook("3"))
+    assert sorted(by_name(zipped(tmp_path / "b.zip", canvas))) == ["doejohn"]
+    single = [("ada/02.ipynb", notebook("1")), ("ada/04.ipynb", notebook("2"))]
+    assert sorted(by_name(zipped(tmp_path / "c.zip", *single))) == ["ada"]
+
+
+def test_chapters_of_one_student_are_one_submission(tmp_path):
+    files = {
+        "ada/04_gate.ipynb": notebook("four"),
+        "ada/02_write.ipynb": notebook("two"),
+        "ada/scratch.ipynb": notebook("scratch"),
+    }
+    (found,), notes = collect(folder(tmp_path, **files))
+    assert [(c.number, c.source) for c in cells(found)] == [(1, "two"), (2, "four")]
+    assert found.file == "ada/02_write.ipynb + ada/04_gate.ipynb"
+    assert len(notes) == 1 and "ada/scratch.ipynb passed over" in notes[0]
+    assert sources(by_name(tmp_path, chapter="04")["ada"]) == ["four"]
+    assert sources(by_name(tmp_path, chapter="07")["ada"]) == ["two", "four"]
+
+
+def test_one_broken_chapter_does_not_cost_the_others(tmp_path):
+    files = {"ada/02.ipynb": notebook("two"), "ada/04.ipynb": b"no"}
+    (found,), notes = collect(folder(tmp_path, **files))
+    assert sources(found) == ["two"] and found.file == "ada/02.ipynb"
+    assert notes == ["ada: ada/04.ipynb left out, not a notebook: it is not JSON"]
+
+
+def test_the_last_changed_counts(tmp_path):
+    names = ["ada/02_b.ipynb", "ada/02_a.ipynb", "ada/02_a.md"]
+    folder(tmp_path, **{name: notebook(name) for name in names})
+    for age, name in enumerate(names):
+        os.utime(tmp_path / name, (1e9 - age, 1e9 - age))
+    assert sources(by_name(tmp_path)["ada"]) == ["ada/02_b.ipynb"]
+    for name in names:
+        os.utime(tmp_path / name, (1e9, 1e9))
+    assert sources(by_name(tmp_path)["ada"]) == ["ada/02_b.ipynb"], "of one age: by name"
+
+
+def test_same_name_twice_in_a_zip_is_the_last(tmp_path):
+    with pytest.warns(UserWarning, match="Duplicate"):
+        source = zipped(
+            tmp_path / "a.zip", ("ada.ipynb", notebook("1")), ("ada.ipynb", notebook("2"))
+        )
+    (found,), notes = collect(source)
+    assert sources(found) == ["2"] and notes == ["ada: ada.ipynb passed over for ada.ipynb"]
+
+
+ABSURD = [
+    "../../../evil.ipynb",
+    "/etc/passwd.ipynb",
+    "C:\\temp\\..\\win.ipynb",
+    'comma, "quote".ipynb',
+    "new\nline.ipynb",
+    "<script>alert(1)</script>.ipynb",
+    "=HYPERLINK(1).ipynb",
+    "\u202egnp.ipynb",
+    "\x1b[31mred.ipynb",
+    "n" * 300 + ".ipynb",
+    ".ipynb/x.ipynb",
+    "日本語.ipynb",
+    "---.ipynb",
+]
+
+
+def test_absurd_names_in_a_zip_stay_apart_and_touch_nothing(tmp_path):
+    (tmp_path / "in").mkdir()
+    visible = [name for name in ABSURD if not name.startswith(".ipynb")]
+    source = zipped(
+        tmp_path / "in" / "a.zip", *((n, notebook(str(i))) for i, n in enumerate(ABSURD))
+    )
+    before = {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*")}
+    found = by_name(source)
+    assert sorted(int(s) for f in found.values() for s in sources(f)) == [
+        i for i, name in enumerate(ABSURD) if name in visible
+    ]
+    assert {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*")} == before
+    assert all(s.file.isprintable() for s in found.values())
+
+
+def test_dots_in_a_path_do_not_make_another_student(tmp_path):
+    source = zipped(
+        tmp_path / "a.zip",
+        ("ada.ipynb", notebook("ada")),
+        ("eve/../ada.ipynb", notebook("eve")),
+        ("../ada.ipynb", notebook("out")),
+    )
+    assert {n: sources(s) for n, s in by_name(source).items()} == {
+        "ada": ["ada"],
+        "eve": ["eve"],
+        "..": ["out"],
+    }
+
+
+def test_links_pipes_and_folders_are_not_opened(tmp_path):
+    secret = folder(tmp_path / "secret", **{"s.ipynb": notebook("secret")})
+    into = folder(tmp_path / "in", **{"ada.ipynb": notebook("ada"), "dir.ipynb/x.ipynb": b""})
+    (into / "link.ipynb").symlink_to(secret / "s.ipynb")
+    (into / "eve").mkdir()
+    (into / "eve" / "02").symlink_to(secret, target_is_directory=True)
+    os.mkfifo(into / "pipe.ipynb")
+    (into / "empty").mkdir()
+    found = by_name(into)
+    assert {name: s.problem for name, s in found.items()} == {
+        "ada": "",
+        "dir": "a folder with the name of a notebook",
+        "link": "a link, which is not followed",
+        "eve": "no notebook (.ipynb, .md, .py)",
+        "pipe": "not a file",
+        "empty": "no notebook (.ipynb, .md, .py)",
+    }
+
+
+def test_a_file_swapped_for_a_link_or_pipe_is_not_opened(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "file").write_bytes(b"secret")
+    (tmp_path / "link").symlink_to(tmp_path / "file")
+    for name in ("pipe", "link", "gone"):
+        with pytest.raises(archives.Unreadable):
+            archives._read_file(str(tmp_path / name))
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_without_permission(tmp_path):
+    folder(tmp_path, **{"ada.ipynb": notebook(), "bob/02.ipynb": notebook()})
+    os.chmod(tmp_path / "ada.ipynb", 0)
+    os.chmod(tmp_path / "bob", 0)
+    problems = {s.problem for s in collect(tmp_path)[0]}
+    os.chmod(tmp_path / "bob", 0o700)
+    assert problems == {"cannot be read: Permission denied"}
+
+
+def test_an_unreadable_folder_is_its_student(tmp_path, monkeypatch):
+    folder(tmp_path, **{"ada.ipynb": notebook(), "bob/02.ipynb": notebook()})
+    scandir = os.scandir
+
+    def refuse(path):
+        if str(path).endswith("bob"):
+            raise PermissionError(13, "Permission denied")
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    assert by_name(tmp_path)["bob"].problem
+
+
+def test_large_files_are_not_read(tmp_path):
+    with open(tmp_path / "ada.ipynb", "wb") as file:
+        file.truncate(200 * 1024**2)
+    source = tmp_path / "bomb.zip"
+    with zipfile.ZipFile(source, "w", zipfile.ZIP_DEFLATED) as archive:
+        with archive.open("bob.ipynb", "w") as stream:
+            for _ in range(200):
+                stream.write(bytes(1024**2))
+        archive.writestr("eve.ipynb", notebook("eve"))
+    assert source.stat().st_size < 1024**2
+    tracemalloc.start()
+    assert by_name(tmp_path)["ada"].problem == "too large: more than 10 MiB"
+    bomb = by_name(source)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert bomb["bob"].problem == "too large: more than 10 MiB" and sources(bomb["eve"]) == ["eve"]
+    assert peak < 40 * 1024**2
+
+
+def patched(path, name: str, offset: int, value: bytes):
+    """Change both headers of an entry: the central one at `offset`, the local one 2 before."""
+    data = bytearray(path.read_bytes())
+    where = data.rindex(b"PK\1\2", 0, data.rindex(name.encode()))
+    data[where + offset : where + offset + len(value)] = value
+    (local,) = struct.unpack_from("<I", data, where + 42)
+    data[local + offset - 2 : local + offset - 2 + len(value)] = value
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize(
+    ("offset", "value", "problem"),
+    [
+        (24, b"\x05\0\0\0", "damaged"),  # says that it holds 5 bytes
+        (24, b"\xff\xff\xff\x7f", ""),  # says that it holds 2 GiB: what is there is read
+        (20, b"\xff\xff\xff\x7f", ""),  # says that 2 GiB are stored
+        (16, b"\0\0\0\0", "damaged"),  # another checksum
+        (8, b"\1\0", "encrypted"),
+        (10, b"\x63\0", "compressed"),  # an unknown method
+        (10, b"\x0c\0", "compressed"),  # bzip2, which cannot be bounded
+    ],
+)
+def test_a_forged_header_costs_only_its_own_file(tmp_path, offset, value, problem):
+    source = zipped(
+        tmp_path / "a.zip",
+        ("ada.ipynb", notebook("ada")),
+        ("eve.ipynb", notebook("eve" * 100)),
+        compression=zipfile.ZIP_DEFLATED,
+    )
+    patched(source, "eve.ipynb", offset, value)
+    found = by_name(source)
+    assert sources(found["ada"]) == ["ada"]
+    if problem:
+        assert found["eve"].problem.startswith(problem)
+    else:
+        assert sources(found["eve"]) == ["eve" * 100]
+
+
+def test_a_link_in_a_zip(tmp_path):
+    link = zipfile.ZipInfo("eve.ipynb")
+    link.create_system, link.external_attr = 3, 0o120777 << 16
+    source = zipped(tmp_path / "a.zip", (link, b"/etc/passwd"), ("dir.ipynb/", b""))
+    problems = {name: s.problem for name, s in by_name(source).items()}
+    assert problems == {
+        "eve": "a link, which is not followed",
+        "dir": "a folder with the name of a notebook",
+    }
+
+
+def test_names_from_a_mac_are_utf8(tmp_path):
+    source = zipped(tmp_path / "a.zip", ("Zoë.ipynb", notebook("1")))
+    data = source.read_bytes()
+    source.write_bytes(data.replace(struct.pack("<H", 0x800), b"\0\0"))
+    assert list(by_name(source)) == ["Zoë"]
+
+
+@pytest.mark.parametrize("content", [None, b"", b"PK\3\4 cut", b"text"])
+def test_what_is_no_folder_and_no_zip_is_one_clear_error(tmp_path, content):
+    source = tmp_path / "hand\nins.zip"
+    if content is not None:
+        source.write_bytes(content)
+    with pytest.raises(ValueError, match="SUBMISSIONS = "):
+        collect(source)
+
+
+def test_a_folder_without_students_is_one_clear_error(tmp_path):
+    folder(tmp_path, **{"readme.md": b"", "list.csv": b""})
+    with pytest.raises(ValueError, match=r"SUBMISSIONS = .*notebooks"):
+        collect(tmp_path)
+
+
+V3 = {"nbformat": 3, "worksheets": [{"cells": [{"cell_type": "code", "input": ["a\n", "b"]}]}]}
+V4 = {
+    "cells": [
+        {"cell_type": "markdown", "source": "# no"},
+        {"cell_type": "code", "source": "x = 1\r\ny = 2"},
+        {"cell_type": "code", "source": ["z = ", "3"]},
+        {"cell_type": "code", "source": 7},
+        {"cell_type": "code"},
+        {"cell_type": "code", "source": ["a", 1, None, "b"]},
+        "no cell",
+    ]
+}
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (V3, ["a\nb"]),
+        (V4, ["x = 1\r\ny = 2", "z = 3", "", "", "ab"]),
+        ({"cells": []}, []),
+        ({"cells": [{"cell_type": "code", "source": "\ud800"}]}, ["?"]),
+    ],
+)
+def test_notebooks_of_any_age(tmp_path, value, expected):
+    assert sources(only(tmp_path, json.dumps(value).encode())) == expected
+    assert sources(only(tmp_path, json.dumps(value).encode("utf-16"))) == expected
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"%PDF-1.7",
+        b"[]",
+        b"{}",
+        b'{"cells": {}}',
+        b'{"worksheets": 3}',
+        b"[" * 100_000,
+        b'{"cells": ' + b"9" * 10_000,
+        b"\xff\xfe\xff",
+        b"\0\1\2",
+        notebook(*["x"] * 3_000),
+        notebook("x" * 1_100_000),
+    ],
+)
+def test_what_is_no_notebook_has_a_problem(tmp_path, data):
+    found = only(tmp_path, data)
+    assert found.problem.startswith("not a notebook") and found.data is None
+    assert found.digest == hashlib.sha256(found.problem.encode()).hexdigest()
+    with pytest.raises(ValueError, match="not a notebook"):
+        cells(found)
+
+
+def test_wrong_bytes_do_not_cost_the_rest(tmp_path):
+    assert sources(only(tmp_path, b"# caf\xe9\nx = 1", "ada.py")) == ["# caf\ufffd\nx = 1"]
+
+
+MYST = """---
+jupytext: {formats: "ipynb,md:myst"}
+---
+# Title
+```python
+shown_only()
+```
+```{code-cell} ipython3
+:tags: [hide-input]
+
+x = 1
+```
+````{code-cell}
+---
+tags: [a]
+---
+y = '''
+```
+'''
+````
+~~~text
+```{code-cell}
+~~~
+```{code-cell}
+open = 1
+"""
+
+
+PERCENT = """# ---
+# jupytext: {}
+# ---
+
+# %%
+x = 1
+# %% [markdown]
+# no
+# %% a title
+# %%time is no mark
+y
+"""
+LIGHT = """import a
+
+# +
+x = 1
+
+y = 2
+# -
+
+z = 3
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "expected"),
+    [
+        ("a.md", MYST, ["\nx = 1", "y = '''\n```\n'''", "open = 1\n"]),
+        ("a.md", "text\n```python\nx = 1\n```\n```bash\nls\n```", ["x = 1"]),
+        ("a.md", "only text", []),
+        ("a.py", PERCENT, ["x = 1", "# %%time is no mark\ny\n"]),
+        ("a.py", LIGHT, ["import a\n", "x = 1\n\ny = 2", "\nz = 3\n"]),
+        ("a.py", "x = 1\n\ndef f():\n    pass", ["x = 1\n\ndef f():\n    pass"]),
+        ("a.py", "", []),
+    ],
+)
+def test_jupytext_texts(tmp_path, name, text, expected):
+    assert sources(only(tmp_path, text.encode(), name)) == expected
+    assert code_cells(text.encode(), name) == expected
+
+
+def test_solutions_of_the_book_keep_their_cells(pytestconfig):
+    import jupytext
+
+    for path in sorted((pytestconfig.rootpath / "solutions").glob("*.md")):
+        expected = [c.source for c in jupytext.read(path).cells if c.cell_type == "code"]
+        assert code_cells(path.read_bytes(), path.name) == expected, path
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=40), max_size=8))
+def test_cells_survive_the_way_through_a_notebook(texts):
+    texts = [t.replace("\0", "") for t in texts]
+    assert code_cells(as_notebook(texts), "any.py") == texts
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from("cells worksheets cell_type source input code".split()), inner
+        )
+    ),
+    max_leaves=12,
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.binary(max_size=200) | JSON.map(lambda v: json.dumps(v).encode()), st.integers(0, 2))
+def test_any_bytes_give_cells_or_a_value_error(data, kind):
+    submission = Submission("s", "k", "f" + (".ipynb", ".md", ".py")[kind], "", data)
+    try:
+        found = cells(submission)
+    except ValueError:
+        return
+    assert [cell.number for cell in found] == list(range(1, len(found) + 1))
+
+
+NAMES = st.text(
+    st.characters(exclude_characters="/\\\0", exclude_categories=["Cs"]), min_size=1, max_size=30
+).filter(lambda name: not name.startswith(".") and not name.lower().startswith("readme"))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(NAMES, min_size=1, max_size=5, unique=True), st.randoms())
+def test_every_name_is_one_submission_in_any_order(tmp_path_factory, names, random):
+    files = [(f"{name}.ipynb", notebook(name)) for name in names]
+    random.shuffle(files)
+    source = zipped(tmp_path_factory.mktemp("any") / "a.zip", *files)
+    found, _ = collect(source)
+    assert sorted(sources(s)[0] for s in found) == sorted(names)
+    assert len({s.key for s in found}) == len(names)
+    assert found == collect(zipped(source, *sorted(files)))[0]
+
+
+def test_names_cannot_cost_much_time(tmp_path):
+    hard = ["a" * 60_000, "_1" * 20_000, "_1_assignsubmission_" * 3_000, "-1" * 20_000]
+    source = zipped(tmp_path / "a.zip", *((f"{n}.ipynb", notebook()) for n in hard))
+    start = time.monotonic()
+    assert len(collect(source)[0]) == len(hard)
+    assert time.monotonic() - start < 2
+
+
+def test_digest_follows_the_code_and_not_its_outputs(tmp_path):
+    plain = {"cells": [{"cell_type": "code", "source": "x"}]}
+    run = {"cells": [{"cell_type": "code", "source": "x", "outputs": [{"text": "1"}]}]}
+    first, second = (only(tmp_path, json.dumps(v).encode()) for v in (plain, run))
+    assert first == second and first.digest == hashlib.sha256(first.data).hexdigest()

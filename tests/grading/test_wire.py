@@ -1,0 +1,249 @@
+"""The wire: what is sent arrives, and anything else is a WireError that says what was wrong."""
+
+import json
+import math
+import socket
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from zoology_teach.grading import wire
+from zoology_teach.grading.wire import HEAD, MAGIC, Bounds, WireError
+
+BOUNDS = Bounds()
+MANY = settings(max_examples=150, deadline=None)
+
+
+def parts(frame: bytes) -> tuple[bytes, bytes]:
+    """Header and body of a frame."""
+    header, body = wire.lengths(frame[: HEAD.size], BOUNDS)
+    rest = frame[HEAD.size :]
+    assert len(rest) == header + body
+    return rest[:header], rest[header:]
+
+
+def there(value, bounds: Bounds = BOUNDS):
+    """`value` as it arrives."""
+    return wire.decode(*parts(wire.encode(value, BOUNDS)), bounds)
+
+
+def same(a, b) -> bool:
+    if isinstance(a, Tensor):
+        is_plain = type(b) is Tensor and b.is_contiguous() and not b.requires_grad
+        return is_plain and a.dtype == b.dtype and torch.equal(bits(a), bits(b))
+    if type(a) is not type(b):
+        return False
+    if isinstance(a, float):
+        return a == b or (math.isnan(a) and math.isnan(b))
+    if isinstance(a, list | tuple):
+        return len(a) == len(b) and all(map(same, a, b))
+    if isinstance(a, dict):
+        return same(list(a.items()), list(b.items()))
+    return a == b
+
+
+def bits(tensor: Tensor) -> Tensor:
+    """All that `equal` should compare: the shape and the bytes, NaN or not."""
+    data = tensor.detach().contiguous().reshape(-1).view(torch.uint8)
+    return torch.cat([data.long(), torch.tensor([*tensor.shape, -1])])
+
+
+@st.composite
+def tensors(draw):
+    shape = draw(st.lists(st.integers(0, 4), max_size=4))
+    seed = draw(st.integers(0, 99))
+    dtype = draw(st.sampled_from(list(wire.DTYPES.values())))
+    numbers = 9 * torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+    tensor = numbers.to(dtype)
+    return tensor.transpose(0, -1) if draw(st.booleans()) and shape else tensor
+
+
+text = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+plain = st.none() | st.booleans() | st.integers() | st.just(2**999) | st.floats() | text
+values = st.recursive(
+    plain | tensors(),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.lists(inner, max_size=4).map(tuple)
+        | st.dictionaries(st.none() | st.booleans() | text, inner, max_size=4)
+    ),
+    max_leaves=20,
+)
+
+
+@MANY
+@given(values)
+def test_what_is_sent_arrives(value):
+    assert same(value, there(value))
+
+
+@MANY
+@given(values, st.data())
+def test_a_spoilt_frame_is_a_value_or_a_wire_error(value, data):
+    frame = bytearray(wire.encode(value, BOUNDS))
+    for _ in range(data.draw(st.integers(1, 4))):
+        frame[data.draw(st.integers(0, len(frame) - 1))] = data.draw(st.integers(0, 255))
+    arrives(bytes(frame[: data.draw(st.integers(0, len(frame)))]))
+
+
+@MANY
+@given(st.binary(max_size=200))
+def test_any_bytes_are_a_wire_error(data):
+    arrives(data)
+    arrives(HEAD.pack(MAGIC, len(data), 0) + data)
+    arrives(HEAD.pack(MAGIC, len(data) // 2, len(data) - len(data) // 2) + data)
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | text,
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["tensor", "float", "tuple", "dict", "other", "x"]), inner, max_size=2
+        )
+    ),
+    max_leaves=12,
+)
+listings = st.lists(
+    st.tuples(
+        st.sampled_from([*wire.DTYPES, "object", "float"]) | json_values,
+        st.lists(st.integers(-1, 3) | st.just(2**62), max_size=3) | json_values,
+    ),
+    max_size=2,
+)
+
+
+@MANY
+@given(json_values, listings | json_values, st.binary(max_size=40))
+def test_any_description_is_a_value_or_a_wire_error(described, listed, body):
+    header = json.dumps([described, listed]).encode()
+    arrives(HEAD.pack(MAGIC, len(header), len(body)) + header + body)
+
+
+def arrives(frame: bytes) -> None:
+    """Have `frame` arrive on a socket: nothing but WireError or the end of it may be raised."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        theirs.sendall(frame)
+        theirs.close()
+        try:
+            wire.receive(ours, BOUNDS, 5)
+        except EOFError:
+            assert not frame
+        except WireError as error:
+            assert str(error)
+
+
+def header(described: str, listed: str = "[]", body: bytes = b"") -> tuple[bytes, bytes]:
+    return f"[{described}, {listed}]".encode(), body
+
+
+WRONG = {
+    "bare NaN": header("NaN"),
+    "bare float": header("1.5"),
+    "not JSON": (b"[1, 2", b""),
+    "header that is not JSON": (b"\xff\xfe", b""),
+    "no description": (b"7", b""),
+    "other than one entry": header("{}"),
+    "no known kind": header('{"pickle": "gASV"}'),
+    "something nested": header("[" * 20 + "]" * 20),
+    "RecursionError": header("[" * 9999 + "]" * 9999),
+    "more than 20,000 items": header("[" + "0," * 20_000 + "0]"),
+    "1,000 bits": header("9" * 400),
+    "lone surrogate": header('"\\ud800"'),
+    "float that is none": header('{"float": "0x1p99999"}'),
+    "no pair": header('{"dict": [[1]]}'),
+    "key twice": header('{"dict": [["a", 1], ["a", 2]]}'),
+    "no plain value": header('{"dict": [[[1], 2]]}'),
+    "not there or twice": header('{"tensor": 0}'),
+    "tensor 0, not there": header('[{"tensor": 0}, {"tensor": 0}]', '[["int8", []]]', b"1"),
+    "unknown dtype": header("1", '[["object", [1]]]', b"12345678"),
+    "a shape that is none": header("1", '[["int8", [1,1,1,1,1,1,1,1,1]]]', b"1"),
+    "a side that is none": header("1", '[["int8", [-1]]]', b"1"),
+    "beyond all bounds": header("1", f'[["int8", [{2**39}, {2**39}, 0]]]'),
+    "beyond the bytes sent": header("1", '[["float32", [2, 2]]]', bytes(15)),
+    "belong to no tensor": header("1", '[["float32", [2, 2]]]', bytes(17)),
+    "neither 0 nor 1": header("1", '[["bool", [2]]]', b"\1\2"),
+    "more than 256 tensors": header("1", json.dumps([["int8", [0]]] * 257)),
+}
+
+
+@pytest.mark.parametrize("complaint", WRONG)
+def test_the_error_names_what_was_wrong(complaint):
+    with pytest.raises(WireError, match=complaint):
+        wire.decode(*WRONG[complaint], BOUNDS)
+
+
+class AlwaysEqual(Tensor):
+    def __eq__(self, other):
+        return torch.tensor(True)
+
+
+def test_tensors_arrive_plain():
+    x = torch.randn(3, 4, requires_grad=True)
+    for odd in (
+        x.T,
+        x.as_subclass(AlwaysEqual),
+        torch.nn.Parameter(x),
+        x[:, ::2],
+        x.expand(2, 3, 4),
+    ):
+        assert same(odd, there(odd)) and odd.shape == there(odd).shape
+    assert same(torch.tensor([1 - 2j]), there(torch.tensor([1 + 2j]).conj()))
+
+
+class Secret:
+    pass
+
+
+def test_other_objects_arrive_as_empty_ones_of_that_name():
+    for odd in (Secret(), torch.float32, b"bytes", {1, 2}, torch.arange(3).numpy()):
+        arrived = there(odd)
+        assert type(arrived).__name__ == type(odd).__name__ and type(arrived) is not type(odd)
+
+
+def looped() -> list:
+    value = []
+    value.append(value)
+    return value
+
+
+@pytest.mark.parametrize(
+    ("value", "complaint"),
+    [
+        (torch.zeros(5 << 20), "20,971,520 bytes of tensors; at most 16,777,216 are read"),
+        ([torch.zeros(3 << 20)] * 2, "12,582,912 bytes of tensors; at most 4,194,304 are read"),
+        (torch.zeros(1).expand(1 << 40), "bytes of tensors"),
+        (torch.zeros(3).to_sparse(), "only dense ones travel"),
+        (torch.zeros(3, device="meta"), "without data"),
+        (torch.zeros(3, dtype=torch.float8_e5m2), "dtype torch.float8_e5m2"),
+        (list(range(20_001)), "more than 20,000 items"),
+        (looped(), "nested more than 16 deep"),
+        (2**1000, "1,000 bits"),
+        ("x" * (1 << 20), "a description of"),
+        ({(1, 2): 3}, "keys that do not travel"),
+        ([torch.zeros(1)] * 257, "more than 256 tensors"),
+    ],
+)
+def test_what_is_beyond_the_bounds_is_not_sent(value, complaint):
+    with pytest.raises(WireError, match=complaint):
+        wire.encode(value, BOUNDS)
+
+
+def test_lengths_are_checked_before_anything_is_read():
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        theirs.sendall(HEAD.pack(MAGIC, 9, 100 << 20))
+        with pytest.raises(WireError, match="104,857,600 bytes of tensors"):
+            wire.receive(ours, BOUNDS, 5)
+
+
+def test_waiting_ends():
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        theirs.sendall(MAGIC)
+        with pytest.raises(TimeoutError):
+            wire.receive(ours, BOUNDS, 0.1)

@@ -1,0 +1,547 @@
+"""The sandbox and what submissions do to it: each gets its row, and nobody else's changes."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from zoology_teach.grading import wire
+from zoology_teach.grading.ladder import CallFailed, Exercise, expect, expect_number
+from zoology_teach.grading.ladders import EXERCISES
+from zoology_teach.grading.notebooks import as_notebook
+from zoology_teach.grading.records import Graded
+from zoology_teach.grading.sandbox import Limits, Lost, Sandbox, SandboxUnavailable, find_bwrap
+from zoology_teach.grading.session import Session, grade_one
+from zoology_teach.grading.submissions import Cell, Submission
+
+ROOT = Path(__file__).parents[2]
+LIMITS = Limits(cell_seconds=1.0, call_seconds=1.0, submission_seconds=15.0)
+GOOD = (
+    "import torch\n\ndef double(x):\n    return 2 * x\n\ndef total(x):\n    return float(x.sum())"
+)
+
+DOUBLE = Exercise("99.a", "double", "Double", minutes=5, difficulty=1)
+TOTAL = Exercise("99.b", "total", "Total", minutes=5, difficulty=1)
+
+
+@DOUBLE.rung("one", 1, "2 x, please")
+def _(call, generator):
+    x = torch.randn(3, generator=generator)
+    expect(call(x), 2 * x)
+
+
+@DOUBLE.rung("many", 2, "whatever the shape")
+def _(call, generator):
+    x = torch.randn(2, 3, 4, generator=generator)
+    expect(call(x), 2 * x)
+
+
+@TOTAL.rung("sum", 3, "add them all")
+def _(call, generator):
+    x = torch.randn(5, generator=generator)
+    expect_number(call(x), x.sum().item())
+
+
+@pytest.fixture(scope="module")
+def sandbox():
+    try:
+        find_bwrap()
+    except SandboxUnavailable as missing:
+        if os.environ.get("ZOOLOGY_TEACH_REQUIRE_SANDBOX"):
+            pytest.fail(str(missing))
+        pytest.skip(str(missing))
+    with Sandbox(LIMITS, core=0) as sandbox:
+        yield sandbox
+
+
+def handed_in(*sources: str) -> Submission:
+    return Submission("A", "a-00000000", "a.ipynb", "0" * 64, as_notebook(list(sources)))
+
+
+def graded(sandbox: Sandbox, *sources: str) -> Graded:
+    return grade_one(sandbox, handed_in(*sources), [DOUBLE, TOTAL], seed=3)
+
+
+def points(row: Graded) -> dict[str, int]:
+    return {id: row.earned(id) for id in row.exercises}
+
+
+def reasons(row: Graded, id: str = "99.a") -> list[str]:
+    return [outcome.reason for outcome in row.exercises[id]]
+
+
+ALL = {"99.a": 3, "99.b": 3}
+
+
+def test_everything_that_is_said_to_hold_holds(sandbox):
+    assert sandbox.isolated
+    assert sandbox.holds == {"namespaces": True, "calls": True, "tasks": True}
+
+
+def test_a_right_solution_earns_everything(sandbox):
+    row = graded(sandbox, "from zoology_teach.grading import check", GOOD, 'check("99.a", double)')
+    assert (row.status, row.detail, row.cells, points(row)) == ("ok", "", (), ALL)
+
+
+@pytest.mark.parametrize("chapter", ["04", "13"])
+def test_ladders_work_unchanged(sandbox, chapter):
+    (path,) = (ROOT / "solutions").glob(f"{chapter}_*.md")
+    submission = Submission("A", "a-00000000", path.name, "0" * 64, path.read_bytes())
+    exercises = [e for id, e in EXERCISES.items() if id.startswith(chapter)]
+    if chapter == "13":
+        pytest.importorskip("triton")
+    row = grade_one(sandbox, submission, exercises, 3, Limits())
+    assert row.status == "ok" and points(row) == {e.id: e.points for e in exercises}, row
+
+
+def test_cells_are_run_as_jupyter_does(sandbox):
+    row = graded(
+        sandbox,
+        "%matplotlib inline\n!ls\nx = !ls\nlen?\ny = 7 \\\n  % 4",
+        "def broken(:\n    pass",
+        "undefined_name",
+        "%%time\n" + GOOD,
+        "import inspect\nassert 'return 2 * x' in inspect.getsource(double)",
+        "display(y)\nassert y == 3 and __name__ == '__main__'\nexit()",
+        "raise ValueError('one\\ntwo')",
+        "%%bash\nls",
+    )
+    assert points(row) == ALL and row.status == "ok"
+    assert dict(row.cells) == {
+        2: "SyntaxError: invalid syntax (<cell 2>, line 1)",
+        3: "NameError: name 'undefined_name' is not defined",
+        6: "SystemExit",
+        7: "ValueError: one",
+        8: "ValueError: the cell magic %%bash is not run here",
+    }
+
+
+def test_reasons_are_those_of_the_notebook(sandbox):
+    row = graded(
+        sandbox,
+        "def double(x):\n    print('tried', object())\n    raise ValueError(f'at {object()}')",
+        "def total(x):\n    raise NotImplementedError('your code here')",
+    )
+    assert reasons(row) == ["your function raised ValueError: at <object object at 0x...>"] * 2
+    assert reasons(row, "99.b") == ["not written yet"]
+    assert row.output["99.a"] == "tried <object object at 0x...>\n" * 2
+    missing = graded(sandbox, "x = 1", "oops", "1 / 0\ndef double(x): return x")
+    assert reasons(missing)[0] == (
+        "the function `double` is not defined (perhaps its cell failed: "
+        "cell 3: ZeroDivisionError: division by zero)"
+    )
+    array = graded(sandbox, "import numpy\ndef double(x): return x.numpy()")
+    assert reasons(array)[0] == "2 x, please (you return a ndarray, expected a tensor)"
+
+
+def test_answers_are_plain_tensors(sandbox):
+    row = graded(
+        sandbox,
+        "import torch\nclass Yes(torch.Tensor):\n"
+        "    def __eq__(self, other): return torch.ones(()).bool()\n"
+        "    __torch_function__ = classmethod(lambda *a, **k: True)",
+        "def double(x): return x.as_subclass(Yes)",
+        "def total(x): return torch.nn.Parameter(x.sum())",
+    )
+    assert points(row) == {"99.a": 0, "99.b": 3}
+    sparse = graded(sandbox, "def double(x): return (2 * x).to_sparse()")
+    assert "only dense ones travel" in reasons(sparse)[0]
+    strided = graded(sandbox, "def double(x): return (2 * x.T.contiguous()).T")
+    assert points(strided)["99.a"] == 3
+
+
+def test_an_infinite_loop_in_a_cell_is_passed_over(sandbox):
+    row = graded(sandbox, "while True: pass", GOOD, "while True:\n try: 1 / 0\n except: pass")
+    assert points(row) == ALL and row.status == "stopped"
+    assert dict(row.cells) == {1: "took longer than 1 s", 3: "took longer than 1 s"}
+    assert row.detail == "cell 1 took longer than 1 s"
+
+
+def test_an_infinite_loop_in_a_call_costs_its_exercise_only(sandbox):
+    row = graded(sandbox, GOOD + "\ndef double(x):\n    while True: pass")
+    assert points(row) == {"99.a": 0, "99.b": 3} and row.status == "stopped"
+    assert reasons(row) == ["your function took longer than 1 s"] * 2
+    assert row.detail == "`double` took longer than 1 s"
+
+
+def test_a_call_that_cannot_be_interrupted_is_killed(sandbox):
+    source = "import signal\ndef double(x):\n    signal.pthread_sigmask(0, [14])\n"
+    row = graded(sandbox, GOOD, source + "    while True: pass")
+    assert points(row) == {"99.a": 0, "99.b": 3}
+    assert row.detail == "the process of `double` took longer than 1 s"
+
+
+def test_the_submission_as_a_whole_is_bounded(sandbox):
+    hanging = ["import time\ntime.sleep(9)"] * 9
+    begun = time.monotonic()
+    limits = Limits(cell_seconds=0.5, submission_seconds=1.0)
+    row = grade_one(sandbox, handed_in(*hanging, GOOD), [DOUBLE, TOTAL], 3, limits)
+    assert time.monotonic() - begun < 4
+    assert row.status == "stopped" and points(row) == {"99.a": 0, "99.b": 0}
+    assert reasons(row, "99.b") == ["no points: the submission had used up its 1 s"]
+
+
+@pytest.mark.parametrize(
+    ("source", "why"),
+    [
+        ("import os; os._exit(3)", "ended with exit code 3"),
+        ("import os; os.kill(os.getpid(), 9)", "was ended by SIGKILL"),
+        ("import os; os.kill(0, 9)", "was ended by SIGKILL"),
+        ("import os; os.close(3); import time; time.sleep(9)", "hung up"),
+        ("import resource as r, os; r.setrlimit(7, (3, 3)); os._exit(0)", "ended with exit code 0"),
+        ("import ctypes; ctypes.string_at(0)", "was ended by SIGSEGV"),
+    ],
+)
+def test_a_process_that_ends_is_replaced(sandbox, source, why):
+    worker = sandbox.process.pid
+    row = graded(sandbox, source, GOOD)
+    assert points(row) == ALL and row.status == "stopped"
+    assert dict(row.cells) == {1: why}
+    indented = source.replace("; ", "\n    ")
+    row = graded(sandbox, GOOD, f"def double(x):\n    {indented}")
+    assert points(row) == {"99.a": 0, "99.b": 3} and row.status == "stopped"
+    assert reasons(row) == [f"the process that ran your function {why}"] * 2
+    assert sandbox.process.pid == worker, "the worker lives on"
+
+
+HARMLESS = {
+    "kill all": "import os\nfor p in (-1, 1): os.kill(p, 9)",
+    "kill the group": "import os\ntry: os.killpg(1, 9)\nexcept OSError: pass",
+    "threads": "import threading, time\nfor _ in range(9999):\n"
+    "    threading.Thread(target=time.sleep, args=(99,), daemon=True).start()",
+    "eight gigabytes": "import torch\ntorch.ones(2 << 30)",
+    "printing": "for _ in range(10**5): print('x' * 1000)",
+    "atexit": "import atexit, os\natexit.register(os._exit, 9)",
+    "a background process": "import os, time\nif os.fork() == 0:\n"
+    "    os.setsid()\n    os.fork()\n    time.sleep(99)\n    os._exit(0)",
+    "a full disk": "for n in range(99): open(f'/tmp/{n}', 'wb').write(bytes(60 << 20))",
+    "a large file": "open('/tmp/x', 'wb').write(bytes(80 << 20))",
+    "sys.exit": "import sys\nsys.exit(1)",
+    "memory files": "import os\nos.memfd_create('x')",
+    "closed stdout": "import sys\nsys.stdout.close()\nsys.stderr = None\nsys.stdin = None",
+    "frames on stdout": "print('ZTW1', {'answer': 1}, '99.a 3/3')",
+}
+
+
+@pytest.mark.parametrize("name", HARMLESS)
+def test_harm_is_confined_to_its_cell(sandbox, name):
+    worker = sandbox.process.pid
+    row = graded(sandbox, HARMLESS[name], GOOD)
+    assert points(row) == ALL, row
+    assert sandbox.process.pid == worker, "the worker lives on"
+
+
+@pytest.mark.parametrize("first", ["pass", "import ctypes; ctypes.CDLL(None).prctl(4, 0)"])
+def test_memory_of_all_processes_counts_hidden_or_not(sandbox, first):
+    grow = "import os, time\nfor _ in range(4):\n    if os.fork() == 0:\n"
+    grow += "        x = b'x' * (400 << 20)\n        time.sleep(9)\n        os._exit(0)\n"
+    notebook = handed_in(f"{first}\n{grow}time.sleep(8)", GOOD)
+    unhurried = replace(LIMITS, cell_seconds=9.0)  # a busy machine takes a while to fill memory
+    row = grade_one(sandbox, notebook, [DOUBLE, TOTAL], 3, unhurried)
+    assert points(row) == ALL
+    assert dict(row.cells) == {1: "used more than 1,024 MiB of memory"}
+
+
+def test_a_fork_bomb_is_bounded(sandbox):
+    begun = time.monotonic()
+    row = graded(
+        sandbox, "import os\nwhile True:\n    try: os.fork()\n    except OSError: pass", GOOD
+    )
+    assert points(row) == ALL and row.status == "stopped"
+    assert time.monotonic() - begun < 8
+
+
+BROKEN = {
+    "json": "import json\njson.dumps = json.loads = lambda *a, **k: '[true, []]'",
+    "builtins": "import builtins\nbuiltins.isinstance = builtins.len = lambda *a: 1",
+    "torch": "import torch\ntorch.Tensor.numpy = torch.isclose = lambda *a, **k: torch.ones(1)",
+    "the protocol": "from zoology_teach.grading import wire\nwire.encode = lambda *a: b'ZTW1' * 9",
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_patches_stay_where_they_are_made(sandbox, name):
+    wrong = "def double(x): return x\ndef total(x): return -1.0"
+    assert points(graded(sandbox, wrong, BROKEN[name])) == {"99.a": 0, "99.b": 0}
+    row = graded(sandbox, GOOD)
+    assert points(row) == ALL and row.status == "ok"
+
+
+def frame(header: str, body: bytes = b"") -> bytes:
+    return wire.HEAD.pack(wire.MAGIC, len(header), len(body)) + header.encode() + body
+
+
+def reply(answer: str, id: int = 1, arrays: str = "[]") -> str:
+    return f'[{{"dict": [["id", {id}], ["output", ""], ["answer", {answer}]]}}, {arrays}]'
+
+
+FORGED = {
+    "bad magic": (b"HTTP/1.1 200 OK, and so on", "bad magic b'HTTP'"),
+    "absurd lengths": (wire.HEAD.pack(wire.MAGIC, 2**63, 5), "a header of 9,223,372,036,"),
+    "absurd body": (wire.HEAD.pack(wire.MAGIC, 5, 2**40), "1,099,511,627,776 bytes of tensors"),
+    "cut off": (frame(reply("1"))[:-3], "a frame cut off"),
+    "another id": (frame(reply("1", id=7)), "a reply to another request"),
+    "NaN": (frame(reply("NaN")), "a bare NaN"),
+    "deep": (frame("[" * 100_000), "a header that is not JSON (RecursionError)"),
+    "shape": (frame(reply('{"tensor": 0}', arrays='[["float32", [3]]]'), b"xx"), "beyond the byte"),
+    "dtype": (frame(reply('{"tensor": 0}', arrays='[["object", [1]]]'), b"x"), "unknown dtype"),
+    "a bool of 7": (frame(reply('{"tensor": 0}', arrays='[["bool", [1]]]'), b"\7"), "neither"),
+    "no reply": (frame("[[1, 2], []]"), "a reply of another form"),
+}
+
+
+@pytest.mark.parametrize("name", FORGED)
+def test_whatever_arrives_is_judged(sandbox, name):
+    data, why = FORGED[name]
+    student = sandbox.begin()
+    forge = f"import os\nos.write(3, {data!r})\nos._exit(0)"
+    with pytest.raises(Lost, match="sent what is no answer") as lost:
+        student.ask("cell", 1, forge, seconds=2)
+    assert why in str(lost.value)
+    assert points(graded(sandbox, GOOD)) == ALL
+
+
+def test_a_forged_answer_is_only_an_answer(sandbox):
+    forge = "\nimport os\ndef double(x):\n"
+    forge += (
+        f"    os.write(3, {frame(reply('true', id=3))!r})\n    os.write(3, b'more')\n    return 1"
+    )
+    row = graded(sandbox, GOOD, forge)
+    assert points(row) == {"99.a": 0, "99.b": 3}
+    assert reasons(row)[0] == "2 x, please (you return a bool, expected a tensor)"
+
+
+def test_too_much_is_refused_with_the_reason(sandbox):
+    row = graded(
+        sandbox,
+        "import torch\ndef double(x): return torch.zeros(25 << 20)",
+        "def total(x): return [0] * 10**6",
+    )
+    assert reasons(row)[0] == (
+        "your function returned 104,857,600 bytes of tensors; at most 16,777,216 are read"
+    )
+    assert reasons(row, "99.b") == ["your function returned more than 20,000 items"]
+    expanded = graded(sandbox, "import torch\ndef double(x): return torch.ones(1).expand(1 << 40)")
+    assert "bytes of tensors; at most" in reasons(expanded)[0]
+    assert expanded.status == "ok"
+
+
+LOOK_ROUND = """
+import os, socket
+found = {}
+
+def tried(f, *arguments):
+    try:
+        return f(*arguments)
+    except Exception as error:
+        return type(error).__name__
+
+def connect(family, address):
+    with socket.socket(family) as s:
+        s.settimeout(0.5)
+        s.connect(address)
+
+def writable():
+    kept = []
+    for folder, folders, files in os.walk("/"):
+        if "site-packages" in folder or folder.startswith("/usr/"):
+            folders.clear()
+        try:
+            open(os.path.join(folder, "left"), "w").close()
+            kept.append(folder)
+        except OSError:
+            pass
+    return kept
+
+def look():
+    return {
+        "proc": tried(os.listdir, "/proc"),
+        "environment": sorted(os.environ),
+        "home": tried(os.listdir, os.path.expanduser("~")),
+        "files": [n for n in range(64) if os.path.exists(f"/dev/fd/{n}") or fd(n)],
+        "network": tried(connect, socket.AF_INET, ("1.1.1.1", 80)),
+        "vsock": tried(socket.socket, 40),
+        "grading": sorted(os.listdir("/course/zoology_teach/grading")),
+        "cores": len(os.sched_getaffinity(0)),
+        "other cores": tried(os.sched_setaffinity, 0, range(64)),
+        "shm": os.listdir("/dev/shm"),
+    }
+
+def fd(n):
+    try:
+        os.fstat(n)
+        return True
+    except OSError:
+        return False
+
+def exists(path):
+    return os.path.exists(path)
+"""
+
+
+def test_what_a_submission_can_see_and_reach(sandbox):
+    session = Session(sandbox, [Cell(1, LOOK_ROUND)], Limits())
+    seen = session.call("look")
+    assert seen["proc"] == [] and seen["home"] == [] and seen["shm"] == []
+    assert seen["cores"] == 1 and seen["other cores"] == "PermissionError"
+    assert seen["files"] == [0, 1, 2, 3]
+    assert seen["network"] == "OSError" and seen["vsock"] == "OSError"
+    assert seen["grading"] == ["confine.py", "processes.py", "runner.py", "wire.py", "worker.py"]
+    assert not [name for name in seen["environment"] if "ZOOLOGY" in name or "TOKEN" in name]
+    for path in ("/etc/passwd", "/home", "/sys", str(ROOT / "solutions"), str(ROOT / "tests")):
+        assert session.call("exists", path) is False
+    assert sorted(session.call("writable")) == ["/dev/shm", "/tmp"]
+    session.close()
+    fresh = Session(sandbox, [Cell(1, LOOK_ROUND)], Limits())
+    assert fresh.call("exists", "/tmp/left") is False, "a file of the submission before"
+    assert fresh.call("exists", "/dev/shm/left") is False
+    fresh.close()
+
+
+def test_other_processes_can_be_neither_seen_nor_traced(sandbox):
+    source = """
+import ctypes, os
+libc = ctypes.CDLL(None, use_errno=True)
+
+def number(result):
+    return ctypes.get_errno() if result < 0 else 0
+
+def errors():
+    return {
+        "ptrace the init": number(libc.ptrace(16, 1, 0, 0)),
+        "trace me": number(libc.ptrace(0, 0, 0, 0)),
+        "read memory": number(libc.process_vm_readv(1, None, 0, None, 0, 0)),
+        "namespaces": number(libc.unshare(0x10000000)),
+        "mount": number(libc.mount(b"proc", b"/proc", b"proc", 0, None)),
+        "unmount": number(libc.umount2(b"/proc", 2)),
+        "become root": number(libc.setuid(0)),
+        "shared memory": number(libc.shmget(0, 1 << 30, 0o1600)),
+        "clone": number(libc.syscall(56, 0x10000000 | 17, 0, 0, 0, 0)),
+        "x32": number(libc.syscall(0x40000000 + 101, 0, 0, 0, 0)),
+    }
+
+def others():
+    found = []
+    for pid in range(1, 2000):
+        try:
+            os.kill(pid, 0)
+            found.append(pid)
+        except PermissionError:
+            found.append(-pid)
+        except OSError:
+            pass
+    return found, os.getppid()
+"""
+    session = Session(sandbox, [Cell(1, source)], Limits())
+    errors = session.call("errors")
+    assert errors.pop("become root") == 22, "there is no root to become"
+    assert set(errors.values()) == {1}, errors
+    assert session.call("others") == ([1, 2], 1)
+    session.close()
+
+
+def test_a_module_is_built_loaded_and_run_both_ways(sandbox):
+    source = """
+import torch
+class Affine(torch.nn.Module):
+    def __init__(self, d, *, bias=True):
+        super().__init__()
+        self.linear = torch.nn.Linear(d, d, bias=bias)
+    def forward(self, x, scale):
+        return scale * self.linear(x)
+"""
+    session = Session(sandbox, [Cell(1, source)], Limits())
+    mine = torch.nn.Linear(3, 3, bias=False)
+    x, gradient = torch.randn(2, 3, requires_grad=True), torch.randn(2, 3)
+    expected = 2 * mine(x)
+    expected.backward(gradient)
+    state = {"linear.weight": mine.weight}
+    given = ("Affine", (3,), {"bias": False}, state, (x, 2), gradient)
+    output, inputs, parameters = session.call_module(*given)
+    torch.testing.assert_close(output, expected.detach())
+    torch.testing.assert_close(inputs[0], x.grad)
+    torch.testing.assert_close(parameters, {"linear.weight": mine.weight.grad})
+    assert inputs[1] is None and not output.requires_grad
+    with pytest.raises(CallFailed, match="raised RuntimeError: Error"):
+        session.call_module("Affine", (3,), {}, state, (x, 2))
+    session.close()
+
+
+def test_the_inputs_change_with_the_seed_and_only_with_it(sandbox):
+    source = "def double(x):\n    print(x.flatten()[0].item())\n    return 2 * x"
+    a, b, c = (grade_one(sandbox, handed_in(source), [DOUBLE], seed) for seed in (1, 2, 1))
+    assert a == c and a.output != b.output
+
+
+def test_an_unreadable_notebook_gets_its_row(sandbox):
+    row = grade_one(sandbox, Submission("A", "a", "a.ipynb", "0", b"{"), [DOUBLE], 3)
+    assert row.status == "unreadable" and points(row) == {"99.a": 0}
+    assert row.detail == "not a notebook: it is not JSON"
+
+
+def processes_named(mark: str) -> list[int]:
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            if mark.encode() in path.read_bytes():
+                found.append(int(path.parent.name))
+        except OSError:
+            pass
+    return found
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+def test_nothing_is_left_when_the_sandbox_closes(sandbox):
+    mark = '"submission_seconds": 15.03125'  # on the command line of all its processes
+    with Sandbox(Limits(submission_seconds=15.03125)) as mine:
+        mine.begin().ask("cell", 1, HARMLESS["a background process"], seconds=5)
+        assert len(processes_named(mark)) > 4
+    assert processes_named(mark) == []
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+def test_the_sandbox_dies_with_a_killed_grader(sandbox):
+    mark = '"submission_seconds": 15.0625'
+    grader = (
+        "import time\nfrom zoology_teach.grading.sandbox import *\n"
+        "student = Sandbox(Limits(submission_seconds=15.0625)).begin()\n"
+        f"student.ask('cell', 1, {HARMLESS['a background process']!r}, seconds=5)\n"
+        "print('ready', flush=True)\ntime.sleep(60)"
+    )
+    with subprocess.Popen([sys.executable, "-c", grader], stdout=subprocess.PIPE) as process:
+        assert process.stdout.readline() == b"ready\n"
+        assert len(processes_named(mark)) > 4
+        os.kill(process.pid, signal.SIGKILL)
+    deadline = time.monotonic() + 5
+    while processes_named(mark) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert processes_named(mark) == []
+
+
+def test_a_worker_that_died_is_replaced(sandbox):
+    sandbox.process.kill()
+    assert points(graded(sandbox, GOOD)) == ALL
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_without_a_sandbox_the_same_is_graded_and_limits_hold():
+    with Sandbox(LIMITS, "none") as plain:
+        assert not plain.isolated
+        assert points(graded(plain, GOOD)) == ALL
+        row = graded(plain, HARMLESS["a background process"], "while True: pass", GOOD)
+        assert points(row) == ALL and dict(row.cells) == {2: "took longer than 1 s"}
+        row = graded(plain, "import os; os._exit(3)", HARMLESS["eight gigabytes"], GOOD)
+        assert points(row) == ALL and row.cells[0] == (1, "ended with exit code 3")
+        if sys.platform.startswith("linux"):
+            assert processes_named("99999") == []
+
+
+def test_a_kind_of_sandbox_must_be_known():
+    with pytest.raises(ValueError, match="sandbox"):
+        Sandbox(kind="docker")

@@ -1,0 +1,46 @@
+"""Processes and their memory, from /proc; nothing is found where there is none (macOS)."""
+
+import contextlib
+import os
+from pathlib import Path
+
+PAGE = os.sysconf("SC_PAGE_SIZE")
+
+
+def addresses() -> int:
+    """Bytes of this process's address space."""
+    statm = Path("/proc/self/statm")
+    return int(statm.read_text().split()[0]) * PAGE if statm.exists() else 0
+
+
+def descendants(pid: int) -> set[int]:
+    """All processes below `pid`; none where there is no /proc."""
+    children: dict[int, list[int]] = {}
+    for entry in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            fields = entry.read_text(errors="replace").rpartition(")")[2].split()
+            children.setdefault(int(fields[1]), []).append(int(entry.parent.name))
+    found, below = set(), children.get(pid, [])
+    while below:
+        found.update(below)
+        below = [child for parent in below for child in children.get(parent, [])]
+    return found
+
+
+def resident(pid: int) -> int:
+    """Bytes in memory, shared ones included."""
+    with contextlib.suppress(OSError, IndexError):
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE
+    return 0
+
+
+def proportional(pid: int) -> int:
+    """Bytes in memory, shared ones in equal parts; all of them where a process hides that."""
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        try:
+            for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+                if line.startswith("Pss:"):
+                    return int(line.split()[1]) << 10
+        except PermissionError:
+            return resident(pid)
+    return 0
