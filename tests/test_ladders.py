@@ -12,6 +12,7 @@ import pytest
 
 from zoology_teach.grading import check
 from zoology_teach.grading.check import EXERCISES
+from zoology_teach.grading.marking_guide import DIFFICULTY
 from zoology_teach.grading.release import exercise_notebook, release, without_solution
 
 ROOT = Path(__file__).parents[1]
@@ -68,6 +69,11 @@ def test_every_chapter_has_three_graded_exercises():
         assert letters == ["a", "b", "c"]
 
 
+def test_no_two_exercises_ask_for_a_function_of_the_same_name():
+    """A student's notebooks are graded as one."""
+    assert len({exercise.function for exercise in EXERCISES.values()}) == len(EXERCISES)
+
+
 @pytest.mark.parametrize("exercise_id", sorted(EXERCISES))
 def test_the_solution_climbs_every_rung(exercise_id):
     exercise = EXERCISES[exercise_id]
@@ -120,6 +126,17 @@ def test_an_exercise_keeps_its_hints_and_loses_its_solution(source):
         exercise = EXERCISES[exercise_id]
         assert f'check(\\"{exercise_id}\\", {exercise.function})' in text
     assert text.count("<details>") >= 6, "two hints for each of the three graded exercises"
+
+
+@pytest.mark.parametrize("exercise_id", sorted(EXERCISES))
+def test_the_text_says_what_the_ladder_says(exercise_id):
+    exercise = EXERCISES[exercise_id]
+    (source,) = [s for s in SOLUTIONS if s.stem[:2] == exercise_id[:2]]
+    sections = re.split(r"^## ", source.read_text(), flags=re.MULTILINE)
+    (text,) = [s for s in sections if s.startswith(f"{exercise_id} {exercise.title}\n")]
+    assert f"{exercise.minutes} minutes, {DIFFICULTY[exercise.difficulty]}." in text
+    hints = re.findall(r"<summary>(Hint \d)</summary>\s*\S.{40,}?</details>", text, re.DOTALL)
+    assert hints == ["Hint 1", "Hint 2"]
 
 
 def test_release_refuses_unbalanced_markers():

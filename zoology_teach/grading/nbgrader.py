@@ -1,0 +1,81 @@
+"""solutions/NN_slug.md -> COURSE/source/NN_slug/NN_slug.ipynb, an assignment for nbgrader.
+
+nbgrader strips the solutions, hands out and collects. A function is a solution cell, its
+`check` an autograded cell whose last value, the points, is nbgrader's partial credit, and an
+open question gets a cell for the answer that a person grades. nbgrader itself is not needed
+here: a cell's role is a few entries of its metadata.
+"""
+
+import re
+from pathlib import Path
+
+from nbformat import NotebookNode, writes
+from nbformat.v4 import new_markdown_cell
+
+from zoology_teach.chapters import read
+from zoology_teach.grading.ladders import EXERCISES
+from zoology_teach.grading.manual import OPEN_POINTS
+from zoology_teach.grading.release import BEGIN, update
+
+SCHEMA_VERSION = 3  # of the metadata, nbgrader 0.6 to 0.9
+CHECK = re.compile(r'^check\("(\d\d\.[abc])", (\w+)\)$')
+DEFINED = re.compile(r"^def (\w+)\(", re.MULTILINE)
+OPEN_QUESTION = re.compile(r"^## (\d\d\.d) ", re.MULTILINE)
+# Without a report (our own grader has no use for checks) the cell shows nothing.
+AUTOGRADED = """report = check("{id}", {function})
+print(report)
+report and report.earned"""
+
+
+def release(solutions: Path, course: Path, *, check: bool = False) -> list[Path]:
+    """Write every assignment below `course`/source that differs; return those paths.
+
+    With `check` nothing is written. Other assignments of the course stay as they are. Raises
+    ValueError for a solution file that does not hold each of its exercises once.
+    """
+    wanted = {
+        course / "source" / source.stem / f"{source.stem}.ipynb": writes(assignment(source)) + "\n"
+        for source in sorted(solutions.glob("[0-9][0-9]_*.md"))
+    }
+    return update(wanted, check=check)
+
+
+def assignment(source: Path) -> NotebookNode:
+    """The notebook of one solution file, solutions included, with a role for every cell."""
+    notebook = read(source)
+    notebook.metadata.pop("jupytext", None)
+    exercises = [e for e in EXERCISES.values() if e.id[:2] == source.stem[:2]]
+    ids = {e.function: e.id for e in exercises}
+    found = []
+    for cell in notebook.cells:
+        if match := CHECK.match(cell.source):
+            id, function = match.groups()
+            cell.source = AUTOGRADED.format(id=id, function=function)
+            cell.metadata.nbgrader = role(f"{id}-check", points=EXERCISES[id].points)
+            found.append(id)
+        elif BEGIN in cell.source:
+            defined = [ids[name] for name in DEFINED.findall(cell.source) if name in ids]
+            cell.metadata.nbgrader = role(f"{'-'.join(defined)}-function", solution=True)
+        elif match := OPEN_QUESTION.search(cell.source):
+            found.append(match[1])
+    wanted = [*ids.values(), f"{source.stem[:2]}.d"]
+    if found != wanted:
+        raise ValueError(f"{source}: holds the exercises {found}, must hold {wanted}")
+    metadata = {"nbgrader": role(f"{wanted[-1]}-answer", solution=True, points=OPEN_POINTS)}
+    answer = new_markdown_cell("Your answer.", id=metadata["nbgrader"].grade_id, metadata=metadata)
+    notebook.cells.append(answer)
+    return notebook
+
+
+def role(name: str, *, solution: bool = False, points: int | None = None) -> NotebookNode:
+    """nbgrader's metadata: a cell to write in (`solution`), to be graded (`points`), or both."""
+    grade = {} if points is None else {"points": points}
+    return NotebookNode(
+        schema_version=SCHEMA_VERSION,
+        grade_id=name.replace(".", "-"),
+        grade=points is not None,
+        solution=solution,
+        locked=not solution,
+        task=False,
+        **grade,
+    )
