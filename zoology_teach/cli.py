@@ -1,4 +1,4 @@
-"""The command line: ``zoology-teach doctor | sweep | build | release``.
+"""The command line: ``zoology-teach doctor | sweep | build | release | grade``.
 
 Heavy modules are imported inside the commands, so that --help answers at once.
 """
@@ -110,15 +110,70 @@ def build(
 @app.command()
 def release(
     check: Annotated[bool, typer.Option("--check", help="Write nothing; fail if stale.")] = False,
+    nbgrader: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Instead, assignments in the nbgrader course DIR."),
+    ] = None,
 ) -> None:
-    """Write the exercises that students get from the solutions."""
-    from zoology_teach.grading.release import release as write
+    """Write the exercises that students get from the solutions, and the marking guide."""
+    if nbgrader is None:
+        from zoology_teach.grading.release import release as write
 
-    changed = write(root() / "solutions", root() / "exercises", check=check)
+        target = root() / "exercises"
+    else:
+        from zoology_teach.grading.nbgrader import release as write
+
+        target = nbgrader
+    changed = write(root() / "solutions", target, check=check)
     for path in changed:
         typer.echo(f"{'stale' if check else 'written'}: {Path(path).name}")
     if check and changed:
         raise typer.Exit(1)
+
+
+@app.command()
+def grade(
+    submissions: Annotated[Path, typer.Argument(help="A folder or zip of notebooks.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The folder for the results.")],
+    exercise: Annotated[
+        str | None, typer.Option(metavar="NN", help="This chapter only, for example 02.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Of the inputs. [default: secret]")] = None,
+    jobs: Annotated[int | None, typer.Option(min=1, help="Submissions at a time.")] = None,
+    timeout: Annotated[float | None, typer.Option(help="Seconds a submission. [60]")] = None,
+    sandbox: Annotated[str, typer.Option(help="auto, bwrap, or none: see the guide.")] = "auto",
+    export: Annotated[
+        str | None, typer.Option(help="Also the file of: canvas, moodle, gradescope.")
+    ] = None,
+) -> None:
+    """Grade a class. Started again, it continues where it stopped."""
+    from collections import Counter
+
+    from tqdm import tqdm
+
+    from zoology_teach.grading.feedback import NO_SANDBOX
+    from zoology_teach.grading.grade import grade as run
+
+    solutions = root() / "solutions"
+    graded = run(
+        submissions,
+        out,
+        chapter=exercise,
+        seed=seed,
+        jobs=jobs,
+        seconds=timeout,
+        sandbox=sandbox,
+        platform=export,
+        solutions=solutions if solutions.is_dir() else None,
+        progress=lambda done, of: tqdm(done, total=of, unit="submission"),
+    )
+    for note in graded.notes:
+        typer.echo(f"note: {note}")
+    statuses = Counter(g.status for g in graded.graded)
+    counts = ", ".join(f"{number} {status}" for status, number in sorted(statuses.items()))
+    typer.echo(f"{len(graded.graded)} submissions ({counts}): {out / 'grades.csv'}")
+    if not graded.sandboxed:
+        typer.secho(NO_SANDBOX, fg="red", bold=True, err=True)
 
 
 def main() -> None:

@@ -1,0 +1,206 @@
+"""A class is graded: a folder or zip of notebooks in; gradebook, feedback and exports out.
+
+OUT holds, beside what the teacher reads, what a later run goes on from: `settings.json`, with
+the secret seed, and `graded.jsonl`, a line for each finished submission. A line is written in
+one piece; a run that was killed loses the submissions it was busy with and no other.
+"""
+
+import json
+import os
+import secrets
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from queue import SimpleQueue
+from threading import Event, Lock
+
+import zoology_teach
+from zoology_teach.checks import require, require_int, require_positive
+from zoology_teach.grading import sandbox as sandboxes
+from zoology_teach.grading.exports import KINDS, export
+from zoology_teach.grading.feedback import write_feedback
+from zoology_teach.grading.gradebook import write_gradebook
+from zoology_teach.grading.ladder import Exercise
+from zoology_teach.grading.ladders import EXERCISES
+from zoology_teach.grading.manual import read_marks
+from zoology_teach.grading.records import Graded, replace_file
+from zoology_teach.grading.sandbox import Limits, Sandbox, SandboxUnavailable
+from zoology_teach.grading.session import grade_one
+from zoology_teach.grading.submissions import Submission, collect
+from zoology_teach.results import mend, sole_writer
+
+SETTINGS, GRADED = "settings.json", "graded.jsonl"
+NO_SANDBOX = "--sandbox none runs the students' code unprotected: it could change every mark"
+
+
+@dataclass(frozen=True)
+class Class:
+    """A class that was graded: in the order of `collect`, and the notes for the teacher."""
+
+    graded: list[Graded]
+    exercises: list[Exercise]
+    notes: list[str]
+    sandboxed: bool
+
+
+def grade(
+    source: Path,
+    out: Path,
+    *,
+    chapter: str | None = None,
+    seed: int | None = None,
+    jobs: int | None = None,
+    seconds: float | None = None,
+    sandbox: str = "auto",
+    platform: str | None = None,
+    solutions: Path | None = None,
+    progress: Callable[[Iterator[Graded], int], Iterator[Graded]] = lambda done, of: done,
+) -> Class:
+    """Grade what lies in `source` into `out`; what is graded there already is kept.
+
+    chapter    "02": its exercises only; else those of all chapters.
+    seed       draws the rungs' inputs. Without one, a secret one is drawn and kept in `out`.
+    jobs       submissions at a time; the cores of this machine if not given.
+    seconds    that one submission may take, by the clock.
+    sandbox    "auto" or "bwrap", or "none": see `Sandbox`.
+    platform   "canvas", "moodle" or "gradescope": its export too.
+    solutions  where the rubrics of open questions are found.
+    progress   wraps the finished submissions as they come, and their number.
+
+    Raises ValueError naming the argument that is wrong; OSError where `out` cannot be written.
+    """
+    exercises = chosen(chapter)
+    require(sandbox in sandboxes.KINDS, "sandbox", sandbox, f"one of {sandboxes.KINDS}")
+    jobs = (os.cpu_count() or 1) if jobs is None else jobs
+    require_int("jobs", jobs, 1)
+    if platform is not None:
+        require(platform in KINDS, "export", platform, f"one of {sorted(KINDS)}")
+    limits = Limits()
+    if seconds is not None:
+        require_positive("timeout", seconds)
+        limits = replace(limits, submission_seconds=seconds, cpu_seconds=2 + int(1.5 * seconds))
+    inside = out.resolve().is_relative_to(source.resolve())
+    require(not inside, "out", str(out), f"outside of {source}, or it would be graded next time")
+    submissions, notes = collect(source, chapter)
+    read_marks(out / "manual.csv")  # an error in it is said now, and not when all is graded
+    out.mkdir(parents=True, exist_ok=True)
+    with sole_writer(out / GRADED):
+        done = _done(out / GRADED, submissions)
+        seed = _settle(out / SETTINGS, seed, exercises, sandbox != "none", bool(done))
+        missing = [s for s in submissions if s.key not in done]
+        finished = _run(missing, out / GRADED, exercises, seed, jobs, limits, sandbox)
+        done |= {graded.key: graded for graded in progress(finished, len(missing))}
+        graded = [done[s.key] for s in submissions]
+        marks = write_gradebook(out, graded, exercises, solutions)
+        write_feedback(out, graded, exercises, marks, sandboxed=sandbox != "none")
+        if platform is not None:
+            export(platform, graded, exercises, out, marks)
+    return Class(graded, exercises, notes, sandbox != "none")
+
+
+def load(out: Path) -> list[Graded]:
+    """What `grade` has written into `out` so far, by key. Raises ValueError for anything else."""
+    path = out / GRADED
+    require(path.exists(), "out", str(out), f"a folder that was graded into: it has no {GRADED}")
+    text = path.read_text()
+    lines = text[: text.rfind("\n") + 1].splitlines()
+    return sorted({g.key: g for g in map(Graded.from_json, lines)}.values(), key=lambda g: g.key)
+
+
+def chosen(chapter: str | None) -> list[Exercise]:
+    """The graded exercises of a chapter, or of all. Raises ValueError for an unknown chapter."""
+    chapters = sorted({name[:2] for name in EXERCISES})
+    require(chapter is None or chapter in chapters, "exercise", chapter, f"one of {chapters}")
+    return [EXERCISES[name] for name in sorted(EXERCISES) if chapter in (None, name[:2])]
+
+
+def _settle(
+    path: Path, seed: int | None, exercises: Sequence[Exercise], sandboxed: bool, begun: bool
+) -> int:
+    """The seed, and a note of what decides marks: once `begun`, a folder keeps to it."""
+    settings = {
+        "version": zoology_teach.__version__,
+        "exercises": [exercise.id for exercise in exercises],
+        "sandboxed": sandboxed,
+    }
+    if seed is not None:
+        require_int("seed", seed, 0)
+    if not (begun and path.exists()):
+        seed = secrets.randbelow(2**53) if seed is None else seed
+        replace_file(path, json.dumps(settings | {"seed": seed}, indent=1).encode() + b"\n")
+        return seed
+    try:
+        before = json.loads(path.read_bytes())
+        stored = before.pop("seed")
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path}: not the settings of a graded class ({error})") from None
+    require(seed in (None, stored), "seed", seed, "the one that is in OUT, or OUT another folder")
+    for name, value in settings.items():
+        same = before.get(name) == value
+        wanted = f"{before.get(name)}, as when OUT was first graded, or OUT another folder"
+        require(same, name, value, wanted)
+    return stored
+
+
+def _done(path: Path, submissions: Sequence[Submission]) -> dict[str, Graded]:
+    """What was graded before, of the files as they are now."""
+    mend(path)
+    digests = {submission.key: submission.digest for submission in submissions}
+    before = load(path.parent) if path.exists() else []
+    return {graded.key: graded for graded in before if digests.get(graded.key) == graded.digest}
+
+
+def _run(
+    submissions: Sequence[Submission],
+    path: Path,
+    exercises: Sequence[Exercise],
+    seed: int,
+    jobs: int,
+    limits: Limits,
+    sandbox: str,
+) -> Iterator[Graded]:
+    """Grade `jobs` submissions at a time; each is on the disk before it is yielded."""
+    waiting, lock, enough = iter(submissions), Lock(), Event()
+    finished: SimpleQueue[Graded | None] = SimpleQueue()
+
+    def take() -> Submission | None:
+        with lock:
+            return None if enough.is_set() else next(waiting, None)
+
+    def work(core: int) -> None:
+        try:
+            with Sandbox(limits, sandbox, core) as worker:
+                while (submission := take()) is not None:
+                    graded = grade_one(worker, submission, exercises, seed)
+                    with lock:
+                        _append(path, graded)
+                    finished.put(graded)
+        except BaseException:
+            enough.set()
+            raise
+        finally:
+            finished.put(None)
+
+    with ThreadPoolExecutor(jobs) as pool:
+        workers = [pool.submit(work, core) for core in range(min(jobs, len(submissions)))]
+        try:
+            for _ in workers:
+                yield from iter(finished.get, None)
+            for worker in workers:
+                worker.result()
+        except SandboxUnavailable as error:
+            raise ValueError(f"sandbox = {sandbox!r}: {error}. {NO_SANDBOX}") from None
+        finally:
+            enough.set()
+
+
+def _append(path: Path, graded: Graded) -> None:
+    """One line in one write, flushed to the disk: there or not there, never half."""
+    line = graded.to_json().encode() + b"\n"
+    with open(path, "ab", buffering=0) as file:
+        size = file.tell()
+        if file.write(line) < len(line):
+            file.truncate(size)
+            raise OSError(f"{path}: no room for another submission; what was finished is kept")
+        os.fsync(file.fileno())
