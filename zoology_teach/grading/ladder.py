@@ -94,7 +94,8 @@ def climb(exercise: Exercise, call: Call, seed: int) -> list[Outcome]:
         except CallFailed as failure:
             outcomes.append(Outcome(rung.name, rung.points, 0, str(failure)))
         except AssertionError as failure:
-            detail = f" ({failure})" if str(failure) else ""
+            said = str(failure)[:500]  # an answer may be quoted in it, of any length
+            detail = f" ({said})" if said else ""
             outcomes.append(Outcome(rung.name, rung.points, 0, rung.mistake + detail))
         else:
             outcomes.append(Outcome(rung.name, rung.points, rung.points))
