@@ -6,7 +6,10 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / "zoology_teach"
-ORDER = "checks tasks kernels mixers cost model train results sweep presets plots".split()
+ORDER = (
+    "checks tasks recall kernels mixers cost model checkpoint train train_text results sweep "
+    "presets text_presets text_table text_passage plots"
+).split()
 RIGHT_OF = {name: set(ORDER[i + 1 :]) | {"widgets", "grading"} for i, name in enumerate(ORDER)}
 RIGHT_OF["grading"] = {"train", "sweep", "plots", "widgets"}
 RIGHT_OF["widgets"] = {"grading"}

@@ -1,0 +1,303 @@
+"""Text becomes blocks: nothing is lost in silence, nothing leaks, the same every time."""
+
+import hashlib
+import json
+import re
+import sys
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+import zstandard
+
+from zoology_teach.tasks import documents, text
+from zoology_teach.tasks.documents import DATA, PLAYS, DamagedText, Document, Reading, read
+
+
+def zst(content: bytes) -> bytes:
+    return zstandard.ZstdCompressor().compress(content)
+
+
+def jsonl(*rows) -> bytes:
+    return b"".join(json.dumps(row).encode() + b"\n" for row in rows)
+
+
+def write(folder, **files: bytes):
+    for name, content in files.items():
+        path = folder / name.replace("__", "/").replace("_", ".")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def corpus():
+    return text.load()
+
+
+@pytest.fixture(scope="module")
+def plays():
+    return list(read("shakespeare"))
+
+
+def test_the_committed_text_is_what_its_readme_says(plays):
+    sums = dict(re.findall(r"`([\w.]+)` \|.*`(\w{64})`", (DATA / "README.md").read_text()))
+    unpacked = zstandard.ZstdDecompressor().decompress(PLAYS.read_bytes())
+    found = {path.name: path.read_bytes() for path in (PLAYS, text.TOKENIZER)}
+    found |= {"shakespeare.jsonl": unpacked}
+    assert sums == {name: hashlib.sha256(data).hexdigest() for name, data in found.items()}
+    assert PLAYS.stat().st_size < 2e6
+    assert len(plays) == len({play.name for play in plays}) == 37
+    assert {play.name for play in plays} > text.HELD_OUT_PLAYS
+    groups = {row["title"]: row["group"] for row in map(json.loads, unpacked.splitlines())}
+    assert {groups[name] for name in text.HELD_OUT_PLAYS} == set(groups.values())
+
+
+def test_the_tokenizer_can_be_made_again_and_saw_no_held_out_play(plays):
+    again = text.train_tokenizer(p.text for p in plays if p.name not in text.HELD_OUT_PLAYS)
+    committed = text.load_tokenizer()
+    assert again.get_vocab() == committed.get_vocab()
+    assert again.get_vocab_size() == 2048
+    sample = plays[0].text
+    assert again.encode(sample).ids == committed.encode(sample).ids
+
+
+def test_tokens_spell_the_text_and_nothing_in_a_text_ends_it(plays):
+    tokenizer = text.load_tokenizer()
+    odd = Document("odd", f"\u4f60\u597d \0 \r\n {text.END} \U0001f600")
+    for document, (name, ids) in zip(
+        [plays[8], odd], text.encode([plays[8], odd], tokenizer), strict=True
+    ):
+        assert name == document.name
+        assert ids[0] == 0 and (ids[1:] > 0).all()
+        assert tokenizer.decode(ids[1:].tolist()) == document.text
+
+
+def test_every_token_is_predicted_once_and_plays_are_held_out_whole(corpus, plays):
+    assert set(corpus.held_out.names) == text.HELD_OUT_PLAYS
+    assert sorted(corpus.train.names + corpus.held_out.names) == sorted(p.name for p in plays)
+    assert corpus.reading.documents == 37
+    assert corpus.reading.damaged == corpus.reading.unused == corpus.reading.other_files == 0
+    for blocks in (corpus.train, corpus.held_out):
+        size, n = len(blocks), blocks.seq_len
+        examples = blocks.examples()
+        assert blocks.tokens.shape == (size, n + 1)
+        assert examples.inputs.shape == blocks.documents.shape == (size, n)
+        predicted = examples.labels.flatten().numpy()
+        assert (predicted == blocks.stream[1 : size * n + 1]).all()
+        assert len(blocks.stream) == 1 + size * n + blocks.left_over
+        assert (examples.inputs[:, 1:] == examples.labels[:, :-1]).all()
+        assert (blocks.documents.ravel() == blocks.document[1 : size * n + 1]).all()
+        assert (np.flatnonzero(blocks.stream == 0)).tolist() == [
+            0,
+            *(1 + np.flatnonzero(np.diff(blocks.document))).tolist(),
+        ]
+
+
+def test_the_same_seed_draws_the_same_blocks(corpus):
+    blocks = corpus.held_out
+    first, again, other = (blocks.sample(40, seed).inputs for seed in (3, 3, 4))
+    assert torch.equal(first, again) and not torch.equal(first, other)
+    everything = blocks.sample(len(blocks), 0).inputs
+    assert sorted(everything.tolist()) == sorted(blocks.examples().inputs.tolist())
+    with pytest.raises(ValueError, match="num_examples"):
+        blocks.sample(len(blocks) + 1)
+
+
+def test_the_last_documents_apart(corpus):
+    rest, last = corpus.train.apart(3)
+    assert rest.names + last.names == corpus.train.names and len(last.names) == 3
+    assert (np.concatenate([rest.stream, last.stream]) == corpus.train.stream).all()
+    assert rest.stream[0] == last.stream[0] == 0
+    assert set(last.document) == {0, 1, 2} and set(rest.document) == set(range(28))
+    with pytest.raises(ValueError, match="num_documents"):
+        corpus.train.apart(31)
+
+
+def test_a_folder_of_every_kind_is_read_in_one_order(tmp_path):
+    rows = jsonl({"text": "one"}, {"text": "two", "title": "Two"})
+    write(
+        tmp_path,
+        c_txt="na\u00efve\r\n".encode(),
+        a__b_md=b"\xef\xbb\xbf# heading",
+        d_jsonl=b"\n" + rows,
+        e_jsonl_zst=zst(rows[:7]) + zst(rows[7:]),  # two frames, cut inside a line
+        f_txt_zst=zst(b"packed"),
+        picture_png=b"\x89PNG",
+    )
+    reading = Reading()
+    found = [(d.name, d.text) for d in read(tmp_path, reading=reading)]
+    assert found == [
+        ("a/b.md", "# heading"),
+        ("c.txt", "na\u00efve\r\n"),
+        ("d.jsonl, line 2", "one"),
+        ("Two", "two"),
+        ("e.jsonl.zst, line 1", "one"),
+        ("Two", "two"),
+        ("f.txt.zst", "packed"),
+    ]
+    assert (reading.documents, reading.damaged, reading.other_files) == (7, 0, 1)
+    assert reading.characters == sum(len(t) for _, t in found)
+    assert [d.text for d in read(tmp_path / "c.txt")] == ["na\u00efve\r\n"]
+
+
+PACKED = zst(
+    jsonl(*({"text": f"{n} {np.random.default_rng(n).bytes(99).hex()}"} for n in range(2000)))
+)
+DAMAGED = {
+    "bad_txt": (b"fine\nfine\nna\xefve\n", "bad.txt, line 3: byte 0xef is not UTF-8", 0),
+    "empty_md": (b"", "empty.md: empty", 0),
+    "blank_txt": (b" \n\n", "blank.txt: empty", 0),
+    "huge_txt": (b"x" * 3001, "huge.txt: larger than 3,000 bytes", 0),
+    "empty_jsonl": (b"\n\n", "empty.jsonl: empty", 0),
+    "empty_jsonl_zst": (b"", "empty.jsonl.zst: empty", 0),
+    "half_jsonl": (jsonl({"text": "a"}) + b'{"text": "b', "half.jsonl, line 2: not JSON", 1),
+    "list_jsonl": (
+        b'["text"]\n' + jsonl({"text": "a"}),
+        "list.jsonl, line 1: no text in 'text'",
+        1,
+    ),
+    "other_jsonl": (jsonl({"body": "a"}), "other.jsonl, line 1: no text in 'text'", 0),
+    "number_jsonl": (jsonl({"text": 5}), "number.jsonl, line 1: no text in 'text'", 0),
+    "deep_jsonl": (b"[" * 2999, "deep.jsonl, line 1: not JSON", 0),
+    "half_pair_jsonl": (b'{"text": "\\ud800"}', "half.pair.jsonl, line 1: half of a surrogate", 0),
+    "byte_jsonl": (
+        jsonl({"text": "a"}) + b'{"text": "\xff"}\n' + jsonl({"text": "b"}),
+        "byte.jsonl, line 2: byte 0xff is not UTF-8",
+        2,
+    ),
+    "long_jsonl": (
+        jsonl({"text": "a"}, {"text": "x" * 3_000_000}, {"text": "b"}),
+        "long.jsonl, line 2: larger than 3,000 bytes",
+        2,
+    ),
+    "cut_jsonl_zst": (PACKED[:-9], "cut.jsonl.zst, line ", None),
+    "cut_txt_zst": (PACKED[:-9], "cut.txt.zst: cannot be read from here on", 0),
+    "no_jsonl_zst": (b"not packed", "no.jsonl.zst, line 1: cannot be read from here on", 0),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGED)
+def test_damage_is_reported_with_file_and_line_and_refused_or_skipped(tmp_path, name):
+    content, message, good = DAMAGED[name]
+    write(tmp_path, **{name: content, "zz_md": b"sound"})
+    with pytest.raises(DamagedText, match=re.escape(message)):
+        list(read(tmp_path, largest=3000))
+    reading = Reading()
+    found = list(read(tmp_path, damaged="skip", largest=3000, reading=reading))
+    assert found[-1] == Document("zz.md", "sound"), "the next file is read all the same"
+    assert reading.damaged == len(reading.reasons) == 1
+    assert reading.reasons[0].startswith(message) and message in str(reading)
+    assert reading.documents == len(found)
+    assert good is None or len(found) == good + 1
+
+
+def test_what_stands_before_the_cut_of_a_compressed_file_is_kept(tmp_path):
+    write(tmp_path, cut_jsonl_zst=PACKED[: len(PACKED) // 2])
+    reading = Reading()
+    found = list(read(tmp_path, damaged="skip", reading=reading))
+    assert 300 < len(found) < 1900
+    assert [d.text.split()[0] for d in found] == [str(n) for n in range(len(found))]
+    assert (
+        f"line {len(found) + 1}: " in reading.reasons[0] and "before its end" in reading.reasons[0]
+    )
+
+
+def test_an_unreadable_file_is_damage(tmp_path):
+    write(tmp_path, a_txt=b"sound")
+    (tmp_path / "gone.txt").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(DamagedText, match=r"gone\.txt: cannot be read"):
+        list(read(tmp_path))
+    assert len(list(read(tmp_path, damaged="skip"))) == 1
+
+
+def test_the_account_of_endless_damage_stays_short(tmp_path):
+    write(tmp_path, bad_jsonl=b"no\n" * 1500 + jsonl({"text": "a"}))
+    reading = Reading()
+    assert len(list(read(tmp_path, damaged="skip", reading=reading))) == 1
+    assert reading.damaged == 1500 and len(reading.reasons) == documents.MOST_REASONS
+    assert "and 500 more" in str(reading)
+
+
+def test_a_dataset_is_streamed(monkeypatch):
+    asked = []
+
+    def load_dataset(path, name=None, *, split, streaming):
+        asked.append((path, name, split, streaming))
+        return iter(
+            [{"text": "one"}, {"text": None}, {"text": "three", "meta": {}}, {"text": "x" * 99}]
+        )
+
+    monkeypatch.setitem(sys.modules, "datasets", SimpleNamespace(load_dataset=load_dataset))
+    reading = Reading()
+    found = list(read("hf:some/pile:en", split="test", damaged="skip", largest=50, reading=reading))
+    assert asked == [("some/pile", "en", "test", True)]
+    assert [(d.name, d.text) for d in found] == [
+        ("some/pile:en, row 1", "one"),
+        ("some/pile:en, row 3", "three"),
+    ]
+    assert reading.reasons == [
+        "some/pile:en, row 2: no text in 'text'",
+        "some/pile:en, row 4: larger than 50 bytes",
+    ]
+    with pytest.raises(DamagedText, match="row 2"):
+        list(read("hf:some/pile"))
+    assert asked[-1] == ("some/pile", None, "train", True)
+
+
+def test_without_the_library_datasets_one_error_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "datasets", None)
+    with pytest.raises(ImportError, match=r"needs the library datasets: pip install .*\[pile\]"):
+        text.load("hf:some/pile")
+
+
+def test_documents_are_held_out_by_name_and_seed(tmp_path):
+    rows = [{"text": f"word {n}", "title": f"title {n}"} for n in range(400)]
+    folder = write(tmp_path, a_jsonl=jsonl(*rows))
+    names = {
+        seed: set(text.load(folder, 4, held_out=0.25, seed=seed).held_out.names) for seed in (0, 1)
+    }
+    assert 70 < len(names[0]) < 130 and names[0] != names[1]
+    write(tmp_path, a_jsonl=jsonl(*rows[::-1][:300]))
+    fewer = text.load(folder, 4, held_out=0.25, seed=0)
+    assert set(fewer.held_out.names) == names[0] - {f"title {n}" for n in range(100)}
+    assert set(fewer.train.names).isdisjoint(names[0])
+
+
+def test_enough_tokens_and_the_rest_is_accounted_for(tmp_path):
+    folder = write(tmp_path, a_jsonl=jsonl(*({"text": "word " * 50} for _ in range(100))))
+    corpus = text.load(folder, 8, held_out=0.3, max_tokens=1500)
+    used = len(corpus.train.names) + len(corpus.held_out.names)
+    total = len(corpus.train.stream) + len(corpus.held_out.stream)
+    assert 1400 < total <= 1500 and used < 40
+    assert corpus.reading.documents - corpus.reading.unused == used
+    assert f"{100 - used:,} not used" in str(corpus.reading)
+
+
+@pytest.mark.parametrize(
+    "arguments, named",
+    [
+        ({"source": "no/such/folder"}, "source"),
+        ({"source": DATA.parent / "results"}, "source"),
+        ({"held_out": ["No Such Play"], "max_tokens": 100_000}, "No Such Play"),
+        ({"held_out": "Macbeth"}, "held_out"),
+        ({"held_out": 1.5}, "held_out"),
+        ({"held_out": 1e-9, "max_tokens": 100_000}, "held-out ones"),
+        ({"seq_len": 0}, "seq_len"),
+        ({"max_tokens": 0}, "max_tokens"),
+        ({"damaged": "mend"}, "damaged"),
+    ],
+)
+def test_bad_arguments(arguments, named):
+    with pytest.raises(ValueError, match=named):
+        text.load(**arguments)
+
+
+def test_a_file_that_is_no_tokenizer(tmp_path):
+    path = tmp_path / "tokenizer.json"
+    with pytest.raises(ValueError, match="path"):
+        text.load_tokenizer(path)
+    path.write_text("{}")
+    with pytest.raises(ValueError, match="not a tokenizer"):
+        text.load_tokenizer(path)
