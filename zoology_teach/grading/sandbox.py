@@ -24,6 +24,7 @@ from zoology_teach.grading import wire
 
 PACKAGE = Path(__file__).resolve().parents[1]
 INSIDE = "/course/zoology_teach"  # the package in the sandbox
+ENVIRONMENT_INSIDE = "/python"  # a virtual environment: it may lie in /tmp, which is the student's
 BOOTSTRAP = """
 import sys, types, zoology_teach
 grading = types.ModuleType("zoology_teach.grading")  # in place of the one that loads the ladders
@@ -115,13 +116,14 @@ def bwrap_command(bwrap: str) -> list[str]:
             command += ["--symlink", os.readlink(place), place]
         elif os.path.isdir(place):
             command += ["--ro-bind", place, place]
-    above = {str(folder) for place in (*python_files(), INSIDE) for folder in Path(place).parents}
+    places = python_files()
+    above = {str(f) for place in (*places.values(), INSIDE) for f in Path(place).parents}
     for folder in sorted(above - {"/"}):  # an ordinary user must be able to pass, root's or not
         command += ["--perms", "0755", "--dir", folder]
-    for place in python_files():
-        command += ["--ro-bind-try", place, place]
-    if any(PACKAGE.is_relative_to(place) for place in python_files()):
-        command += ["--tmpfs", str(PACKAGE), "--remount-ro", str(PACKAGE)]
+    for source, place in places.items():
+        command += ["--ro-bind-try", source, place]
+    if any(PACKAGE.is_relative_to(source) for source in places):
+        command += ["--tmpfs", inside(PACKAGE), "--remount-ro", inside(PACKAGE)]
     command += ["--ro-bind", str(PACKAGE), INSIDE, "--tmpfs", f"{INSIDE}/grading"]
     for place in binds:
         command += ["--ro-bind", str(PACKAGE / "grading" / Path(place).name), place]
@@ -130,15 +132,27 @@ def bwrap_command(bwrap: str) -> list[str]:
     return command
 
 
-def python_files() -> list[str]:
-    """What the running Python needs of the file system outside /usr."""
+def python_files() -> dict[str, str]:
+    """What the running Python needs of the file system outside /usr, and where it is in there.
+
+    Raises SandboxUnavailable for a Python that lies where the student may write.
+    """
     roots = {sys.prefix, sys.base_prefix, sys.exec_prefix, sys.base_exec_prefix}
     roots |= {str(Path(sys.executable).resolve().parents[1])}
     outside = sorted(root for root in roots if not Path(root).is_relative_to("/usr"))
-    return [f"{root}/{name}" for root in outside for name in NEEDED] + [
-        "/etc/ld.so.cache",
-        "/etc/alternatives",
-    ]
+    for root in outside:
+        if Path(inside(root)).is_relative_to("/tmp"):
+            raise SandboxUnavailable(f"Python lies in {root}: install it outside of /tmp")
+    needed = [f"{root}/{name}" for root in outside for name in NEEDED]
+    return {f: inside(f) for f in (*needed, "/etc/ld.so.cache", "/etc/alternatives")}
+
+
+def inside(path: str | Path) -> str:
+    """Where a path of Python's is in the sandbox: a virtual environment is moved."""
+    path = Path(path)
+    if sys.prefix != sys.base_prefix and path.is_relative_to(sys.prefix):
+        path = ENVIRONMENT_INSIDE / path.relative_to(sys.prefix)
+    return str(path)
 
 
 class Sandbox:
@@ -179,7 +193,8 @@ class Sandbox:
             environment = ENVIRONMENT | {"HOME": place, "TMPDIR": place}
             environment["PYTHONPATH"] = str(PACKAGE.parent)
         words += ["bwrap" if self.bwrap else "none", str(-1 if self.core is None else self.core)]
-        command += [sys.executable, "-c", BOOTSTRAP, *words]
+        python = inside(sys.executable) if self.bwrap else sys.executable
+        command += [python, "-c", BOOTSTRAP, *words]
         with inner, tempfile.TemporaryFile() as complaints:
             self.process = subprocess.Popen(
                 command,
