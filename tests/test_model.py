@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from zoology_teach.model import LanguageModel, Layer, ModelConfig, layer
+from zoology_teach.model import LanguageModel, Layer, ModelConfig, layer, match_parameters
 from zoology_teach.tasks.mqar import MQAR, sample
 from zoology_teach.train import TrainConfig
 
@@ -37,6 +37,33 @@ def test_counts():
     assert model.state_size(10) == 2 * 16 * 10
 
 
+def test_an_mlp_follows_each_mixer_and_leaves_its_start_alone():
+    plain = LanguageModel(ModelConfig(64, 16, LAYERS))
+    model = LanguageModel(ModelConfig(64, 16, LAYERS, mlp=24)).double()
+    for name, value in plain.named_parameters():
+        assert torch.equal(value.double(), model.state_dict()[name])
+    each = 2 * 16 + 2 * 16 * 24 + 16 + 24  # norm, two matrices, their biases
+    assert model.num_parameters() == plain.num_parameters() + 2 * each
+    batch = sample(3, 32, 4, 64)
+    whole = model(batch.inputs)
+    picked = model(batch.inputs, batch.positions)
+    assert torch.allclose(picked, whole.gather(1, batch.positions[..., None].expand(-1, -1, 64)))
+    u = model.embedding(batch.inputs)
+    for norm, mixer, (mlp_norm, mlp) in zip(model.norms, model.mixers, model.mlps, strict=True):
+        u = u + mixer(norm(u))
+        hidden = torch.nn.functional.gelu(mlp[0](mlp_norm(u)))
+        u = u + hidden @ mlp[2].weight.T + mlp[2].bias
+    assert torch.allclose(model.final_norm(u) @ model.embedding.weight.T, whole)
+
+
+@pytest.mark.parametrize("mixer", ["attention", "base_conv", "hyena"])
+def test_models_are_matched_by_the_width_of_their_mlp(mixer):
+    config = match_parameters(ModelConfig(64, 16, (layer(mixer),)), 20_000)
+    assert abs(LanguageModel(config).num_parameters() - 20_000) <= 200
+    with pytest.raises(ValueError, match="parameters = 1000: must be within 1 % of"):
+        match_parameters(config, 1000)
+
+
 @pytest.mark.parametrize(
     ("make", "named"),
     [
@@ -47,6 +74,7 @@ def test_counts():
         (lambda: ModelConfig(64, 16, ()), "layers = ()"),
         (lambda: ModelConfig(64, 16, ("attention",)), "layers = 'attention'"),
         (lambda: ModelConfig(1, 16, LAYERS), "vocab_size = 1"),
+        (lambda: ModelConfig(64, 16, LAYERS, mlp=0), "mlp = 0"),
         (lambda: ModelConfig(64, 16, LAYERS, embedding_std=0.0), "embedding_std = 0.0"),
     ],
 )

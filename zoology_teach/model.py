@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from zoology_teach.checks import config, require, require_int, require_positive
 from zoology_teach.mixers import MIXERS
-from zoology_teach.mixers.mixer import rows
+from zoology_teach.mixers.mixer import rows, start_projections
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,7 @@ class ModelConfig:
     layers         the mixers, from the first to the last block.
     norm           LayerNorm before each mixer and before the head.
     max_len        None, or the number of learned position embeddings.
+    mlp            None, or the hidden width of an MLP after each mixer.
     embedding_std  standard deviation of the token embedding at the start.
     seed           decides all initial weights.
     """
@@ -53,6 +54,7 @@ class ModelConfig:
     max_len: int | None = None
     embedding_std: float = 0.02
     seed: int = 0
+    mlp: int | None = None
 
     def __post_init__(self) -> None:
         require_int("vocab_size", self.vocab_size, 2)
@@ -63,6 +65,8 @@ class ModelConfig:
             require(isinstance(one, Layer), "layers", one, "made of layer(name, ...)")
         if self.max_len is not None:
             require_int("max_len", self.max_len, 1)
+        if self.mlp is not None:
+            require_int("mlp", self.mlp, 1)
         require_positive("embedding_std", self.embedding_std)
         object.__setattr__(self, "layers", tuple(self.layers))
 
@@ -70,6 +74,7 @@ class ModelConfig:
 class LanguageModel(nn.Module):
     """Tokens (B, N) -> logits (B, N, V), through residual blocks u + mixer(norm(u)).
 
+    With `config.mlp` each of them is followed by u + mlp(norm(u)), position by position.
     The head is the embedding's transpose (tied). With `positions` (B, P) only those rows
     are asked for: logits (B, P, V), and the last mixer computes only what they need. At
     V = 8192 that is most of the work saved.
@@ -92,6 +97,11 @@ class LanguageModel(nn.Module):
 
         self.norms = nn.ModuleList(norm() for _ in config.layers)
         self.final_norm = norm()
+        if config.mlp is not None:
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(config.seed)
+                mlps = [MLP(d, config.mlp) for _ in config.layers]
+            self.mlps = nn.ModuleList(nn.Sequential(norm(), mlp) for mlp in mlps)
 
     def forward(self, inputs: Tensor, positions: Tensor | None = None) -> Tensor:
         """inputs (B, N) int64 -> logits (B, N, V), or (B, P, V) at `positions` (B, P) int64."""
@@ -102,7 +112,10 @@ class LanguageModel(nn.Module):
         last = len(self.mixers) - 1
         for i, (norm, mixer) in enumerate(zip(self.norms, self.mixers, strict=True)):
             wanted = positions if i == last else None
-            u = rows(u, wanted) + mixer(norm(u), wanted)
+            ids = {"tokens": inputs} if mixer.wants_tokens else {}
+            u = rows(u, wanted) + mixer(norm(u), wanted, **ids)
+            if self.config.mlp is not None:
+                u = u + self.mlps[i](u)
         return self.final_norm(u) @ self.embedding.weight.T
 
     def _check(self, inputs: Tensor) -> None:
@@ -120,6 +133,10 @@ class LanguageModel(nn.Module):
                 0 <= low and high < v, "inputs", (int(low), int(high)), f"tokens in 0 .. {v - 1}"
             )
 
+    def auxiliary_loss(self) -> Tensor | float:
+        """What the mixers add to the loss of the last forward pass in training; mostly 0."""
+        return sum(mixer.auxiliary_loss for mixer in self.mixers)
+
     def num_parameters(self) -> int:
         """Trainable numbers; the tied head counts once."""
         return sum(p.numel() for p in self.parameters())
@@ -127,3 +144,31 @@ class LanguageModel(nn.Module):
     def state_size(self, n: int) -> int:
         """Floats kept per sequence after `n` tokens, summed over the mixers."""
         return sum(mixer.state_size(n) for mixer in self.mixers)
+
+
+class MLP(nn.Sequential):
+    """W_2 gelu(W_1 u + b_1) + b_2 at each position: (..., D) -> (..., D), `hidden` wide inside."""
+
+    def __init__(self, d_model: int, hidden: int):
+        super().__init__(nn.Linear(d_model, hidden), nn.GELU(), nn.Linear(hidden, d_model))
+        start_projections("usual", self[0], self[2])
+
+
+def match_parameters(config: ModelConfig, parameters: int) -> ModelConfig:
+    """`config` with the MLP width that brings the model nearest to `parameters`.
+
+    Compared models have to be of one size, whatever their mixers need. Raises ValueError where
+    no width comes within 1 %.
+    """
+    require_int("parameters", parameters, 1)
+
+    def count(mlp: int) -> int:
+        with torch.device("meta"):  # shapes only
+            return LanguageModel(replace(config, mlp=mlp)).num_parameters()
+
+    smallest = count(1)
+    width = max(1, round(1 + (parameters - smallest) / (count(2) - smallest)))
+    reached = count(width)
+    near = abs(reached - parameters) <= 0.01 * parameters
+    require(near, "parameters", parameters, f"within 1 % of {reached:,}, the nearest there is")
+    return replace(config, mlp=width)

@@ -133,6 +133,34 @@ def input_filters_laptop() -> list[Run]:
     return runs
 
 
+def hybrids_laptop() -> list[Run]:
+    """A little attention behind one short BaseConv (chapter 09): which rows may ask?
+
+    N = 64, K = 8, V = 256, width 32, 500 steps of 32 sequences, identity-like start, one
+    learning rate. The learned router weighs all rows for 300 steps, then keeps k. Beside the
+    four selections: windows of the last few tokens, and BaseConv without attention.
+    """
+    return [r for seed in SEEDS for r in (laptop_run("base_conv", 32, 64, seed), *hybrids(seed))]
+
+
+def hybrids(seed: int) -> list[Run]:
+    """The runs of `hybrids_laptop` with attention, for one seed."""
+    mixers = {f"window {w}": layer("sliding_window", window=w) for w in (8, 16, 32)}
+    selections = {name: {"selection": name} for name in ("full", "programmatic")}
+    selections |= {f"random {p}": {"selection": "random", "p": p} for p in (0.25, 0.5, 0.75)}
+    for k in (8, 12, 16, 24, 32):
+        selections[f"learned {k}"] = {"selection": "learned", "k": k, "soft_steps": 300}
+    for name, options in selections.items():
+        mixers[name] = layer("sparse_attention", **options, seed=seed)
+    task, config = MQAR(64, 8, 256), TrainConfig(seed=seed)
+    runs = []
+    for name, mixer in mixers.items():
+        second = layer(mixer.mixer, **mixer.options, init="identity")
+        model = ModelConfig(256, 32, (layer("base_conv", init="pair"), second), seed=seed)
+        runs.append(Run(name, IDENTITY_RECIPE, task, model, config))
+    return runs
+
+
 def figure2_paper() -> list[Run]:
     """The paper's own Figure 2 set-up: V = 8192, its widths, lengths, pairs, learning rates.
 
@@ -196,4 +224,5 @@ PRESETS: dict[str, dict[str, Callable[[], list[Run]]]] = {
     "budget": {"laptop": budget_laptop},
     "usual_init": {"laptop": usual_init_laptop},
     "input_filters": {"laptop": input_filters_laptop},
+    "hybrids": {"laptop": hybrids_laptop},
 }

@@ -37,12 +37,22 @@ class Run:
 
     @property
     def id(self) -> str:
-        """Twelve hex digits of the configuration.
+        """`fingerprint` of the configuration."""
+        return fingerprint(self)
 
-        Fields at their default do not enter, so a field added later leaves old ids alone.
-        """
-        changed = _json(_plain(self, defaults=False))
-        return hashlib.sha256(changed.encode()).hexdigest()[:12]
+
+def fingerprint(run: Any) -> str:
+    """Twelve hex digits of a configuration, a dataclass of dataclasses.
+
+    Fields at their default do not enter, so a field added later leaves old ids alone.
+    """
+    changed = _json(_plain(run, defaults=False))
+    return hashlib.sha256(changed.encode()).hexdigest()[:12]
+
+
+def as_json(run: Any) -> str:
+    """A configuration with all its fields."""
+    return _json(_plain(run))
 
 
 def execute(run: Run) -> dict[str, Any]:
@@ -81,7 +91,7 @@ def execute(run: Run) -> dict[str, Any]:
         "state_size": model.state_size(run.task.seq_len),
         "cpu_seconds": round(history.cpu_seconds, 2),
         "seconds": round(time.perf_counter() - started, 2),
-        "config": _json(_plain(run)),
+        "config": as_json(run),
     }
 
 

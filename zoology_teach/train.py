@@ -137,6 +137,7 @@ def training(model: LanguageModel, task: Task, config: TrainConfig) -> Iterator[
     vocab_size = model.config.vocab_size
     require(task.vocab_size <= vocab_size, "task.vocab_size", task.vocab_size, f"<= {vocab_size}")
     device = model.embedding.weight.device
+    model.train()
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=config.lr, weight_decay=config.weight_decay, fused=True
     )
@@ -161,17 +162,22 @@ def training(model: LanguageModel, task: Task, config: TrainConfig) -> Iterator[
 
 
 def batch_loss(model: LanguageModel, inputs: Tensor, labels: Tensor) -> Tensor:
-    """Cross entropy in nats, averaged over the asked positions of inputs, labels (B, N)."""
+    """Cross entropy in nats, averaged over the asked positions of inputs, labels (B, N).
+
+    What the mixers add to it (`LanguageModel.auxiliary_loss`) included.
+    """
     batch = Examples(inputs, labels)
     positions = batch.positions
     logits = model(inputs, positions)
-    return cross_entropy(logits.flatten(0, 1), labels.gather(1, positions).flatten())
+    loss = cross_entropy(logits.flatten(0, 1), labels.gather(1, positions).flatten())
+    return loss + model.auxiliary_loss()
 
 
 @torch.no_grad()
 def accuracy(model: LanguageModel, examples: Examples, batch_size: int = 128) -> float:
-    """The fraction of asked positions where the largest logit is the answer."""
-    device = model.embedding.weight.device
+    """The fraction of asked positions where the largest logit is the answer; in `eval` mode."""
+    device, was_training = model.embedding.weight.device, model.training
+    model.eval()
     correct = total = 0
     for start in range(0, len(examples), batch_size):
         block = slice(start, start + batch_size)
@@ -179,6 +185,7 @@ def accuracy(model: LanguageModel, examples: Examples, batch_size: int = 128) ->
         guesses = model(batch.inputs, batch.positions).argmax(dim=-1)
         correct += (guesses == batch.targets).sum().item()
         total += guesses.numel()
+    model.train(was_training)
     return correct / total
 
 

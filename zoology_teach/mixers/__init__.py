@@ -12,10 +12,12 @@ from zoology_teach.mixers.mixer import Mixer
 from zoology_teach.mixers.rwkv import RWKV
 from zoology_teach.mixers.s4d import S4D
 from zoology_teach.mixers.sliding_window import SlidingWindow
+from zoology_teach.mixers.sparse_attention import SparseAttention
 
 MIXERS: dict[str, type[Mixer]] = {
     "attention": Attention,
     "sliding_window": SlidingWindow,
+    "sparse_attention": SparseAttention,
     "base_conv": BaseConv,
     "base_conv_autocorrelation": AutocorrelationBaseConv,
     "long_conv": LongConv,

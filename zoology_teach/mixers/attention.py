@@ -19,8 +19,12 @@ class Attention(Mixer):
     num_heads   H; must divide d_model.
     window      None, or how many tokens back a position sees, itself included.
     short_conv  None, or the kernel size of a causal convolution on q, k and v each.
+    rope        turn q and k by angles that grow with the position (rotary embedding).
     init        "usual" (projections normal with std 0.02) or "identity": q = k = v = u and
                 W_o = 1, plus the same noise, so that at the start equal tokens find each other.
+                "induction": W_q = W_k, and the convolution on k starts at the previous token,
+                so that a token finds what followed its earlier occurrences; the copying (W_v
+                and W_o) starts as usual and has to be learned. Needs short_conv >= 2.
 
     Raises ValueError for sizes that do not fit.
     """
@@ -32,6 +36,7 @@ class Attention(Mixer):
         num_heads: int = 1,
         window: int | None = None,
         short_conv: int | None = None,
+        rope: bool = False,
         init: str = "usual",
     ):
         super().__init__()
@@ -42,13 +47,22 @@ class Attention(Mixer):
             require_int("window", window, 1)
         if short_conv is not None:
             require_int("short_conv", short_conv, 1)
-        self.d_model, self.num_heads, self.window = d_model, num_heads, window
+        even = d_model // num_heads % 2 == 0
+        require(not rope or even, "rope", rope, "False for heads of odd width")
+        self.d_model, self.num_heads, self.window, self.rope = d_model, num_heads, window, rope
 
         self.query, self.key, self.value, self.out = (nn.Linear(d_model, d_model) for _ in range(4))
-        start_projections(init, self.query, self.key, self.value, self.out)
+        induction = init == "induction"
+        plain = "usual" if induction else init
+        start_projections(plain, self.query, self.key, self.value, self.out)
+        starts = ("identity", "previous", "identity") if induction else (init,) * 3  # of q, k, v
         self.convs = nn.ModuleList(
-            ShortConv(d_model, short_conv, init) if short_conv else nn.Identity() for _ in range(3)
+            ShortConv(d_model, short_conv, x) if short_conv else nn.Identity() for x in starts
         )
+        if induction:
+            require(bool(short_conv), "short_conv", short_conv, "at least 2 for init='induction'")
+            nn.init.normal_(self.query.weight, std=d_model**-0.5)
+            self.key.weight.data.copy_(self.query.weight.data)
 
     def forward(self, u: Tensor, positions: Tensor | None = None) -> Tensor:
         """u (B, N, D) -> (B, N, D), or (B, P, D) at `positions` (B, P) at O(P N) cost."""
@@ -56,6 +70,8 @@ class Attention(Mixer):
         q = rows(conv_q(self.query(u)), positions)
         k, v = conv_k(self.key(u)), conv_v(self.value(u))
         q, k, v = (rearrange(x, "b n (h d) -> b h n d", h=self.num_heads) for x in (q, k, v))
+        if self.rope:
+            q, k = rotate(q, positions), rotate(k)
         return self.out(rearrange(self._attend(q, k, v, positions), "b h n d -> b n (h d)"))
 
     def _attend(self, q: Tensor, k: Tensor, v: Tensor, positions: Tensor | None) -> Tensor:
@@ -90,4 +106,21 @@ class Attention(Mixer):
         w = min(n, self.window or n)
         visible_pairs = w * (w + 1) // 2 + (n - w) * w
         convs = sum(2 * n * c.filter.numel() for c in self.convs if isinstance(c, ShortConv))
-        return 8 * n * self.d_model**2 + convs + 4 * visible_pairs * self.d_model
+        turns = 6 * n * self.d_model if self.rope else 0
+        return 8 * n * self.d_model**2 + convs + turns + 4 * visible_pairs * self.d_model
+
+
+def rotate(x: Tensor, positions: Tensor | None = None) -> Tensor:
+    """Rotary embedding: turn the pairs (x_i, x_{i + d/2}) of x (B, H, N, d) at position p.
+
+    The angle is p 10000^(-2i/d), so a product of two rows turned so depends on their distance
+    only. positions (B, N) says where the rows stand, if not at 0 .. N - 1.
+    """
+    half = x.shape[3] // 2
+    if positions is None:
+        positions = torch.arange(x.shape[2], device=x.device)[None]
+    speed = 10000.0 ** (-torch.arange(half, device=x.device) / half)
+    angle = positions[:, None, :, None] * speed
+    cos, sin = angle.cos().to(x.dtype), angle.sin().to(x.dtype)
+    first, second = x.split(half, dim=3)
+    return torch.cat([first * cos - second * sin, second * cos + first * sin], dim=3)

@@ -34,6 +34,8 @@ class AutocorrelationBaseConv(Mixer):
     the input's (B, N).
     """
 
+    wants_tokens = True
+
     def __init__(self, d_model: int, *, threshold: float = 0.95, init: str = "usual"):
         super().__init__()
         require_int("d_model", d_model, 1)

@@ -12,8 +12,12 @@ class Mixer(nn.Module, ABC):
     """A causal map (B, N, D) -> (B, N, D): output t depends on inputs 0 .. t only.
 
     ``forward(u, positions)`` with positions (B, P) returns (B, P, D), the rows asked for;
-    a mixer may save the work of the others.
+    a mixer may save the work of the others. One that `wants_tokens` has a third argument,
+    the token ids (B, N), and `auxiliary_loss` is what its last pass adds to the training loss.
     """
+
+    wants_tokens = False
+    auxiliary_loss: Tensor | float = 0.0
 
     @abstractmethod
     def forward(self, u: Tensor, positions: Tensor | None = None) -> Tensor:
