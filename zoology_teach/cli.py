@@ -1,4 +1,4 @@
-"""The command line: ``zoology-teach doctor | sweep | build | release | grade``.
+"""The command line: ``zoology-teach doctor | sweep | text | build | release | grade``.
 
 Heavy modules are imported inside the commands, so that --help answers at once.
 """
@@ -85,6 +85,47 @@ def sweep(
         return
     command = shlex.join(["zoology-teach", *sys.argv[1:]])
     sweeps.run(grid, out=out, executor=executor, workers=workers, command=command)
+    typer.echo(out)
+
+
+@app.command()
+def text(
+    preset: Annotated[str, typer.Option(help="laptop, gpu or pile: size, text and budget.")],
+    mixer: Annotated[str | None, typer.Option(help="One model. [default: the table's]")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="One seed. [default: 0, 1, 2]")] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Updates. [the preset's]")] = None,
+    source: Annotated[
+        str | None, typer.Option(metavar="FOLDER|hf:NAME", help="Another text.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="The table. [default: book/results/…]")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count the runs.")] = False,
+) -> None:
+    """Train models on text and measure where they lose. Started again, it continues.
+
+    On several GPUs: torchrun --nproc-per-node 8 --no-python zoology-teach text ...
+    """
+    from zoology_teach import text_table
+    from zoology_teach.text_passage import passage
+    from zoology_teach.text_presets import PRESETS, SEEDS
+
+    chosen = choose("preset", preset, PRESETS)
+    runs = [
+        chosen.run(name, one, steps=steps, source=source)
+        for one in (SEEDS if seed is None else [seed])
+        for name in (chosen.mixers if mixer is None else [mixer])
+    ]
+    stem = "text" if preset == "laptop" else f"text_{preset}"
+    out = out or root() / "book" / "results" / f"{stem}.csv"
+    if dry_run:
+        done = sum(text_table.fingerprint(run) in text_table.finished(out) for run in runs)
+        typer.echo(f"{out.name}: {len(runs)} runs, {done} done, {len(runs) - done} to go")
+        return
+    command = shlex.join(["zoology-teach", *sys.argv[1:]])
+    table = text_table.run_all(runs, out, chosen.device, command=command, progress=True)
+    if mixer is seed is steps is source is None and len(table):
+        beside = out.with_name(f"{out.stem}_passage.csv")
+        passage(out, chosen).to_csv(beside, index=False, lineterminator="\n")
+        typer.echo(beside)
     typer.echo(out)
 
 

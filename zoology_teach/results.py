@@ -11,7 +11,7 @@ import json
 import os
 import platform
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ COLUMNS = (
 ).split()
 
 
-def load(out: str | Path) -> pd.DataFrame:
+def load(out: str | Path, columns: Sequence[str] = COLUMNS) -> pd.DataFrame:
     """The finished runs of a table. A last line cut short by a crash does not count.
 
     Raises FileNotFoundError, or ValueError when another version of the table wrote it.
@@ -38,7 +38,7 @@ def load(out: str | Path) -> pd.DataFrame:
     out = Path(out)
     content = out.read_bytes()
     whole = content[: content.rfind(b"\n") + 1].decode()
-    first, header = content.split(b"\n", 1)[0], ",".join(COLUMNS).encode()
+    first, header = content.split(b"\n", 1)[0], ",".join(columns).encode()
     if first != header and (whole or not header.startswith(first)):
         raise ValueError(
             f"{out}: not a table of format {TABLE_FORMAT} (it begins {first[:60]!r} ...); "
@@ -47,7 +47,7 @@ def load(out: str | Path) -> pd.DataFrame:
     if not provenance(out):
         raise ValueError(f"{out}: its provenance, {out.with_suffix('.json').name}, is missing")
     if not whole:
-        return pd.DataFrame(columns=COLUMNS)
+        return pd.DataFrame(columns=list(columns))
     return pd.read_csv(io.StringIO(whole), dtype={"run": str}).drop_duplicates("run")
 
 
@@ -82,13 +82,13 @@ def sole_writer(out: Path) -> Iterator[None]:
         yield
 
 
-def append(out: Path, row: Mapping[str, Any]) -> None:
+def append(out: Path, row: Mapping[str, Any], columns: Sequence[str] = COLUMNS) -> None:
     """One line in one write, flushed to the disk: there or not there, never half.
 
     Only for the `sole_writer` of a table that was mended.
     """
     line = io.StringIO()
-    writer = csv.DictWriter(line, COLUMNS, lineterminator="\n")
+    writer = csv.DictWriter(line, columns, lineterminator="\n")
     with open(out, "ab", buffering=0) as file:
         size = file.tell()
         if not size:

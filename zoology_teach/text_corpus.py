@@ -1,0 +1,108 @@
+"""A text by name -> blocks of tokens; what comes from the network is kept (chapter 10)."""
+
+import json
+import os
+import time
+from dataclasses import asdict
+from functools import lru_cache
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+from tokenizers import Tokenizer
+
+from zoology_teach.checks import config, require
+from zoology_teach.sweep import fingerprint
+from zoology_teach.tasks import text
+from zoology_teach.tasks.documents import Reading
+from zoology_teach.tasks.text import Blocks, Corpus
+
+TOKENIZER_DOCUMENTS = 20_000
+
+
+@config
+class Text:
+    """Which text, as what tokens.
+
+    source      as in `tasks.text.load`.
+    seq_len     N, the context.
+    tokenizer   "committed" (V = 2048, of the plays), "gpt2" (V = 50257, needs a network), or
+                "bpe-V": byte-level BPE of V tokens, trained on the first 20,000 documents.
+    max_tokens  None, or how many tokens are read.
+    held_out    the share of the documents that is held out; None as in `tasks.text.load`.
+    """
+
+    source: str = "shakespeare"
+    seq_len: int = 256
+    tokenizer: str = "committed"
+    max_tokens: int | None = None
+    held_out: float | None = None
+
+    def load(self, folder: Path | None = None) -> Corpus:
+        """The blocks. Raises what `tasks.text.load` raises.
+
+        folder  where the tokens of a dataset of the Hub are kept. It is read once, by the first
+                process under torchrun, and mapped into the memory of all from then on.
+        """
+        if folder is None or not self.source.startswith("hf:"):
+            return _read(self)
+        place = folder / f"tokens_{fingerprint(self)}"
+        while not place.exists():
+            if int(os.environ.get("RANK", 0)) == 0:
+                _write(_read(self), place)
+            time.sleep(0.1)
+        return _mapped(place)
+
+
+@lru_cache(maxsize=1)
+def _read(of: Text) -> Corpus:
+    damaged = "refuse" if of.source == "shakespeare" else "skip"
+    tokenizer = _tokenizer(of, damaged)
+    return text.load(
+        of.source,
+        of.seq_len,
+        held_out=of.held_out,
+        tokenizer=tokenizer,
+        max_tokens=of.max_tokens,
+        damaged=damaged,
+    )
+
+
+def _tokenizer(of: Text, damaged: text.Damaged) -> Tokenizer | None:
+    if of.tokenizer == "committed":
+        return None
+    if of.tokenizer == "gpt2":
+        return Tokenizer.from_pretrained("gpt2")
+    kind, _, size = of.tokenizer.partition("-")
+    known = "'committed', 'gpt2' or 'bpe-V'"
+    require(kind == "bpe" and size.isdigit(), "tokenizer", of.tokenizer, known)
+    documents = islice(text.read(of.source, damaged=damaged), TOKENIZER_DOCUMENTS)
+    return text.train_tokenizer((d.text for d in documents), int(size))
+
+
+def _write(corpus: Corpus, place: Path) -> None:
+    """All or nothing: the folder has its name only when it is complete."""
+    new = place.with_name(place.name + ".new")
+    new.mkdir(parents=True, exist_ok=True)
+    sides = {"train": corpus.train, "held_out": corpus.held_out}
+    for side, blocks in sides.items():
+        np.save(new / f"{side}_stream.npy", blocks.stream)
+        np.save(new / f"{side}_document.npy", blocks.document)
+    note = {side: [b.names, b.seq_len, b.vocab_size] for side, b in sides.items()}
+    note["reading"] = asdict(corpus.reading)
+    (new / "corpus.json").write_text(json.dumps(note), encoding="utf-8")
+    corpus.tokenizer.save(str(new / "tokenizer.json"))
+    os.replace(new, place)
+
+
+def _mapped(place: Path) -> Corpus:
+    note = json.loads((place / "corpus.json").read_text(encoding="utf-8"))
+
+    def blocks(side: str) -> Blocks:
+        arrays = (
+            np.load(place / f"{side}_{name}.npy", mmap_mode="r") for name in ("stream", "document")
+        )
+        return Blocks(*arrays, *note[side])
+
+    tokenizer = text.load_tokenizer(place / "tokenizer.json")
+    return Corpus(blocks("train"), blocks("held_out"), tokenizer, Reading(**note["reading"]))

@@ -1,0 +1,47 @@
+"""One passage, token by token, with the losses of several models side by side (chapter 10)."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from zoology_teach.checks import require
+from zoology_teach.recall import bigram_counts
+from zoology_teach.sweep import fingerprint
+from zoology_teach.text_presets import Preset
+from zoology_teach.text_table import finished, losses_of, masks
+
+
+def passage(out: str | Path, preset: Preset, seed: int = 0) -> pd.DataFrame:
+    """Two held-out blocks: that with the most AR hits, and the one in the middle.
+
+    A row a predicted token: block, document, token (its text), ar and opportunity (0 or 1, as in
+    the table `out`), and a column of losses in nats for each mixer whose run of the preset with
+    `seed` is in the table. Raises ValueError where there is none.
+    """
+    corpus = preset.text.load()
+    counts = bigram_counts(corpus.train.stream)
+    blocks = corpus.held_out
+    slices = masks(blocks.tokens, counts, *preset.thresholds)
+    by_hits = slices["ar"].sum(axis=1).argsort(kind="stable")
+    chosen = by_hits[[-1, len(by_hits) // 2]]
+    tokens = blocks.tokens[chosen, 1:].ravel().tolist()
+    columns = {
+        "block": np.repeat(chosen, blocks.seq_len),
+        "document": [blocks.names[d] for d in blocks.documents[chosen].ravel()],
+        "token": [corpus.tokenizer.decode([t], skip_special_tokens=False) for t in tokens],
+        "ar": slices["ar"][chosen].ravel().astype(int),
+        "opportunity": slices["opportunity"][chosen].ravel().astype(int),
+    }
+    for mixer, run in _runs(out, preset, seed).items():
+        columns[mixer] = losses_of(out, run)[chosen].ravel().round(3)
+    return pd.DataFrame(columns)
+
+
+def _runs(out: str | Path, preset: Preset, seed: int) -> dict[str, str]:
+    """Mixer -> id, of the preset's own runs that the table holds."""
+    done = finished(out)
+    wanted = {mixer: fingerprint(preset.run(mixer, seed)) for mixer in preset.mixers}
+    there = {mixer: run for mixer, run in wanted.items() if run in done}
+    require(bool(there), "seed", seed, f"one of which {Path(out).name} has a run")
+    return there

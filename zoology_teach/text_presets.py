@@ -1,0 +1,196 @@
+"""Which models are trained on which text, at which size (chapter 10).
+
+`laptop`  Shakespeare's plays on one core, in minutes. Too little for standard attention to form
+          an induction circuit; the models named `induction` are given its addressing
+          (`Attention`, init="induction") and learn the copying. 800 updates of 8 blocks are one
+          pass over the training plays.
+`gpu`     the usual start only, on the first 200 million tokens of the Pile.
+`pile`    the paper's small scale: about 125M parameters, 10 billion tokens, GPT-2's tokens.
+          The tokens of a whole run have to fit in memory once, while they are read.
+
+Plain attention has rotary positions. With short convolutions on q, k and v, or behind
+convolutions, attention has none: these show it the order.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from zoology_teach.checks import require, require_int
+from zoology_teach.model import Layer, ModelConfig, layer, match_parameters
+from zoology_teach.text_corpus import Text
+from zoology_teach.train import TrainConfig
+
+SEEDS = (0, 1, 2)
+PILE = "hf:monology/pile-uncopyrighted"
+
+
+@dataclass(frozen=True)
+class TextRun:
+    """One training on text.
+
+    mixer        a name of `MIXERS_ON_TEXT`.
+    thresholds   training counts up to which a bigram is rare; the first one is the table's.
+    micro_batch, bf16  as in `train_text`.
+    """
+
+    mixer: str
+    text: Text
+    model: ModelConfig
+    train: TrainConfig
+    thresholds: tuple[float, float]
+    micro_batch: int | None = None
+    bf16: bool = False
+
+
+@dataclass(frozen=True)
+class Preset:
+    """What the models of a table have in common.
+
+    mixers      names of `MIXERS_ON_TEXT`.
+    depth       layers; each is a mixer and an MLP.
+    parameters  what the MLPs' width brings each model to, within 1 %.
+    device      "cpu", or "cuda" where a GPU is needed.
+    """
+
+    mixers: tuple[str, ...]
+    text: Text
+    vocab_size: int
+    d_model: int
+    depth: int
+    num_heads: int
+    parameters: int
+    train: TrainConfig
+    thresholds: tuple[float, float]
+    device: str
+    micro_batch: int | None = None
+    bf16: bool = False
+
+    def run(
+        self, mixer: str, seed: int = 0, *, steps: int | None = None, source: str | None = None
+    ) -> TextRun:
+        """The run of a model by name, perhaps with another budget or text."""
+        require(mixer in MIXERS_ON_TEXT, "mixer", mixer, f"one of {', '.join(MIXERS_ON_TEXT)}")
+        require_int("seed", seed, 0)
+        budget = replace(self.train, seed=seed, steps=self.train.steps if steps is None else steps)
+        of = self.text if source is None else replace(self.text, source=source, held_out=None)
+        layers = MIXERS_ON_TEXT[mixer](self.depth, of.seq_len, self.num_heads)
+        model = ModelConfig(self.vocab_size, self.d_model, layers, seed=seed)
+        model = match_parameters(model, self.parameters)
+        return TextRun(mixer, of, model, budget, self.thresholds, self.micro_batch, self.bf16)
+
+
+Layers = tuple[Layer, ...]
+
+
+def _attention(depth: int, n: int, heads: int, **options) -> Layers:
+    return (layer("attention", num_heads=heads, **options),) * depth
+
+
+def _base_conv(depth: int, n: int, heads: int) -> Layers:
+    """Short and long in turn: an explicit long filter to 256 tokens, an implicit one beyond."""
+    long = layer("base_conv", filter="long" if n <= 256 else "implicit", max_len=n)
+    return tuple(long if i % 2 else layer("base_conv") for i in range(depth))
+
+
+def _hyena(depth: int, n: int, heads: int) -> Layers:
+    return (layer("hyena", max_len=n),) * depth
+
+
+def _hybrid(depth: int, n: int, heads: int, mixer: str = "attention", **options) -> Layers:
+    """BaseConv, with the last of every four layers (of two, at depth 2) attention instead."""
+    every = min(4, depth)
+    attention = layer(mixer, num_heads=heads, **options)
+    layers = _base_conv(depth, n, heads)
+    return tuple(attention if i % every == every - 1 else x for i, x in enumerate(layers))
+
+
+def _with(make: Callable[..., Layers], **options) -> Callable[..., Layers]:
+    return lambda depth, n, heads: make(depth, n, heads, **options)
+
+
+INDUCTION = {"short_conv": 3, "init": "induction"}
+
+
+def _sparse(selection: str, **options) -> Callable[..., Layers]:
+    """The hybrid with selected rows; random ones are as many as programmatic ones (44 %)."""
+
+    def make(depth: int, n: int, heads: int) -> Layers:
+        own = {
+            "random": {"p": 0.44},
+            "programmatic": {"blank": None},
+            "learned": {"k": n // 4, "soft_steps": 200},
+        }[selection]
+        every = {"mixer": "sparse_attention", "selection": selection}
+        return _hybrid(depth, n, heads, **every, **own, **options)
+
+    return make
+
+
+MIXERS_ON_TEXT: dict[str, Callable[[int, int, int], Layers]] = {
+    "attention": _with(_attention, rope=True),
+    "base_conv": _base_conv,
+    "hyena": _hyena,
+    "hybrid": _hybrid,
+    "hybrid_random": _sparse("random"),
+    "hybrid_programmatic": _sparse("programmatic"),
+    "hybrid_learned": _sparse("learned"),
+    "attention_induction": _with(_attention, **INDUCTION),
+    "hybrid_induction": _with(_hybrid, **INDUCTION),
+    "hybrid_random_induction": _sparse("random", **INDUCTION),
+    "hybrid_programmatic_induction": _sparse("programmatic", **INDUCTION),
+    "hybrid_learned_induction": _sparse("learned", **INDUCTION),
+}
+
+PRESETS = {
+    "laptop": Preset(
+        mixers=(
+            "base_conv",
+            "hybrid_induction",
+            "attention_induction",
+            "hyena",
+            "attention",
+            "hybrid",
+            "hybrid_programmatic_induction",
+            "hybrid_learned_induction",
+            "hybrid_random_induction",
+        ),
+        text=Text(),
+        vocab_size=2048,
+        d_model=128,
+        depth=2,
+        num_heads=1,
+        parameters=660_000,
+        train=TrainConfig(steps=800, batch_size=8, lr=3e-3, eval_examples=250, eval_every=100),
+        thresholds=(20, 100),
+        device="cpu",
+    ),
+    "gpu": Preset(
+        mixers=("attention", "base_conv", "hyena", "hybrid", "hybrid_programmatic"),
+        text=Text(PILE, 512, "bpe-8192", 210_000_000, 0.02),
+        vocab_size=8192,
+        d_model=512,
+        depth=8,
+        num_heads=8,
+        parameters=29_000_000,
+        train=TrainConfig(steps=6000, batch_size=64, lr=1e-3, eval_examples=500, eval_every=500),
+        thresholds=(25, 1250),
+        device="cuda",
+        bf16=True,
+    ),
+    "pile": Preset(
+        mixers=("attention", "base_conv", "hyena", "hybrid", "hybrid_programmatic"),
+        text=Text(PILE, 2048, "gpt2", 10_000_000_000, 0.001),
+        vocab_size=50257,
+        d_model=768,
+        depth=12,
+        num_heads=12,
+        parameters=125_000_000,
+        train=TrainConfig(
+            steps=38_000, batch_size=128, lr=8e-4, eval_examples=500, eval_every=2000
+        ),
+        thresholds=(1250, 12500),
+        device="cuda",
+        micro_batch=8,
+        bf16=True,
+    ),
+}

@@ -1,0 +1,198 @@
+"""Runs on text -> table (chapter 10): train, measure by slice, keep a row; resumable.
+
+The losses of all held-out tokens stay beside the table (`losses_of`), so another slice needs no
+other run; so does the last checkpoint of each run, `<table>_runs/<run>.pt`.
+"""
+
+import json
+import math
+import os
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import ArrayLike, NDArray
+from tqdm.auto import tqdm
+
+from zoology_teach.checks import require
+from zoology_teach.model import LanguageModel
+from zoology_teach.recall import ar_hits, bigram_counts, opportunities
+from zoology_teach.results import append, environment, load, mend, note_provenance, sole_writer
+from zoology_teach.sweep import as_json, fingerprint
+from zoology_teach.tasks.ngram import NgramCounts
+from zoology_teach.tasks.text import Blocks
+from zoology_teach.text_presets import TextRun
+from zoology_teach.train_text import process_group, token_losses, train_text
+
+COLUMNS = (
+    "run mixer init source seed d_model layers mlp parameters state_size vocab_size seq_len steps "
+    "batch_size lr tokens seconds cpu_seconds device train_loss held_out_tokens ppl threshold "
+    "ar_share ar_ppl other_ppl opportunity_share opportunity_ppl wide_threshold wide_ar_share "
+    "wide_ar_ppl repeated_share repeated_ppl curve config"
+).split()
+MOST_BLOCKS = 20_000  # of the held-out ones that are measured at the end
+
+
+def masks(tokens: ArrayLike, counts: NgramCounts, threshold: float, wide: float) -> dict:
+    """The slices of blocks (B, N+1) as masks (B, N) of the predicted tokens.
+
+    "ar": hits at `threshold`. "other": all but these. "opportunity": at `threshold`. "wide_ar":
+    hits at the threshold `wide`. "repeated": every bigram seen earlier, common ones included.
+    """
+    hits = ar_hits(tokens, counts, threshold)
+    slices = {
+        "ar": hits,
+        "other": ~hits,
+        "opportunity": opportunities(tokens, counts, threshold),
+        "wide_ar": ar_hits(tokens, counts, wide),
+        "repeated": ar_hits(tokens, counts, math.inf),
+    }
+    return {name: mask[:, 1:] for name, mask in slices.items()}
+
+
+def perplexities(losses: NDArray, slices: Mapping[str, NDArray]) -> dict[str, float]:
+    """exp of the mean loss over all tokens ("ppl") and over each slice ("ar_ppl", ...)."""
+    losses = losses.astype(np.float64)
+    means = {"ppl": losses.mean()}
+    means |= {f"{name}_ppl": losses[mask].mean() for name, mask in slices.items() if mask.any()}
+    return {name: round(math.exp(mean), 4) for name, mean in means.items()}
+
+
+def execute(
+    run: TextRun, folder: Path, device: str = "cpu", *, progress: str | None = None
+) -> dict[str, Any]:
+    """Train and measure a run; its row.
+
+    Goes on from the checkpoint in `folder`, and leaves there the losses of the held-out tokens.
+    Every process of a `process_group` calls it; the first one gets the row.
+    """
+    corpus, name = run.text.load(folder), fingerprint(run)
+    model = LanguageModel(run.model).to(device)
+    how = {"micro_batch": run.micro_batch, "bf16": run.bf16, "checkpoint": folder / f"{name}.pt"}
+    if torch.distributed.is_initialized() and torch.distributed.get_rank() > 0:
+        train_text(model, corpus.train, run.train, **how)
+        return {}
+    held_out = _first(corpus.held_out, MOST_BLOCKS)
+    counts = bigram_counts(corpus.train.stream)
+    slices = masks(held_out.tokens, counts, *run.thresholds)
+    at_a_time = run.micro_batch or 16
+    # On the way only some of the blocks, spread over all documents.
+    some = slice(None, None, max(1, len(held_out) // run.train.eval_examples))
+
+    def measure(model: LanguageModel) -> dict[str, float]:
+        chosen = {key: mask[some] for key, mask in slices.items()}
+        return perplexities(token_losses(model, held_out, some, batch_size=at_a_time), chosen)
+
+    history = train_text(model, corpus.train, run.train, measure=measure, progress=progress, **how)
+    losses = token_losses(model, held_out, batch_size=at_a_time)
+    _write_losses(folder / f"{name}.npy", losses)
+    shares = {f"{key}_share": round(float(mask.mean()), 6) for key, mask in slices.items()}
+    del shares["other_share"]
+    return {
+        "run": name,
+        "mixer": run.mixer,
+        "init": next((x.options["init"] for x in run.model.layers if "init" in x.options), "usual"),
+        "source": run.text.source,
+        "seed": run.train.seed,
+        "d_model": run.model.d_model,
+        "layers": " ".join(x.mixer for x in run.model.layers),
+        "mlp": run.model.mlp,
+        "parameters": model.num_parameters(),
+        "state_size": model.state_size(run.text.seq_len),
+        "vocab_size": run.model.vocab_size,
+        "seq_len": run.text.seq_len,
+        "steps": run.train.steps,
+        "batch_size": run.train.batch_size,
+        "lr": run.train.lr,
+        "tokens": run.train.steps * run.train.batch_size * run.text.seq_len,
+        "seconds": round(history.seconds, 1),
+        "cpu_seconds": round(history.cpu_seconds, 1),
+        "device": _name(device),
+        "train_loss": round(float(np.mean(history.losses[-100:])), 5),
+        "held_out_tokens": losses.size,
+        "threshold": run.thresholds[0],
+        "wide_threshold": run.thresholds[1],
+        **perplexities(losses, slices),
+        **shares,
+        "curve": json.dumps(history.measured, separators=(",", ":")),
+        "config": as_json(run),
+    }
+
+
+def run_all(
+    runs: Iterable[TextRun],
+    out: str | Path,
+    device: str = "cpu",
+    *,
+    command: str = "",
+    progress: bool = False,
+) -> pd.DataFrame:
+    """Do what is missing of `runs`, one after another, and append each finished one to `out`.
+
+    A run in progress goes on from its last checkpoint. Under torchrun every process calls this;
+    the first one writes. Raises OSError when another process is writing `out`.
+    """
+    out = Path(out)
+    folder = runs_folder(out)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with process_group(torch.device(device)) as (rank, _):
+        done = finished(out)
+        missing = [run for run in runs if fingerprint(run) not in done]
+        if rank > 0:
+            for run in missing:
+                execute(run, folder, device)
+            return pd.DataFrame(columns=list(COLUMNS))
+        with sole_writer(out):
+            mend(out)
+            if missing:
+                note_provenance(out, command, environment() | {"device": _name(device)})
+                if progress:
+                    read = missing[0].text.load(folder).reading
+                    tqdm.write(f"{missing[0].text.source}: {read}", file=sys.stderr)
+            for i, run in enumerate(missing, 1):
+                label = f"{run.mixer}, seed {run.train.seed} ({i} of {len(missing)})"
+                row = execute(run, folder, device, progress=label if progress else None)
+                append(out, row, COLUMNS)
+    return load(out, COLUMNS) if out.exists() else pd.DataFrame(columns=list(COLUMNS))
+
+
+def finished(out: str | Path) -> set[str]:
+    """Ids of the runs that the table already holds."""
+    return set(load(out, COLUMNS)["run"]) if Path(out).exists() else set()
+
+
+def runs_folder(out: str | Path) -> Path:
+    """Where the checkpoints and token losses of a table lie."""
+    return Path(out).with_name(Path(out).stem + "_runs")
+
+
+def losses_of(out: str | Path, run: str) -> NDArray[np.float32]:
+    """(B, N) the losses in nats of the held-out tokens, of a finished run by its id."""
+    path = runs_folder(out) / f"{run}.npy"
+    require(path.exists(), "run", run, f"one whose losses are kept in {path.parent}")
+    return np.load(path)
+
+
+def _first(blocks: Blocks, most: int) -> Blocks:
+    end = most * blocks.seq_len + 1
+    cut = {"stream": blocks.stream[:end], "document": blocks.document[:end]}
+    return Blocks(**{**vars(blocks), **cut})
+
+
+def _write_losses(path: Path, losses: NDArray) -> None:
+    temporary = path.with_suffix(".npy.new")
+    with open(temporary, "wb") as file:
+        np.save(file, losses)
+    os.replace(temporary, path)
+
+
+def _name(device: str) -> str:
+    if device == "cpu":
+        return device
+    has = torch.cuda.is_available()
+    require(has, "device", device, "there; no GPU is found (the preset laptop needs none)")
+    return torch.cuda.get_device_name()
