@@ -29,6 +29,7 @@ SECTIONS = [
 ]
 EXPECTED_SLUGS = [
     "00_start_here",
+    "01_where_efficient_models_lose",
     "02_write_the_task",
     "03_look_anywhere",
     "04_gate_and_convolve",
@@ -36,6 +37,7 @@ EXPECTED_SLUGS = [
     "06_turn_the_width_knob",
     "07_memory_is_a_budget",
     "08_filters_that_know_the_input",
+    "09_a_little_attention",
     "11_count_the_cost",
     "12_kernels_short_conv_and_gate",
     "13_kernels_toeplitz_flash_sparse",
