@@ -99,6 +99,7 @@ def test_the_same_seed_draws_the_same_blocks(corpus):
     blocks = corpus.held_out
     first, again, other = (blocks.sample(40, seed).inputs for seed in (3, 3, 4))
     assert torch.equal(first, again) and not torch.equal(first, other)
+    assert torch.equal(blocks.sample(1, 3).inputs, first[:1])
     everything = blocks.sample(len(blocks), 0).inputs
     assert sorted(everything.tolist()) == sorted(blocks.examples().inputs.tolist())
     with pytest.raises(ValueError, match="num_examples"):

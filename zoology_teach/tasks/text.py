@@ -91,6 +91,7 @@ class Blocks:
 
     def examples(self, rows: torch.Tensor | slice = slice(None)) -> Examples:
         """Some of the blocks, or all: inputs and labels (B, N), a label is the next token."""
+        rows = rows if isinstance(rows, slice) else np.asarray(rows)  # numpy takes tensor([3]) as 3
         chosen = torch.from_numpy(self.tokens[rows].astype(np.int64))
         return Examples(chosen[:, :-1], chosen[:, 1:])
 
