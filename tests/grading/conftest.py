@@ -4,7 +4,8 @@ import os
 
 import pytest
 
-from zoology_teach.grading.sandbox import Sandbox, SandboxUnavailable
+from zoology_teach.grading.bubblewrap import SandboxUnavailable
+from zoology_teach.grading.sandbox import Sandbox
 
 
 @pytest.fixture(scope="session")

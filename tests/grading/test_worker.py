@@ -12,11 +12,12 @@ import pytest
 import torch
 
 from zoology_teach.grading import wire
+from zoology_teach.grading.bubblewrap import SandboxUnavailable, find_bwrap
 from zoology_teach.grading.ladder import CallFailed, Exercise, expect, expect_number
 from zoology_teach.grading.ladders import EXERCISES
 from zoology_teach.grading.notebooks import as_notebook
 from zoology_teach.grading.records import Graded
-from zoology_teach.grading.sandbox import Limits, Lost, Sandbox, SandboxUnavailable, find_bwrap
+from zoology_teach.grading.sandbox import Limits, Lost, Sandbox
 from zoology_teach.grading.session import Session, grade_one
 from zoology_teach.grading.submissions import Cell, Submission
 

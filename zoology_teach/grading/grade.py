@@ -18,6 +18,7 @@ from threading import Event, Lock
 import zoology_teach
 from zoology_teach.checks import require, require_int, require_positive
 from zoology_teach.grading import sandbox as sandboxes
+from zoology_teach.grading.bubblewrap import SandboxUnavailable
 from zoology_teach.grading.exports import KINDS, export
 from zoology_teach.grading.feedback import write_feedback
 from zoology_teach.grading.gradebook import write_gradebook
@@ -25,7 +26,7 @@ from zoology_teach.grading.ladder import Exercise
 from zoology_teach.grading.ladders import EXERCISES
 from zoology_teach.grading.manual import read_marks
 from zoology_teach.grading.records import Graded, replace_file
-from zoology_teach.grading.sandbox import Limits, Sandbox, SandboxUnavailable
+from zoology_teach.grading.sandbox import Limits, Sandbox
 from zoology_teach.grading.session import grade_one
 from zoology_teach.grading.submissions import Submission, collect
 from zoology_teach.results import mend, sole_writer

@@ -1,30 +1,29 @@
 """Where student code runs: a bubblewrap sandbox with a warm worker in it, seen from outside.
 
-In the sandbox there are the system's and Python's files, read-only, and of this package all but
-`grading`: no home, no course files, no solutions, no other submissions, no network. Whatever
-in the library solves an exercise is there to be imported, as it is in the student's notebook:
-a teacher sees that by reading. Without bubblewrap a plain subprocess speaks the same protocol;
-it limits accidents and holds back nobody who means harm.
+`bubblewrap` says what is in the sandbox. Without it a plain subprocess speaks the same
+protocol; that limits accidents and holds back nobody who means harm.
 """
 
 import json
-import os
-import shutil
 import socket
 import subprocess
 import sys
 import tempfile
 import time
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 from zoology_teach.checks import require
 from zoology_teach.grading import wire
+from zoology_teach.grading.bubblewrap import (
+    ENVIRONMENT,
+    PACKAGE,
+    SandboxUnavailable,
+    bwrap_command,
+    find_bwrap,
+    inside,
+)
 
-PACKAGE = Path(__file__).resolve().parents[1]
-INSIDE = "/course/zoology_teach"  # the package in the sandbox
-ENVIRONMENT_INSIDE = "/python"  # a virtual environment: it may lie in /tmp, which is the student's
 BOOTSTRAP = """
 import sys, types, zoology_teach
 grading = types.ModuleType("zoology_teach.grading")  # in place of the one that loads the ladders
@@ -33,29 +32,8 @@ sys.modules[grading.__name__] = zoology_teach.grading = grading
 from zoology_teach.grading.worker import main
 main()
 """
-ENVIRONMENT = {
-    "PATH": "/usr/bin:/bin",
-    "HOME": "/tmp",
-    "USER": "student",
-    "LOGNAME": "student",
-    "LANG": "C.UTF-8",
-    "TMPDIR": "/tmp",
-    "MPLBACKEND": "Agg",
-    "TRITON_INTERPRET": "1",
-    "CUDA_VISIBLE_DEVICES": "",
-    "PYTHONHASHSEED": "0",
-    "PYTHONDONTWRITEBYTECODE": "1",
-    "OBJC_DISABLE_INITIALIZE_FORK_SAFETY": "YES",  # macOS: a fork after importing torch
-    **{f"{name}_NUM_THREADS": "1" for name in ("OMP", "MKL", "OPENBLAS", "NUMEXPR")},
-}
 KINDS = ("auto", "bwrap", "none")
-NEEDED = ("bin", "lib", "lib32", "lib64", "pyvenv.cfg")  # of a Python installation
-SENT = ("wire", "confine", "processes", "runner", "worker")  # all of grading that is in there
 GRACE = 1.0  # seconds between the interrupt of a cell or call and the end of its process
-
-
-class SandboxUnavailable(RuntimeError):
-    """There is no sandbox here; says why and what to do."""
 
 
 class Lost(Exception):
@@ -89,70 +67,6 @@ class Limits:
     processes: int = 64
     output_chars: int = 4000
     answer: wire.Bounds = field(default_factory=wire.Bounds)
-
-
-def find_bwrap() -> str:
-    """Path of bubblewrap. Raises SandboxUnavailable where there is none."""
-    path = shutil.which("bwrap")
-    if not sys.platform.startswith("linux") or path is None:
-        raise SandboxUnavailable("no bubblewrap found; on Linux: apt-get install bubblewrap")
-    return path
-
-
-def bwrap_command(bwrap: str) -> list[str]:
-    """The sandbox, up to the command that runs in it."""
-    binds = [f"{INSIDE}/grading/{name}.py" for name in SENT]
-    options = ["--unshare-pid --unshare-net --unshare-ipc --unshare-uts --unshare-cgroup-try"]
-    if os.getuid() == 0:  # becomes an ordinary user inside: limits do not hold for root
-        options += ["--cap-drop ALL --cap-add CAP_SETUID --cap-add CAP_SETGID"]
-    else:
-        options += ["--unshare-user --cap-drop ALL"]
-    options += ["--die-with-parent --new-session --clearenv --hostname sandbox"]
-    command = [bwrap, *" ".join(options).split()]
-    for name, value in (ENVIRONMENT | {"PYTHONPATH": str(Path(INSIDE).parent)}).items():
-        command += ["--setenv", name, value]
-    for place in ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64"):
-        if os.path.islink(place):
-            command += ["--symlink", os.readlink(place), place]
-        elif os.path.isdir(place):
-            command += ["--ro-bind", place, place]
-    places = python_files()
-    above = {str(f) for place in (*places.values(), INSIDE) for f in Path(place).parents}
-    for folder in sorted(above - {"/"}):  # an ordinary user must be able to pass, root's or not
-        command += ["--perms", "0755", "--dir", folder]
-    for source, place in places.items():
-        command += ["--ro-bind-try", source, place]
-    if any(PACKAGE.is_relative_to(source) for source in places):
-        command += ["--tmpfs", inside(PACKAGE), "--remount-ro", inside(PACKAGE)]
-    command += ["--ro-bind", str(PACKAGE), INSIDE, "--tmpfs", f"{INSIDE}/grading"]
-    for place in binds:
-        command += ["--ro-bind", str(PACKAGE / "grading" / Path(place).name), place]
-    command += ["--remount-ro", f"{INSIDE}/grading", "--proc", "/proc", "--dev", "/dev"]
-    command += ["--tmpfs", "/tmp", "--remount-ro", "/dev", "--remount-ro", "/", "--chdir", "/tmp"]
-    return command
-
-
-def python_files() -> dict[str, str]:
-    """What the running Python needs of the file system outside /usr, and where it is in there.
-
-    Raises SandboxUnavailable for a Python that lies where the student may write.
-    """
-    roots = {sys.prefix, sys.base_prefix, sys.exec_prefix, sys.base_exec_prefix}
-    roots |= {str(Path(sys.executable).resolve().parents[1])}
-    outside = sorted(root for root in roots if not Path(root).is_relative_to("/usr"))
-    for root in outside:
-        if Path(inside(root)).is_relative_to("/tmp"):
-            raise SandboxUnavailable(f"Python lies in {root}: install it outside of /tmp")
-    needed = [f"{root}/{name}" for root in outside for name in NEEDED]
-    return {f: inside(f) for f in (*needed, "/etc/ld.so.cache", "/etc/alternatives")}
-
-
-def inside(path: str | Path) -> str:
-    """Where a path of Python's is in the sandbox: a virtual environment is moved."""
-    path = Path(path)
-    if sys.prefix != sys.base_prefix and path.is_relative_to(sys.prefix):
-        path = ENVIRONMENT_INSIDE / path.relative_to(sys.prefix)
-    return str(path)
 
 
 class Sandbox:
