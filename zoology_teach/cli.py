@@ -122,7 +122,8 @@ def text(
         return
     command = shlex.join(["zoology-teach", *sys.argv[1:]])
     table = text_table.run_all(runs, out, chosen.device, command=command, progress=True)
-    if mixer is seed is steps is source is None and len(table):
+    losses_are_here = any(text_table.runs_folder(out).glob("*.npy"))  # of runs on this machine
+    if mixer is seed is steps is source is None and len(table) and losses_are_here:
         beside = out.with_name(f"{out.stem}_passage.csv")
         passage(out, chosen).to_csv(beside, index=False, lineterminator="\n")
         typer.echo(beside)

@@ -9,7 +9,7 @@ from zoology_teach.checks import require
 from zoology_teach.recall import bigram_counts
 from zoology_teach.sweep import fingerprint
 from zoology_teach.text_presets import Preset
-from zoology_teach.text_table import finished, losses_of, masks
+from zoology_teach.text_table import finished, losses_of, masks, runs_folder
 
 
 def passage(out: str | Path, preset: Preset, seed: int = 0) -> pd.DataFrame:
@@ -17,7 +17,8 @@ def passage(out: str | Path, preset: Preset, seed: int = 0) -> pd.DataFrame:
 
     A row a predicted token: block, document, token (its text), ar and opportunity (0 or 1, as in
     the table `out`), and a column of losses in nats for each mixer whose run of the preset with
-    `seed` is in the table. Raises ValueError where there is none.
+    `seed` is in the table, with its losses beside it: they are not committed, so after runs on
+    several machines there may be fewer. Raises ValueError where there is none.
     """
     corpus = preset.text.load()
     counts = bigram_counts(corpus.train.stream)
@@ -39,9 +40,10 @@ def passage(out: str | Path, preset: Preset, seed: int = 0) -> pd.DataFrame:
 
 
 def _runs(out: str | Path, preset: Preset, seed: int) -> dict[str, str]:
-    """Mixer -> id, of the preset's own runs that the table holds."""
+    """Mixer -> id, of the preset's own runs whose row and losses are there."""
     done = finished(out)
     wanted = {mixer: fingerprint(preset.run(mixer, seed)) for mixer in preset.mixers}
-    there = {mixer: run for mixer, run in wanted.items() if run in done}
-    require(bool(there), "seed", seed, f"one of which {Path(out).name} has a run")
+    kept = {path.stem for path in runs_folder(out).glob("*.npy")}
+    there = {mixer: run for mixer, run in wanted.items() if run in done and run in kept}
+    require(bool(there), "seed", seed, f"one of which {Path(out).name} has a run with its losses")
     return there
