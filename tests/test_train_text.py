@@ -383,8 +383,20 @@ def test_a_passage_shows_the_models_side_by_side(tiny, tmp_path, monkeypatch):
     saved = losses_of(out, first)[shown["block"].unique()].ravel()
     assert shown["attention"].to_numpy() == pytest.approx(saved, abs=1e-3)
     assert "Caliban" in "".join(shown["token"])
-    with pytest.raises(ValueError, match=r"seed = 7: must be one of which text\.csv has a run"):
+    with pytest.raises(ValueError, match="run = .*: must be one whose losses are kept"):
         passage(out, PRESETS["laptop"], seed=7)
+
+
+def test_a_passage_is_kept_where_losses_of_another_machine_are_missing(tiny, tmp_path, monkeypatch):
+    monkeypatch.setitem(PRESETS, "laptop", replace(tiny, mixers=("base_conv", "attention")))
+    command = ["text", "--preset", "laptop", "--out", str(tmp_path / "text.csv")]
+    assert CliRunner().invoke(app, command).exit_code == 0
+    made = (tmp_path / "text_passage.csv").read_bytes()
+    for losses in (tmp_path / "text_runs").glob("*.npy"):
+        losses.unlink()
+    again = CliRunner().invoke(app, command)
+    assert again.exit_code == 0 and "text_passage.csv stays as it is" in again.output
+    assert (tmp_path / "text_passage.csv").read_bytes() == made
 
 
 @pytest.mark.parametrize(

@@ -122,11 +122,14 @@ def text(
         return
     command = shlex.join(["zoology-teach", *sys.argv[1:]])
     table = text_table.run_all(runs, out, chosen.device, command=command, progress=True)
-    losses_are_here = any(text_table.runs_folder(out).glob("*.npy"))  # of runs on this machine
-    if mixer is seed is steps is source is None and len(table) and losses_are_here:
+    if mixer is seed is steps is source is None and len(table):
         beside = out.with_name(f"{out.stem}_passage.csv")
-        passage(out, chosen).to_csv(beside, index=False, lineterminator="\n")
-        typer.echo(beside)
+        try:
+            passage(out, chosen).to_csv(beside, index=False, lineterminator="\n")
+        except ValueError as error:  # runs of another machine leave no losses here
+            typer.echo(f"{beside.name} stays as it is: {error}")
+        else:
+            typer.echo(beside)
     typer.echo(out)
 
 

@@ -5,24 +5,23 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from zoology_teach.checks import require
 from zoology_teach.recall import bigram_counts
 from zoology_teach.sweep import fingerprint
 from zoology_teach.text_presets import Preset
-from zoology_teach.text_table import finished, losses_of, masks, runs_folder
+from zoology_teach.text_table import losses_of, masks, measured, runs_folder
 
 
 def passage(out: str | Path, preset: Preset, seed: int = 0) -> pd.DataFrame:
     """Two held-out blocks: that with the most AR hits, and the one in the middle.
 
     A row a predicted token: block, document, token (its text), ar and opportunity (0 or 1, as in
-    the table `out`), and a column of losses in nats for each mixer whose run of the preset with
-    `seed` is in the table, with its losses beside it: they are not committed, so after runs on
-    several machines there may be fewer. Raises ValueError where there is none.
+    the table `out`), and a column of losses in nats for each mixer of the preset, of its run with
+    `seed`. Raises ValueError where the losses of one are not there: they are not committed, so
+    after runs on several machines some may be missing.
     """
-    corpus = preset.text.load()
+    corpus = preset.text.load(runs_folder(out))
     counts = bigram_counts(corpus.train.stream)
-    blocks = corpus.held_out
+    blocks = measured(corpus)
     slices = masks(blocks.tokens, counts, *preset.thresholds)
     by_hits = slices["ar"].sum(axis=1).argsort(kind="stable")
     chosen = by_hits[[-1, len(by_hits) // 2]]
@@ -34,16 +33,7 @@ def passage(out: str | Path, preset: Preset, seed: int = 0) -> pd.DataFrame:
         "ar": slices["ar"][chosen].ravel().astype(int),
         "opportunity": slices["opportunity"][chosen].ravel().astype(int),
     }
-    for mixer, run in _runs(out, preset, seed).items():
+    for mixer in preset.mixers:
+        run = fingerprint(preset.run(mixer, seed))
         columns[mixer] = losses_of(out, run)[chosen].ravel().round(3)
     return pd.DataFrame(columns)
-
-
-def _runs(out: str | Path, preset: Preset, seed: int) -> dict[str, str]:
-    """Mixer -> id, of the preset's own runs whose row and losses are there."""
-    done = finished(out)
-    wanted = {mixer: fingerprint(preset.run(mixer, seed)) for mixer in preset.mixers}
-    kept = {path.stem for path in runs_folder(out).glob("*.npy")}
-    there = {mixer: run for mixer, run in wanted.items() if run in done and run in kept}
-    require(bool(there), "seed", seed, f"one of which {Path(out).name} has a run with its losses")
-    return there

@@ -24,7 +24,7 @@ from zoology_teach.recall import ar_hits, bigram_counts, opportunities
 from zoology_teach.results import append, environment, load, mend, note_provenance, sole_writer
 from zoology_teach.sweep import as_json, fingerprint
 from zoology_teach.tasks.ngram import NgramCounts
-from zoology_teach.tasks.text import Blocks
+from zoology_teach.tasks.text import Blocks, Corpus
 from zoology_teach.text_presets import TextRun
 from zoology_teach.train_text import process_group, token_losses, train_text
 
@@ -34,7 +34,7 @@ COLUMNS = (
     "ar_share ar_ppl other_ppl opportunity_share opportunity_ppl wide_threshold wide_ar_share "
     "wide_ar_ppl repeated_share repeated_ppl curve config"
 ).split()
-MOST_BLOCKS = 20_000  # of the held-out ones that are measured at the end
+MOST_BLOCKS = 20_000
 
 
 def masks(tokens: ArrayLike, counts: NgramCounts, threshold: float, wide: float) -> dict:
@@ -76,7 +76,7 @@ def execute(
     if torch.distributed.is_initialized() and torch.distributed.get_rank() > 0:
         train_text(model, corpus.train, run.train, **how)
         return {}
-    held_out = _first(corpus.held_out, MOST_BLOCKS)
+    held_out = measured(corpus)
     counts = bigram_counts(corpus.train.stream)
     slices = masks(held_out.tokens, counts, *run.thresholds)
     at_a_time = run.micro_batch or 16
@@ -177,8 +177,10 @@ def losses_of(out: str | Path, run: str) -> NDArray[np.float32]:
     return np.load(path)
 
 
-def _first(blocks: Blocks, most: int) -> Blocks:
-    end = most * blocks.seq_len + 1
+def measured(corpus: Corpus) -> Blocks:
+    """The held-out blocks whose losses a table is made of: the first 20,000."""
+    blocks = corpus.held_out
+    end = MOST_BLOCKS * blocks.seq_len + 1
     cut = {"stream": blocks.stream[:end], "document": blocks.document[:end]}
     return Blocks(**{**vars(blocks), **cut})
 

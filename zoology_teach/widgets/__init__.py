@@ -2,6 +2,7 @@
 
 from zoology_teach.widgets.explorer import Explorer
 from zoology_teach.widgets.live_training import LiveTraining
+from zoology_teach.widgets.token_losses import TokenLosses
 from zoology_teach.widgets.width_slider import WidthSlider
 
-__all__ = ["Explorer", "LiveTraining", "WidthSlider"]
+__all__ = ["Explorer", "LiveTraining", "TokenLosses", "WidthSlider"]

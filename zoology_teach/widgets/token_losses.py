@@ -1,0 +1,84 @@
+"""The losses of two models on the same passage, token by token (chapter 10)."""
+
+from pathlib import Path
+from typing import Any
+
+import anywidget
+import pandas as pd
+import traitlets
+
+from zoology_teach import plots
+from zoology_teach.checks import require
+from zoology_teach.text_page import draw_page, height
+
+ABOUT = ["block", "document", "token", "ar", "opportunity"]
+MOST = 8.0  # nats of the deepest colour; guessing among 2,048 tokens alike is 7.6
+
+
+class TokenLosses(anywidget.AnyWidget):
+    """Two models side by side: deep orange is a large loss, a blue line an AR hit.
+
+    passage  as `text_passage.passage` makes it: a row a token, the columns block, document,
+             token, ar and opportunity, and a column of losses in nats for each model, by the
+             name that the reader sees.
+
+    Everything happens in the browser, so a static page shows it too. Menus choose passage,
+    models and colouring; pointing at a token, or the arrow keys, reads out its losses.
+    Raises ValueError without two models, or for a loss that is not finite.
+    """
+
+    _esm = Path(__file__).with_name("token_losses.js")
+    passages = traitlets.List(traitlets.Dict()).tag(sync=True)
+    models = traitlets.List(traitlets.Unicode()).tag(sync=True)
+    most = traitlets.Float(MOST).tag(sync=True)
+    passage = traitlets.Int(0).tag(sync=True)
+    left = traitlets.Int(0).tag(sync=True)
+    right = traitlets.Int(1).tag(sync=True)
+
+    def __init__(self, passage: pd.DataFrame):
+        missing = [name for name in ABOUT if name not in passage]
+        require(not missing, "passage", list(passage), f"a table with {', '.join(missing)}")
+        require(len(passage) > 0, "passage", "empty", "a table with a row a token")
+        words = all(isinstance(token, str) for token in passage["token"])
+        require(words, "passage['token']", "no text", "text (read with keep_default_na=False)")
+        models = [name for name in passage if name not in ABOUT]
+        require(len(models) >= 2, "passage", models, "a table with losses of two models or more")
+        for name in models:
+            finite = passage[name].between(0, float("inf"), inclusive="left").all()
+            require(bool(finite), f"passage[{name!r}]", "nan, negative or infinite", "losses")
+        blocks = [rows for _, rows in passage.groupby("block", sort=False)]
+        super().__init__(passages=[_page(rows, models) for rows in blocks], models=models)
+        self._still = _picture(blocks[0], models[0], models[-1])
+
+    def _repr_mimebundle_(self, **options: Any) -> Any:
+        """The widget, and a picture of it for viewers that show no widgets."""
+        bundle = super()._repr_mimebundle_(**options)
+        data, metadata = self._still._repr_mimebundle_()
+        shown = bundle[0] if isinstance(bundle, tuple) else bundle
+        return {**data, **shown}, metadata
+
+
+def _page(rows: pd.DataFrame, models: list[str]) -> dict[str, Any]:
+    return {
+        "title": f"{rows['document'].iloc[0]}, block {rows['block'].iloc[0]}",
+        "tokens": rows["token"].tolist(),
+        "hits": rows["ar"].astype(bool).tolist(),
+        "opportunities": rows["opportunity"].astype(bool).tolist(),
+        "losses": [rows[name].astype(float).tolist() for name in models],
+    }
+
+
+def _picture(rows: pd.DataFrame, left: str, right: str) -> plots.Picture:
+    tokens, hits = rows["token"].tolist(), rows["ar"].astype(bool).to_numpy()
+    figure, panels = plots.axes(columns=2, width=4.6, height=height(tokens))
+    for panel, name in zip(panels, (left, right), strict=True):
+        depth = (rows[name] / MOST).clip(upper=1)
+        draw_page(panel, tokens, [(0.9, 0.62, 0.0, x) for x in depth], hits, width=4.6)
+        panel.set_title(name, fontsize=10)
+    means = [f"{name} {rows[name][hits].mean():.1f}" for name in (left, right)]
+    alt = (
+        f"A passage of {rows['document'].iloc[0]}, twice, each token coloured by the loss of a "
+        f"model: {left} and {right}. Mean loss on the {hits.sum()} AR hits, in nats: "
+        f"{', '.join(means)}."
+    )
+    return plots.Picture(figure, alt)
