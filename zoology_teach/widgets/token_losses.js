@@ -31,7 +31,7 @@ function render({ model, el }) {
   pages.tabIndex = 0;
   pages.setAttribute("role", "group");
   pages.setAttribute("aria-label", "The text, twice. Arrow keys go from token to token.");
-  box.append(controls, summary, pages, reading);
+  box.append(controls, summary, reading, pages);
   el.append(box);
 
   let byDifference = false, at = 0, spans = [[], []];
@@ -112,7 +112,9 @@ function render({ model, el }) {
   const next = element("button", "next AR hit");
   next.addEventListener("click", () => {
     const { hits } = passage(), after = hits.indexOf(true, at + 1);
-    if (hits.includes(true)) read(after < 0 ? hits.indexOf(true) : after);
+    if (!hits.includes(true)) return;
+    read(after < 0 ? hits.indexOf(true) : after);
+    spans[0][at].scrollIntoView({ block: "nearest" });
   });
   controls.append(next);
   pages.addEventListener("keydown", (event) => {
