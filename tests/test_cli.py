@@ -128,10 +128,10 @@ def test_build_takes_every_chapter_in_order(monkeypatch, tmp_path):
     provide(monkeypatch, "chapters", build=lambda path, force: built.append(path.name))
     monkeypatch.setattr(cli, "root", lambda: tmp_path)
     (tmp_path / "book").mkdir()
-    for name in ("02_b.md", "00_a.md", "notes.md"):
+    for name in ("02_b.md", "00_a.md", "notes.md", "teacher.md"):
         (tmp_path / "book" / name).touch()
     assert invoke("build").exit_code == 0
-    assert built == ["00_a.md", "02_b.md"]
+    assert built == ["00_a.md", "02_b.md", "teacher.md"]
 
 
 @pytest.mark.parametrize("args, status", [([], 0), (["--check"], 1)])

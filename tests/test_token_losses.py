@@ -36,9 +36,18 @@ def test_passages_models_and_losses_are_those_of_the_table(passage):
 
 
 def test_there_is_a_picture_with_words_where_widgets_are_not_shown(passage):
-    data, metadata = TokenLosses(passage)._repr_mimebundle_()
+    data, metadata = TokenLosses(passage, right="third")._repr_mimebundle_()
     assert {"image/png", "application/vnd.jupyter.widget-view+json"} <= set(data)
     assert "plain 6.0, third 4.0" in metadata["image/png"]["alt"]
+
+
+def test_the_models_shown_at_first_can_be_named(passage):
+    view = TokenLosses(passage)
+    assert (view.left, view.right) == (0, 1)
+    view = TokenLosses(passage, left="third", right="plain")
+    assert (view.left, view.right) == (2, 0)
+    with pytest.raises(ValueError, match="left = 'fourth'"):
+        TokenLosses(passage, left="fourth")
 
 
 @pytest.mark.parametrize(

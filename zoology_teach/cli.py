@@ -143,7 +143,8 @@ def build(
 
     from zoology_teach import chapters as sources
 
-    for path in chapters or sorted(root().glob("book/[0-9][0-9]_*.md")):
+    book = root() / "book"
+    for path in chapters or [*sorted(book.glob("[0-9][0-9]_*.md")), *book.glob("teacher.md")]:
         try:
             executed = sources.build(path, force=force)
         except CellExecutionError as error:  # its text is the cell and where in it this happened

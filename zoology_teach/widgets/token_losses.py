@@ -18,13 +18,14 @@ MOST = 8.0  # nats of the deepest colour; guessing among 2,048 tokens alike is 7
 class TokenLosses(anywidget.AnyWidget):
     """Two models side by side: deep orange is a large loss, a blue line an AR hit.
 
-    passage  as `text_passage.passage` makes it: a row a token, the columns block, document,
-             token, ar and opportunity, and a column of losses in nats for each model, by the
-             name that the reader sees.
+    passage      as `text_passage.passage` makes it: a row a token, the columns block, document,
+                 token, ar and opportunity, and a column of losses in nats for each model, by
+                 the name that the reader sees.
+    left, right  the models shown at first; by default the first two.
 
     Everything happens in the browser, so a static page shows it too. Menus choose passage,
     models and colouring; pointing at a token, or the arrow keys, reads out its losses.
-    Raises ValueError without two models, or for a loss that is not finite.
+    Raises ValueError without two models, for an unknown one, or for a loss that is not finite.
     """
 
     _esm = Path(__file__).with_name("token_losses.js")
@@ -35,7 +36,7 @@ class TokenLosses(anywidget.AnyWidget):
     left = traitlets.Int(0).tag(sync=True)
     right = traitlets.Int(1).tag(sync=True)
 
-    def __init__(self, passage: pd.DataFrame):
+    def __init__(self, passage: pd.DataFrame, *, left: str | None = None, right: str | None = None):
         missing = [name for name in ABOUT if name not in passage]
         require(not missing, "passage", list(passage), f"a table with {', '.join(missing)}")
         require(len(passage) > 0, "passage", "empty", "a table with a row a token")
@@ -47,8 +48,15 @@ class TokenLosses(anywidget.AnyWidget):
             finite = passage[name].between(0, float("inf"), inclusive="left").all()
             require(bool(finite), f"passage[{name!r}]", "nan, negative or infinite", "losses")
         blocks = [rows for _, rows in passage.groupby("block", sort=False)]
-        super().__init__(passages=[_page(rows, models) for rows in blocks], models=models)
-        self._still = _picture(blocks[0], models[0], models[-1])
+        sides = {"left": left or models[0], "right": right or models[1]}
+        for side, name in sides.items():
+            require(name in models, side, name, f"one of {models}")
+        super().__init__(
+            passages=[_page(rows, models) for rows in blocks],
+            models=models,
+            **{side: models.index(name) for side, name in sides.items()},
+        )
+        self._still = _picture(blocks[0], **sides)
 
     def _repr_mimebundle_(self, **options: Any) -> Any:
         """The widget, and a picture of it for viewers that show no widgets."""
