@@ -32,7 +32,10 @@ def test_models_are_matched_in_size(table):
     assert table["parameters"].max() <= 1.01 * table["parameters"].min()
 
 
-@pytest.mark.parametrize("hybrid", ["hybrid_induction", "hybrid_programmatic_induction"])
+@pytest.mark.parametrize(
+    "hybrid",
+    ["hybrid_induction", "hybrid_programmatic_induction", "hybrid_learned_wide_induction"],
+)
 def test_the_hybrids_advantage_on_hits_is_outside_the_spread_of_seeds(table, hybrid):
     hits = table.groupby("mixer")["ar_ppl"]
     assert 3 * hits.max()[hybrid] < hits.min()["base_conv"]
