@@ -8,7 +8,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "zoology_teach"
 ORDER = (
     "checks tasks recall kernels mixers cost model checkpoint train train_text results sweep "
-    "presets text_corpus text_presets text_table text_passage plots text_page"
+    "presets text_corpus text_presets text_table text_passage text_documents plots text_page"
 ).split()
 RIGHT_OF = {name: set(ORDER[i + 1 :]) | {"widgets", "grading"} for i, name in enumerate(ORDER)}
 RIGHT_OF["grading"] = {"train", "sweep", "plots", "widgets"}

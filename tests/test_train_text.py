@@ -20,6 +20,7 @@ from typer.testing import CliRunner
 from zoology_teach import checkpoint as checkpoints
 from zoology_teach import text_table
 from zoology_teach.cli import app
+from zoology_teach.mixers.sparse_attention import seen_before
 from zoology_teach.model import LanguageModel, ModelConfig, layer
 from zoology_teach.recall import bigram_counts
 from zoology_teach.tasks import documents
@@ -304,6 +305,56 @@ def tiny(monkeypatch, tmp_path):
     return preset
 
 
+def test_a_run_that_diverged_has_a_row_and_the_next_one_is_done(tiny, tmp_path):
+    lost = replace(tiny, train=replace(tiny.train, lr=1e30, clip=1e30)).run("base_conv")
+    table = run_all([lost, tiny.run("base_conv")], tmp_path / "text.csv")
+    assert table["ppl"].isna().tolist() == [True, False]
+    assert table["tokens"].notna().all()
+
+
+def test_a_table_of_the_book_takes_its_own_runs_only():
+    for options in (
+        ["--steps", "5"],
+        ["--seed", "7"],
+        ["--source", "."],
+        ["--mixer", "hybrid_random"],
+    ):
+        result = CliRunner().invoke(app, ["text", "--preset", "laptop", *options])
+        assert result.exit_code == 2 and "--out" in result.output, result.output
+
+
+def test_a_dataset_without_an_end_is_not_read_to_it():
+    run = PRESETS["laptop"].run("base_conv", steps=10, source="hf:endless")
+    assert run.text.max_tokens == 2 * 10 * 8 * 256
+    assert PRESETS["gpu"].run("attention").text.max_tokens == 210_000_000
+
+
+def test_layers_that_draw_have_seeds_of_their_own():
+    run = replace(PRESETS["pile"], parameters=128_000_000).run("hybrid_random", seed=1)
+    drawn = [x.options["seed"] for x in run.model.layers if x.mixer == "sparse_attention"]
+    assert drawn == [1, 1001, 2001]
+
+
+def test_a_row_says_which_rows_ask(tiny, tmp_path):
+    mixers = ("hybrid_induction", "hybrid_programmatic_induction", "hybrid_random_induction")
+    table = run_all([tiny.run(m) for m in mixers], tmp_path / "text.csv").set_index("mixer")
+    none, programmatic, random = (table.loc[m, "asking_share"] for m in mixers)
+    assert math.isnan(none) and random == pytest.approx(0.44, abs=0.1)
+    corpus = tiny.text.load()
+    inputs = corpus.held_out.examples().inputs
+    expected = seen_before(inputs, blank=None).double().mean().item()
+    assert programmatic == pytest.approx(expected, abs=1e-4)
+    # A hit's bigram was seen before, so the row that predicts it asks.
+    assert table.loc["hybrid_programmatic_induction", "asking_ar_share"] == 1
+    assert 0 < table.loc["hybrid_random_induction", "asking_ar_share"] < 1
+
+
+def test_what_is_drawn_differs_from_seed_to_seed():
+    for mixer in ("hybrid_random_induction", "hybrid_learned_induction"):
+        runs = [PRESETS["laptop"].run(mixer, seed) for seed in (0, 1)]
+        assert [run.model.layers[1].options["seed"] for run in runs] == [0, 1]
+
+
 def test_a_row_a_run_and_the_losses_beside_it(tiny, tmp_path):
     out = tmp_path / "out" / "text.csv"
     runs = [tiny.run(mixer, seed=0) for mixer in ("base_conv", "hybrid_induction")]
@@ -383,6 +434,15 @@ def test_a_passage_shows_the_models_side_by_side(tiny, tmp_path, monkeypatch):
     saved = losses_of(out, first)[shown["block"].unique()].ravel()
     assert shown["attention"].to_numpy() == pytest.approx(saved, abs=1e-3)
     assert "Caliban" in "".join(shown["token"])
+    documents = pd.read_csv(tmp_path / "text_documents.csv")
+    assert len(documents) == 2 * documents["document"].nunique()
+    of_one = documents.query("mixer == 'attention'")
+    row = pd.read_csv(out).set_index("run").loc[first]
+    assert of_one["tokens"].sum() == row["held_out_tokens"]
+    together = (of_one["tokens"] * np.log(of_one["ppl"])).sum() / of_one["tokens"].sum()
+    assert np.exp(together) == pytest.approx(row["ppl"], rel=1e-4)
+    hits = of_one["ar_tokens"].sum() / of_one["tokens"].sum()
+    assert hits == pytest.approx(row["ar_share"], abs=1e-6)
     with pytest.raises(ValueError, match="must be one whose losses are kept"):
         passage(out, PRESETS["laptop"], seed=7)
 

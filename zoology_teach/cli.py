@@ -105,6 +105,8 @@ def text(
     On several GPUs: torchrun --nproc-per-node 8 --no-python zoology-teach text ...
     """
     from zoology_teach import text_table
+    from zoology_teach.results import write
+    from zoology_teach.text_documents import by_document
     from zoology_teach.text_passage import passage
     from zoology_teach.text_presets import PRESETS, SEEDS
 
@@ -115,6 +117,12 @@ def text(
         for name in (chosen.mixers if mixer is None else [mixer])
     ]
     stem = "text" if preset == "laptop" else f"text_{preset}"
+    changed = steps is not None or source is not None or seed not in (None, *SEEDS)
+    of_the_table = not changed and mixer in (None, *chosen.mixers)
+    if out is None and not of_the_table:
+        raise typer.BadParameter(
+            f"needed here: {stem}.csv holds the preset's own runs", param_hint="--out"
+        )
     out = out or root() / "book" / "results" / f"{stem}.csv"
     if dry_run:
         done = sum(text_table.fingerprint(run) in text_table.finished(out) for run in runs)
@@ -122,14 +130,15 @@ def text(
         return
     command = shlex.join(["zoology-teach", *sys.argv[1:]])
     table = text_table.run_all(runs, out, chosen.device, command=command, progress=True)
-    if mixer is seed is steps is source is None and len(table):
-        beside = out.with_name(f"{out.stem}_passage.csv")
-        try:
-            passage(out, chosen).to_csv(beside, index=False, lineterminator="\n")
-        except ValueError as error:  # runs of another machine leave no losses here
-            typer.echo(f"{beside.name} stays as it is: {error}")
-        else:
-            typer.echo(beside)
+    if of_the_table and mixer is None and seed is None and len(table):
+        for name, make in {"passage": passage, "documents": by_document}.items():
+            beside = out.with_name(f"{out.stem}_{name}.csv")
+            try:
+                write(make(out, chosen), beside)
+            except ValueError as error:  # runs of another machine leave no losses here
+                typer.echo(f"{beside.name} stays as it is: {error}")
+            else:
+                typer.echo(beside)
     typer.echo(out)
 
 

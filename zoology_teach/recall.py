@@ -81,7 +81,8 @@ def share_of_gap(slice_gap: ArrayLike, gap: ArrayLike, share_of_tokens: ArrayLik
     perplexity, model - baseline, on the slice and on all tokens. nan where there is no gap.
     The paper caps it at 1.
     """
-    slice_gap, gap, share = (np.asarray(x, float) for x in (slice_gap, gap, share_of_tokens))
+    arrays = (np.asarray(x, float) for x in (slice_gap, gap, share_of_tokens))
+    slice_gap, gap, share = np.broadcast_arrays(*arrays)
     return np.divide(slice_gap * share, gap, out=np.full(gap.shape, np.nan), where=gap > 0)
 
 

@@ -101,6 +101,13 @@ def append(out: Path, row: Mapping[str, Any], columns: Sequence[str] = COLUMNS) 
         os.fsync(file.fileno())
 
 
+def write(table: pd.DataFrame, out: Path) -> None:
+    """A whole table at once; an interrupt leaves what was there before."""
+    temporary = out.with_suffix(".csv.new")
+    table.to_csv(temporary, index=False, lineterminator="\n")
+    os.replace(temporary, out)
+
+
 def mend(out: Path) -> None:
     """Cut off a last line that a crash left without its end."""
     if out.exists():
@@ -125,7 +132,7 @@ def note_provenance(out: Path, command: str, made_by: Mapping[str, str]) -> None
     """Note a command, an `environment` that it runs in, and the day."""
     note = provenance(out) or {"format": TABLE_FORMAT, "commands": []}
     entry = {
-        "command": command or "zoology_teach.sweep.run",
+        "command": command or "called from Python",
         **made_by,
         "started": time.strftime("%Y-%m-%d", time.gmtime()),
     }

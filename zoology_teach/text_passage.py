@@ -5,10 +5,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from zoology_teach.recall import bigram_counts
-from zoology_teach.sweep import fingerprint
 from zoology_teach.text_presets import Preset
-from zoology_teach.text_table import losses_of, masks, measured, runs_folder
+from zoology_teach.text_table import losses_of_preset, measured, runs_folder
 
 
 def passage(out: str | Path, preset: Preset, seed: int = 0) -> pd.DataFrame:
@@ -19,21 +17,18 @@ def passage(out: str | Path, preset: Preset, seed: int = 0) -> pd.DataFrame:
     `seed`. Raises ValueError where the losses of one are not there: they are not committed, so
     after runs on several machines some may be missing.
     """
-    corpus = preset.text.load(runs_folder(out))
-    counts = bigram_counts(corpus.train.stream)
-    blocks = measured(corpus)
-    slices = masks(blocks.tokens, counts, *preset.thresholds)
+    losses = losses_of_preset(out, preset, seed)
+    blocks, slices = measured(preset.text, preset.thresholds, runs_folder(out))
+    decode = preset.text.load(runs_folder(out)).tokenizer.decode
     by_hits = slices["ar"].sum(axis=1).argsort(kind="stable")
     chosen = by_hits[[-1, len(by_hits) // 2]]
     tokens = blocks.tokens[chosen, 1:].ravel().tolist()
     columns = {
         "block": np.repeat(chosen, blocks.seq_len),
         "document": [blocks.names[d] for d in blocks.documents[chosen].ravel()],
-        "token": [corpus.tokenizer.decode([t], skip_special_tokens=False) for t in tokens],
+        "token": [decode([t], skip_special_tokens=False) for t in tokens],
         "ar": slices["ar"][chosen].ravel().astype(int),
         "opportunity": slices["opportunity"][chosen].ravel().astype(int),
     }
-    for mixer in preset.mixers:
-        run = fingerprint(preset.run(mixer, seed))
-        columns[mixer] = losses_of(out, run)[chosen].ravel().round(3)
-    return pd.DataFrame(columns)
+    each = {mixer: loss[chosen].ravel().round(3) for mixer, loss in losses.items()}
+    return pd.DataFrame(columns | each)

@@ -2,16 +2,18 @@
 
 `laptop`  Shakespeare's plays on one core, in minutes. Too little for standard attention to form
           an induction circuit; the models named `induction` are given its addressing
-          (`Attention`, init="induction") and learn the copying. 800 updates of 8 blocks are one
-          pass over the training plays.
+          (`Attention`, init="induction") and learn the copying. Those named `short_conv` have
+          the same parts and the usual start. 800 updates of 8 blocks are one pass over the
+          training plays.
 `gpu`     the usual start only, on the first 200 million tokens of the Pile.
 `pile`    the paper's small scale: about 125M parameters, 10 billion tokens, GPT-2's tokens.
-          The tokens of a whole run have to fit in memory once, while they are read.
+          While they are read, the tokens of a whole run take about 80 GB of memory.
 
 Plain attention has rotary positions. With short convolutions on q, k and v, or behind
 convolutions, attention has none: these show it the order.
 """
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -73,13 +75,27 @@ class Preset:
         require_int("seed", seed, 0)
         budget = replace(self.train, seed=seed, steps=self.train.steps if steps is None else steps)
         of = self.text if source is None else replace(self.text, source=source, held_out=None)
+        if of.source.startswith("hf:") and of.max_tokens is None:  # a dataset may have no end
+            needed = 2 * budget.steps * budget.batch_size * of.seq_len
+            of = replace(of, max_tokens=needed)
         layers = MIXERS_ON_TEXT[mixer](self.depth, of.seq_len, self.num_heads)
+        layers = _drawing_with(seed, layers)
         model = ModelConfig(self.vocab_size, self.d_model, layers, seed=seed)
         model = match_parameters(model, self.parameters)
         return TextRun(mixer, of, model, budget, self.thresholds, self.micro_batch, self.bf16)
 
 
 Layers = tuple[Layer, ...]
+
+
+def _drawing_with(seed: int, layers: Layers) -> Layers:
+    """Random rows, and the noise of a router, differ from seed to seed and layer to layer."""
+    seeds = itertools.count(seed, 1000)
+    draws = ("random", "learned")
+    return tuple(
+        layer(x.mixer, **x.options, seed=next(seeds)) if x.options.get("selection") in draws else x
+        for x in layers
+    )
 
 
 def _attention(depth: int, n: int, heads: int, **options) -> Layers:
@@ -138,6 +154,8 @@ MIXERS_ON_TEXT: dict[str, Callable[[int, int, int], Layers]] = {
     "hybrid_random": _sparse("random"),
     "hybrid_programmatic": _sparse("programmatic"),
     "hybrid_learned": _sparse("learned"),
+    "attention_short_conv": _with(_attention, short_conv=3),
+    "hybrid_short_conv": _with(_hybrid, short_conv=3),
     "attention_induction": _with(_attention, **INDUCTION),
     "hybrid_induction": _with(_hybrid, **INDUCTION),
     "hybrid_random_induction": _sparse("random", **INDUCTION),
@@ -153,6 +171,8 @@ PRESETS = {
             "hybrid_induction",
             "attention_induction",
             "hyena",
+            "attention_short_conv",
+            "hybrid_short_conv",
             "attention",
             "hybrid",
             "hybrid_programmatic_induction",

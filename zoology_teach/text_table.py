@@ -8,7 +8,10 @@ import json
 import math
 import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -16,23 +19,27 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
 from tqdm.auto import tqdm
 
 from zoology_teach.checks import require
+from zoology_teach.mixers.sparse_attention import SparseAttention
 from zoology_teach.model import LanguageModel
 from zoology_teach.recall import ar_hits, bigram_counts, opportunities
 from zoology_teach.results import append, environment, load, mend, note_provenance, sole_writer
 from zoology_teach.sweep import as_json, fingerprint
 from zoology_teach.tasks.ngram import NgramCounts
-from zoology_teach.tasks.text import Blocks, Corpus
-from zoology_teach.text_presets import TextRun
+from zoology_teach.tasks.text import Blocks
+from zoology_teach.text_corpus import Text
+from zoology_teach.text_presets import Preset, TextRun
+from zoology_teach.train import Diverged
 from zoology_teach.train_text import process_group, token_losses, train_text
 
 COLUMNS = (
     "run mixer init source seed d_model layers mlp parameters state_size vocab_size seq_len steps "
     "batch_size lr tokens seconds cpu_seconds device train_loss held_out_tokens ppl threshold "
     "ar_share ar_ppl other_ppl opportunity_share opportunity_ppl wide_threshold wide_ar_share "
-    "wide_ar_ppl repeated_share repeated_ppl curve config"
+    "wide_ar_ppl repeated_share repeated_ppl asking_share asking_ar_share curve config"
 ).split()
 MOST_BLOCKS = 20_000
 
@@ -57,9 +64,40 @@ def masks(tokens: ArrayLike, counts: NgramCounts, threshold: float, wide: float)
 def perplexities(losses: NDArray, slices: Mapping[str, NDArray]) -> dict[str, float]:
     """exp of the mean loss over all tokens ("ppl") and over each slice ("ar_ppl", ...)."""
     losses = losses.astype(np.float64)
+    if not np.isfinite(losses).all():  # of a run that diverged
+        return {}
     means = {"ppl": losses.mean()}
     means |= {f"{name}_ppl": losses[mask].mean() for name, mask in slices.items() if mask.any()}
     return {name: round(math.exp(mean), 4) for name, mean in means.items()}
+
+
+@contextmanager
+def rows_that_ask(model: LanguageModel) -> Iterator[list[Tensor]]:
+    """Bools (b, N) of each forward pass inside, of the first mixer that selects rows.
+
+    Row i is the one that predicts token i + 1.
+    """
+    asking: list[Tensor] = []
+
+    def note(mixer: SparseAttention, inputs: tuple, options: dict) -> None:
+        asking.append((mixer.select(*inputs[:1], options.get("tokens")) != 0).cpu())
+
+    selecting = [m for m in model.mixers if isinstance(m, SparseAttention)]
+    hooks = [m.register_forward_pre_hook(note, with_kwargs=True) for m in selecting[:1]]
+    try:
+        yield asking
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def asking_shares(asking: list[Tensor], hits: NDArray) -> dict[str, float]:
+    """Which share of all rows asks, and of those that an AR hit (B, N) follows; or nothing."""
+    if not asking:
+        return {}
+    asks = torch.cat(asking).numpy()
+    shares = {"asking_share": asks.mean(), "asking_ar_share": asks[hits].mean()}
+    return {name: round(float(share), 4) for name, share in shares.items()}
 
 
 def execute(
@@ -74,11 +112,10 @@ def execute(
     model = LanguageModel(run.model).to(device)
     how = {"micro_batch": run.micro_batch, "bf16": run.bf16, "checkpoint": folder / f"{name}.pt"}
     if torch.distributed.is_initialized() and torch.distributed.get_rank() > 0:
-        train_text(model, corpus.train, run.train, **how)
+        with suppress(Diverged):
+            train_text(model, corpus.train, run.train, **how)
         return {}
-    held_out = measured(corpus)
-    counts = bigram_counts(corpus.train.stream)
-    slices = masks(held_out.tokens, counts, *run.thresholds)
+    held_out, slices = measured(run.text, run.thresholds, folder)
     at_a_time = run.micro_batch or 16
     # On the way only some of the blocks, spread over all documents.
     some = slice(None, None, max(1, len(held_out) // run.train.eval_examples))
@@ -87,8 +124,13 @@ def execute(
         chosen = {key: mask[some] for key, mask in slices.items()}
         return perplexities(token_losses(model, held_out, some, batch_size=at_a_time), chosen)
 
-    history = train_text(model, corpus.train, run.train, measure=measure, progress=progress, **how)
-    losses = token_losses(model, held_out, batch_size=at_a_time)
+    try:
+        with_bar = {"measure": measure, "progress": progress}
+        history = train_text(model, corpus.train, run.train, **with_bar, **how)
+    except Diverged as error:
+        history = error.history
+    with rows_that_ask(model) as asking:
+        losses = token_losses(model, held_out, batch_size=at_a_time)
     _write_losses(folder / f"{name}.npy", losses)
     shares = {f"{key}_share": round(float(mask.mean()), 6) for key, mask in slices.items()}
     del shares["other_share"]
@@ -118,6 +160,7 @@ def execute(
         "wide_threshold": run.thresholds[1],
         **perplexities(losses, slices),
         **shares,
+        **asking_shares(asking, slices["ar"]),
         "curve": json.dumps(history.measured, separators=(",", ":")),
         "config": as_json(run),
     }
@@ -133,12 +176,15 @@ def run_all(
 ) -> pd.DataFrame:
     """Do what is missing of `runs`, one after another, and append each finished one to `out`.
 
-    A run in progress goes on from its last checkpoint. Under torchrun every process calls this;
-    the first one writes. Raises OSError when another process is writing `out`.
+    A run in progress goes on from its last checkpoint, and one whose row was lost is measured
+    again without training: after a change to a mixer's code delete `runs_folder(out)` too. A run
+    that diverged has a row without perplexities. Under torchrun every process calls this; the
+    first one writes. Raises OSError when another process is writing `out`.
     """
     out = Path(out)
     folder = runs_folder(out)
     out.parent.mkdir(parents=True, exist_ok=True)
+    made_by = environment() | {"device": _name(device)}
     with process_group(torch.device(device)) as (rank, _):
         done = finished(out)
         missing = [run for run in runs if fingerprint(run) not in done]
@@ -149,9 +195,9 @@ def run_all(
         with sole_writer(out):
             mend(out)
             if missing:
-                note_provenance(out, command, environment() | {"device": _name(device)})
+                read = missing[0].text.load(folder).reading
+                note_provenance(out, command, made_by)
                 if progress:
-                    read = missing[0].text.load(folder).reading
                     tqdm.write(f"{missing[0].text.source}: {read}", file=sys.stderr)
             for i, run in enumerate(missing, 1):
                 label = f"{run.mixer}, seed {run.train.seed} ({i} of {len(missing)})"
@@ -177,15 +223,28 @@ def losses_of(out: str | Path, run: str) -> NDArray[np.float32]:
     return np.load(path)
 
 
-def measured(corpus: Corpus) -> Blocks:
-    """The held-out blocks whose losses a table is made of: the first 20,000."""
-    blocks = corpus.held_out
-    end = MOST_BLOCKS * blocks.seq_len + 1
-    cut = {"stream": blocks.stream[:end], "document": blocks.document[:end]}
-    return Blocks(**{**vars(blocks), **cut})
+def losses_of_preset(out: str | Path, preset: Preset, seed: int) -> dict[str, NDArray]:
+    """Mixer -> `losses_of` its run with `seed`, for all mixers of the preset."""
+    return {m: losses_of(out, fingerprint(preset.run(m, seed))) for m in preset.mixers}
+
+
+@lru_cache(maxsize=1)
+def measured(
+    of: Text, thresholds: tuple[float, float], folder: Path
+) -> tuple[Blocks, dict[str, NDArray]]:
+    """The held-out blocks whose losses a table is made of, the first 20,000, and their `masks`.
+
+    Counting the bigrams of ten billion tokens takes an hour, so it is not done for each run.
+    """
+    corpus = of.load(folder)
+    end = MOST_BLOCKS * of.seq_len + 1
+    held_out = corpus.held_out
+    blocks = replace(held_out, stream=held_out.stream[:end], document=held_out.document[:end])
+    return blocks, masks(blocks.tokens, bigram_counts(corpus.train.stream), *thresholds)
 
 
 def _write_losses(path: Path, losses: NDArray) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(".npy.new")
     with open(temporary, "wb") as file:
         np.save(file, losses)

@@ -2,7 +2,9 @@
 
 Everything random in update s follows from the seed and s: which blocks it sees, in `batch_rows`;
 what a mixer draws, in a buffer of its own. So a training that was killed goes on as if nothing
-had happened, and P processes see together what one process would.
+had happened (on a CPU bit for bit), and P processes see together what one process would. Not so
+where rows are drawn or a router has noise: each process draws for its own sequences, and a pass
+is a micro batch.
 """
 
 import math
@@ -15,6 +17,7 @@ from datetime import timedelta
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 import torch
@@ -57,7 +60,9 @@ def process_group(device: torch.device) -> Iterator[tuple[int, int]]:
         yield 0, 1
         return
     if device.type == "cuda":
-        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+        local, there = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
+        require(local < there, "nproc-per-node", local + 1, f"at most {there}, the GPUs there are")
+        torch.cuda.set_device(local)
     # While the first process measures, the others wait.
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=timedelta(hours=2))
     try:
@@ -90,14 +95,14 @@ def train_text(
 
     Within a `process_group` each process takes its share of every batch; the first one measures
     and writes. Raises ValueError for sizes that do not fit and for a checkpoint of another
-    training, and `Diverged` when the loss is lost.
+    training, and `Diverged` with the history so far when the loss is lost.
     """
     rank, size = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
     micro_batch = _checked(model, blocks, config, micro_batch, size)
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=config.lr, weight_decay=config.weight_decay, fused=True
     )
-    history, known_as = TextHistory(), _identity(model, blocks, config)
+    history, known_as = TextHistory(), _identity(model, blocks, config, bf16)
     if checkpoint is not None and checkpoint.exists():
         _restore(checkpoint, known_as, model, optimizer, history)
 
@@ -115,16 +120,19 @@ def train_text(
             loss = _update(parallel, optimizer, blocks, rows, config, step, micro_batch, bf16)
             history.losses.append(loss)
             if not math.isfinite(loss):
-                raise Diverged(f"lr = {config.lr}: the loss is {loss} at step {step + 1}")
+                lost = Diverged(f"lr = {config.lr}: the loss is {loss} at step {step + 1}")
+                lost.history = history
+                raise lost
             last = step + 1 == config.steps
             if rank == 0 and measure and (last or _due(step + 1, config.eval_every)):
-                history.measured.append({"step": step + 1, **measure(model)})
+                found = {name: float(value) for name, value in measure(model).items()}
+                history.measured.append({"step": step + 1, **found})
                 updates.set_postfix(loss=f"{loss:.3f}")
             now = time.perf_counter()
             history.seconds, history.cpu_seconds = now - started, time.process_time() - cpu_started
             if rank == 0 and checkpoint is not None and (last or now - saved >= save_seconds):
                 _save(checkpoint, known_as, model, optimizer, history)
-                saved = now
+                saved = time.perf_counter()
     return history
 
 
@@ -221,9 +229,10 @@ def _due(step: int, every: int | None) -> bool:
     return every is not None and step % every == 0
 
 
-def _identity(model: LanguageModel, blocks: Blocks, config: TrainConfig) -> str:
+def _identity(model: LanguageModel, blocks: Blocks, config: TrainConfig, bf16: bool) -> str:
     """What must be the same for a training to go on. The number of processes may change."""
-    return f"{model.config} {config} {len(blocks)} blocks of {blocks.seq_len}"
+    tokens = f"{len(blocks)} blocks of {blocks.seq_len} {crc32(blocks.stream[:1_000_000]):x}"
+    return f"{model.config} {config} {tokens}{' bf16' if bf16 else ''}"
 
 
 def _save(path: Path, known_as: str, model: Any, optimizer: Any, history: TextHistory) -> None:

@@ -137,9 +137,9 @@ class SparseAttention(Attention):
 
     @torch.no_grad()
     def _note_threshold(self, f: Tensor) -> None:
-        if f.shape[1] > self.k:
-            border = f.topk(self.k + 1, dim=1).values[:, -2:].mean()
-            self.threshold.lerp_(border.to(self.threshold.dtype), 0.1)
+        every_row = f.shape[1] <= self.k
+        border = f.new_zeros(()) if every_row else f.topk(self.k + 1, dim=1).values[:, -2:].mean()
+        self.threshold.lerp_(border.to(self.threshold.dtype), 0.1)
 
     def _draw(self, law, u: Tensor) -> Tensor:
         """(B, N) random numbers: new ones in every training pass, the same in every test."""

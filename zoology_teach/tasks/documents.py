@@ -129,7 +129,7 @@ def _of_path(root: Path, text_field: str, largest: int, reading: Reading) -> _Fo
 
 
 def _of_file(path: Path, name: str, text_field: str, largest: int) -> _Found:
-    by_line = ".jsonl" in path.suffixes[-2:]
+    by_line = path.name.endswith((".jsonl", ".jsonl.zst"))
     number, empty = 0, True
     try:
         with open(path, "rb") as file:

@@ -60,7 +60,7 @@ def count_ngrams(tokens: ArrayLike | Iterable[ArrayLike], order: int) -> NgramCo
         piece = as_tokens("tokens", piece, ndim=1)
         num_tokens += len(piece)
         for start in range(0, len(piece), CHUNK):
-            chunk = np.concatenate([carried, piece[start : start + CHUNK]])
+            chunk = np.concatenate([carried, piece[start : start + CHUNK].astype(carried.dtype)])
             carried = chunk[max(0, len(chunk) - order + 1) :]
             sorted_runs.append(np.unique(_keys(windows(chunk, order)), return_counts=True))
             # As with the digits of a binary counter: each key is merged log(M) times.

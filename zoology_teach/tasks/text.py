@@ -180,6 +180,9 @@ def load(
         require(bool(side), "held_out", held_out, f"such that {used} documents leave {which} ones")
     vocab_size = tokenizer.get_vocab_size()
     train, rest = (_blocks_of(side, seq_len, vocab_size) for side in sides)
+    for blocks, which in ((train, "training"), (rest, "held-out")):
+        long_enough = f"below {len(blocks.stream)}, the number of {which} tokens"
+        require(len(blocks) > 0, "seq_len", seq_len, long_enough)
     return Corpus(train, rest, tokenizer, reading)
 
 

@@ -18,7 +18,8 @@ function menu(label, options, selected, choose) {
 }
 
 const mean = (numbers) => numbers.reduce((sum, x) => sum + x, 0) / numbers.length;
-const percent = (loss) => (100 * Math.exp(-loss)).toPrecision(2) + " %";
+const round = (x, digits) => Number(x.toPrecision(digits)); // 1340, not 1.34e+3
+const percent = (loss) => round(100 * Math.exp(-loss), 2) + " %";
 
 function render({ model, el }) {
   const box = element("div", "", { maxWidth: "68em" });
@@ -85,7 +86,7 @@ function render({ model, el }) {
     const parts = [["AR hits", true], ["other tokens", false]].map(([name, wanted]) => {
       const of = (side) => losses(side).filter((_, i) => hits[i] === wanted);
       const number = of(0).length;
-      const ppl = [0, 1].map((side) => Math.exp(mean(of(side))).toPrecision(3));
+      const ppl = [0, 1].map((side) => round(Math.exp(mean(of(side))), 3));
       return `${number} ${name}` + (number ? `: perplexity ${ppl.join(" and ")}` : "");
     });
     summary.textContent = parts.join(". ") + ".";

@@ -48,7 +48,8 @@ class TokenLosses(anywidget.AnyWidget):
             finite = passage[name].between(0, float("inf"), inclusive="left").all()
             require(bool(finite), f"passage[{name!r}]", "nan, negative or infinite", "losses")
         blocks = [rows for _, rows in passage.groupby("block", sort=False)]
-        sides = {"left": left or models[0], "right": right or models[1]}
+        left = left or models[0]
+        sides = {"left": left, "right": right or next(name for name in models if name != left)}
         for side, name in sides.items():
             require(name in models, side, name, f"one of {models}")
         super().__init__(
@@ -83,10 +84,11 @@ def _picture(rows: pd.DataFrame, left: str, right: str) -> plots.Picture:
         depth = (rows[name] / MOST).clip(upper=1)
         draw_page(panel, tokens, [(0.9, 0.62, 0.0, x) for x in depth], hits, width=4.6)
         panel.set_title(name, fontsize=10)
-    means = [f"{name} {rows[name][hits].mean():.1f}" for name in (left, right)]
     alt = (
         f"A passage of {rows['document'].iloc[0]}, twice, each token coloured by the loss of a "
-        f"model: {left} and {right}. Mean loss on the {hits.sum()} AR hits, in nats: "
-        f"{', '.join(means)}."
+        f"model: {left} and {right}."
     )
+    if hits.any():
+        means = ", ".join(f"{name} {rows[name][hits].mean():.1f}" for name in (left, right))
+        alt += f" Mean loss on the {hits.sum()} AR hits, in nats: {means}."
     return plots.Picture(figure, alt)
