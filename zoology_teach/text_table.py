@@ -9,7 +9,7 @@ import math
 import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -185,24 +185,24 @@ def run_all(
     folder = runs_folder(out)
     out.parent.mkdir(parents=True, exist_ok=True)
     made_by = environment() | {"device": _name(device)}
-    with process_group(torch.device(device)) as (rank, _):
+    writer = sole_writer(out)
+    with process_group(torch.device(device)) as (rank, _), nullcontext() if rank else writer:
         done = finished(out)
         missing = [run for run in runs if fingerprint(run) not in done]
         if rank > 0:
             for run in missing:
                 execute(run, folder, device)
             return pd.DataFrame(columns=list(COLUMNS))
-        with sole_writer(out):
-            mend(out)
-            if missing:
-                read = missing[0].text.load(folder).reading
-                note_provenance(out, command, made_by)
-                if progress:
-                    tqdm.write(f"{missing[0].text.source}: {read}", file=sys.stderr)
-            for i, run in enumerate(missing, 1):
-                label = f"{run.mixer}, seed {run.train.seed} ({i} of {len(missing)})"
-                row = execute(run, folder, device, progress=label if progress else None)
-                append(out, row, COLUMNS)
+        mend(out)
+        if missing:
+            read = missing[0].text.load(folder).reading
+            note_provenance(out, command, made_by)
+            if progress:
+                tqdm.write(f"{missing[0].text.source}: {read}", file=sys.stderr)
+        for i, run in enumerate(missing, 1):
+            label = f"{run.mixer}, seed {run.train.seed} ({i} of {len(missing)})"
+            row = execute(run, folder, device, progress=label if progress else None)
+            append(out, row, COLUMNS)
     return load(out, COLUMNS) if out.exists() else pd.DataFrame(columns=list(COLUMNS))
 
 

@@ -155,7 +155,7 @@ def _epoch(num_blocks: int, seed: int, epoch: int) -> Tensor:
 def token_losses(
     model: LanguageModel, blocks: Blocks, rows: slice = slice(None), *, batch_size: int = 16
 ) -> NDArray[np.float32]:
-    """(B, N) the loss in nats of each predicted token of `blocks[rows]`, in `eval` mode."""
+    """(B, N) the loss in nats of each predicted token of `blocks[rows]`: float32, `eval` mode."""
     device, was_training = model.embedding.weight.device, model.training
     model.eval()
     losses = []

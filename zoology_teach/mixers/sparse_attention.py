@@ -142,7 +142,8 @@ class SparseAttention(Attention):
         self.threshold.lerp_(border.to(self.threshold.dtype), 0.1)
 
     def _draw(self, law, u: Tensor) -> Tensor:
-        """(B, N) random numbers: new ones in every training pass, the same in every test."""
+        """(B, N) random numbers: new ones in every training pass, the same in every test pass
+        (so all test batches have the same rows, and their size matters)."""
         pass_number = int(self.passes) if self.training else 0
         generator = torch.Generator().manual_seed(1_000_003 * self.seed + pass_number)
         return law(u.shape[:2], generator=generator).to(u.device)
