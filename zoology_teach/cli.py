@@ -125,7 +125,8 @@ def text(
         )
     out = out or root() / "book" / "results" / f"{stem}.csv"
     if dry_run:
-        done = sum(text_table.fingerprint(run) in text_table.finished(out) for run in runs)
+        finished = text_table.finished(out)
+        done = sum(text_table.fingerprint(run) in finished for run in runs)
         typer.echo(f"{out.name}: {len(runs)} runs, {done} done, {len(runs) - done} to go")
         return
     command = shlex.join(["zoology-teach", *sys.argv[1:]])

@@ -127,21 +127,19 @@ def _with(make: Callable[..., Layers], **options) -> Callable[..., Layers]:
 INDUCTION = {"short_conv": 3, "init": "induction"}
 
 
-def _sparse(selection: str, **options) -> Callable[..., Layers]:
-    """The hybrid with selected rows: of 256, on average 112 are programmatic and 113 random.
-
-    The learned ones are a quarter, and 112 where they are "wide".
-    """
+def _sparse(selection: str, *, share: float = 0.25, **options) -> Callable[..., Layers]:
+    """The hybrid with selected rows, learned ones a `share` of all; random ones are as many as
+    the programmatic ones of the plays, 44 %."""
 
     def make(depth: int, n: int, heads: int) -> Layers:
         own = {
             "random": {"p": 0.44},
             "programmatic": {"blank": None},
-            "learned": {"k": n // 4, "soft_steps": 200},
-            "learned_wide": {"k": 7 * n // 16, "soft_steps": 200},
+            "learned": {"k": round(share * n), "soft_steps": 200},
         }[selection]
-        every = {"mixer": "sparse_attention", "selection": selection.removesuffix("_wide")}
-        return _hybrid(depth, n, heads, **every, **own, **options)
+        return _hybrid(
+            depth, n, heads, mixer="sparse_attention", selection=selection, **own, **options
+        )
 
     return make
 
@@ -161,8 +159,10 @@ MIXERS_ON_TEXT: dict[str, Callable[[int, int, int], Layers]] = {
     "hybrid_random_induction": _sparse("random", **INDUCTION),
     "hybrid_programmatic_induction": _sparse("programmatic", **INDUCTION),
     "hybrid_learned_induction": _sparse("learned", **INDUCTION),
-    "hybrid_learned_wide_induction": _sparse("learned_wide", **INDUCTION),
+    "hybrid_learned_wide_induction": _sparse("learned", share=0.4375, **INDUCTION),
 }
+
+USUAL_START = ("attention", "base_conv", "hyena", "hybrid", "hybrid_programmatic")
 
 PRESETS = {
     "laptop": Preset(
@@ -191,7 +191,7 @@ PRESETS = {
         device="cpu",
     ),
     "gpu": Preset(
-        mixers=("attention", "base_conv", "hyena", "hybrid", "hybrid_programmatic"),
+        mixers=USUAL_START,
         text=Text(PILE, 512, "bpe-8192", 210_000_000, 0.02),
         vocab_size=8192,
         d_model=512,
@@ -204,7 +204,7 @@ PRESETS = {
         bf16=True,
     ),
     "pile": Preset(
-        mixers=("attention", "base_conv", "hyena", "hybrid", "hybrid_programmatic"),
+        mixers=USUAL_START,
         text=Text(PILE, 2048, "gpt2", 10_000_000_000, 0.001),
         vocab_size=50257,
         d_model=768,

@@ -80,7 +80,7 @@ def rows_that_ask(model: LanguageModel) -> Iterator[list[Tensor]]:
     asking: list[Tensor] = []
 
     def note(mixer: SparseAttention, inputs: tuple, options: dict) -> None:
-        asking.append((mixer.select(*inputs[:1], options.get("tokens")) != 0).cpu())
+        asking.append((mixer.select(inputs[0], options.get("tokens")) != 0).cpu())
 
     selecting = [m for m in model.mixers if isinstance(m, SparseAttention)]
     hooks = [m.register_forward_pre_hook(note, with_kwargs=True) for m in selecting[:1]]
