@@ -19,7 +19,8 @@ from torch import Tensor, nn
 from torch.nn.functional import conv1d, pad, scaled_dot_product_attention
 from tqdm import tqdm
 
-from zoology_teach import cost, results
+from zoology_teach import cost
+from zoology_teach.experiments import results
 from zoology_teach.mixers import MIXERS
 from zoology_teach.mixers.convolution import fft_conv_flops, long_conv
 from zoology_teach.mixers.mixer import Mixer

@@ -23,9 +23,9 @@ from runpy import run_path
 import jupytext
 
 from zoology_teach.grading.grade import GRADED
+from zoology_teach.grading.inside.processes import descendants, proportional
 from zoology_teach.grading.ladders import EXERCISES
 from zoology_teach.grading.notebooks import as_notebook
-from zoology_teach.grading.processes import descendants, proportional
 
 ROOT = Path(__file__).resolve().parents[1]
 COMMAND = Path(sys.executable).with_name("zoology-teach")

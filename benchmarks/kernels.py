@@ -34,7 +34,7 @@ from kernel_peers import Peer, installed
 from kernel_runs import attempt
 from kernel_targets import report
 
-from zoology_teach import results
+from zoology_teach.experiments import results
 from zoology_teach.kernels.dispatch import interpreting
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"

@@ -25,7 +25,7 @@ from zoology_teach.mixers import MIXERS
 from zoology_teach.model import LanguageModel, ModelConfig, layer
 from zoology_teach.tasks.examples import IGNORED
 from zoology_teach.tasks.mqar import MQAR, sample
-from zoology_teach.train import batch_loss
+from zoology_teach.training import batch_loss
 
 OUT = Path(__file__).with_suffix(".csv")
 

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from zoology_teach import results
+from zoology_teach.experiments import results
 
 ROOT = Path(__file__).parents[1]
 MODULES = "kernel_floors kernel_peers kernel_cases kernel_runs kernel_targets".split()

@@ -12,7 +12,7 @@ from zoology_teach import constructions
 from zoology_teach.constructions import Index
 from zoology_teach.mixers import H3, MIXERS, BaseConv, Hyena
 from zoology_teach.tasks.mqar import MQAR
-from zoology_teach.train import accuracy
+from zoology_teach.training import accuracy
 
 
 @pytest.mark.parametrize(

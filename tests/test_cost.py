@@ -11,7 +11,8 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from zoology_teach import cost, results
+from zoology_teach import cost
+from zoology_teach.experiments import results
 from zoology_teach.mixers import MIXERS
 from zoology_teach.mixers.convolution import fft_conv_flops
 from zoology_teach.mixers.mixer import Mixer

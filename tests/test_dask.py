@@ -17,7 +17,8 @@ from typer.testing import CliRunner
 
 import zoology_teach
 from tests.test_sweep import tiny
-from zoology_teach import cli, executors, presets, results, sweep
+from zoology_teach import cli
+from zoology_teach.experiments import executors, results, sweep, synthetic_presets
 
 GATED = (6, 7)  # seeds of runs that wait for the test
 POISON = 5  # steps of a run that kills its worker
@@ -28,7 +29,7 @@ WORKER = f"""
 import os
 import pathlib
 import time
-from zoology_teach import sweep
+from zoology_teach.experiments import sweep
 
 here = pathlib.Path(os.environ["HERE"])
 
@@ -157,7 +158,7 @@ def test_a_worker_that_is_killed_loses_no_finished_run_and_none_is_done_twice(tm
 
 def test_the_command_line_runs_the_grid_on_the_cluster(tmp_path, dask, monkeypatch):
     grid = [tiny(seed) for seed in range(20, 23)]
-    monkeypatch.setitem(presets.PRESETS, "figure2", {"laptop": lambda: grid})
+    monkeypatch.setitem(synthetic_presets.PRESETS, "figure2", {"laptop": lambda: grid})
     out = tmp_path / "t.csv"
     command = ["sweep", "figure2", "--preset", "laptop", "--out", str(out)]
     done = CliRunner().invoke(cli.app, [*command, "--executor", dask.executor])
@@ -202,7 +203,7 @@ def complaint(monkeypatch, tmp_path):
     monkeypatch.setattr(executors, "WORKER_SECONDS", 1)
 
     def ask(executor, *more):
-        monkeypatch.setitem(presets.PRESETS, "figure2", {"laptop": lambda: [tiny()]})
+        monkeypatch.setitem(synthetic_presets.PRESETS, "figure2", {"laptop": lambda: [tiny()]})
         command = ["sweep", "figure2", "--preset", "laptop", "--out", str(tmp_path / "t.csv")]
         done = CliRunner().invoke(cli.app, [*command, "--executor", executor, *more])
         assert done.exit_code == 2 and not ids(tmp_path / "t.csv")
@@ -248,5 +249,7 @@ def test_without_dask_the_complaint_says_what_to_install(complaint, monkeypatch)
 
 
 def test_only_a_sweep_on_a_cluster_imports_dask():
-    code = "import sys, zoology_teach.presets; sys.exit('dask' in sys.modules)"
+    code = (
+        "import sys, zoology_teach.experiments.synthetic_presets; sys.exit('dask' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from zoology_teach import plots, results, sweep
-from zoology_teach.presets import LAPTOP_RECIPES, PRESETS, laptop_run
+from zoology_teach import plots
+from zoology_teach.experiments import results, sweep
+from zoology_teach.experiments.synthetic_presets import LAPTOP_RECIPES, PRESETS, laptop_run
 
 TABLE = Path(__file__).parents[1] / "book" / "results" / "figure2.csv"
 WIDTHS, LENGTHS = (16, 32, 64, 128), (32, 64, 128)

@@ -5,7 +5,7 @@ import torch
 
 from zoology_teach.model import LanguageModel, Layer, ModelConfig, layer, match_parameters
 from zoology_teach.tasks.mqar import MQAR, sample
-from zoology_teach.train import TrainConfig
+from zoology_teach.training import TrainConfig
 
 LAYERS = (layer("base_conv"), layer("attention"))
 

@@ -9,8 +9,9 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from zoology_teach import plots, results
-from zoology_teach.presets import laptop_run
+from zoology_teach import plots
+from zoology_teach.experiments import results
+from zoology_teach.experiments.synthetic_presets import laptop_run
 from zoology_teach.widgets import Explorer, LiveTraining, WidthSlider
 
 

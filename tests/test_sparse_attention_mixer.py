@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from zoology_teach import plots, presets, results, sweep
+from zoology_teach import plots
+from zoology_teach.experiments import results, sweep, synthetic_presets
 from zoology_teach.mixers.attention import Attention
 from zoology_teach.mixers.sparse_attention import (
     SELECTIONS,
@@ -17,7 +18,7 @@ from zoology_teach.mixers.sparse_attention import (
 )
 from zoology_teach.model import LanguageModel, ModelConfig, layer
 from zoology_teach.tasks.mqar import MQAR
-from zoology_teach.train import accuracy, batch_loss, train
+from zoology_teach.training import accuracy, batch_loss, train
 
 TABLE = Path(__file__).parents[1] / "book" / "results" / "hybrids.csv"
 D, N = 16, 24
@@ -305,7 +306,7 @@ def table():
 
 
 def test_the_table_holds_the_whole_grid(table):
-    grid = presets.hybrids_laptop()
+    grid = synthetic_presets.hybrids_laptop()
     assert sweep.finished(TABLE, grid) == {run.id for run in grid}
     assert (plots.spread(table)["count"] == 3).all()
     assert results.provenance(TABLE)["commands"]
@@ -326,7 +327,7 @@ def test_what_the_table_says(table):
 
 @pytest.fixture(scope="module")
 def trained() -> LanguageModel:
-    (run,) = [r for r in presets.hybrids(0) if r.mixer == "full"]
+    (run,) = [r for r in synthetic_presets.hybrids(0) if r.mixer == "full"]
     model = LanguageModel(run.model)
     assert train(model, run.task, run.train).accuracy >= 0.99
     return model
@@ -347,6 +348,6 @@ def test_programmatic_rows_are_an_eighth_and_answer_all(trained):
 
 
 def test_a_fresh_learned_run_gives_what_the_table_says(table):
-    (run,) = [r for r in presets.hybrids(1) if r.mixer == "learned 16"]
+    (run,) = [r for r in synthetic_presets.hybrids(1) if r.mixer == "learned 16"]
     row = table[table["run"] == run.id].iloc[0]
     assert sweep.execute(run)["accuracy"] == pytest.approx(row["accuracy"], abs=0.03)

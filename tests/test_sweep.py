@@ -16,10 +16,11 @@ import pandas as pd
 import pytest
 import torch
 
-from zoology_teach import plots, results, sweep
+from zoology_teach import plots
+from zoology_teach.experiments import results, sweep
+from zoology_teach.experiments.synthetic_presets import PRESETS, laptop_run
 from zoology_teach.model import layer
-from zoology_teach.presets import PRESETS, laptop_run
-from zoology_teach.train import TrainConfig
+from zoology_teach.training import TrainConfig
 
 
 def tiny(seed: int = 0, mixer: str = "base_conv", **train):
@@ -114,7 +115,7 @@ def test_an_interrupt_keeps_the_finished_runs(tmp_path, monkeypatch):
 SWEEP_SCRIPT = """
 import signal
 import sys
-from zoology_teach import sweep
+from zoology_teach.experiments import sweep
 from tests.test_sweep import tiny
 
 if __name__ == "__main__":
@@ -179,11 +180,13 @@ def test_half_a_last_line_does_not_count(tmp_path, counted):
 
 
 CLI_SCRIPT = """
-from zoology_teach import cli, presets
+from zoology_teach import cli
+from zoology_teach.experiments import synthetic_presets
 from tests.test_sweep import tiny
 
 if __name__ == "__main__":
-    presets.PRESETS["figure2"] = {"laptop": lambda: [tiny(s, steps=100) for s in range(12)]}
+    runs = [tiny(s, steps=100) for s in range(12)]
+    synthetic_presets.PRESETS["figure2"] = {"laptop": lambda: runs}
     cli.main()
 """
 

@@ -6,10 +6,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from zoology_teach.results import load, provenance
-from zoology_teach.sweep import fingerprint
-from zoology_teach.text_presets import PRESETS, SEEDS
-from zoology_teach.text_table import COLUMNS
+from zoology_teach.configuration import fingerprint
+from zoology_teach.experiments.results import load, provenance
+from zoology_teach.experiments.text_presets import PRESETS, SEEDS
+from zoology_teach.experiments.text_runs import COLUMNS
 
 OUT = Path(__file__).parents[1] / "book" / "results" / "text.csv"
 

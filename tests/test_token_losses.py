@@ -8,7 +8,7 @@ import pytest
 from matplotlib.figure import Figure
 from playwright.sync_api import sync_playwright
 
-from zoology_teach import text_page
+from zoology_teach import page
 from zoology_teach.widgets import TokenLosses
 
 FLAGS = "--no-sandbox --disable-gpu --disable-quic --no-first-run".split()
@@ -66,13 +66,13 @@ def test_a_table_that_does_not_fit_is_refused(passage, damage, named):
 
 
 def test_a_page_is_laid_out_as_the_text_runs():
-    pieces = text_page.lay_out(["ab", " c", "\n", "\n", " d", "ef"], columns=5)
+    pieces = page.lay_out(["ab", " c", "\n", "\n", " d", "ef"], columns=5)
     assert [p for p in pieces if p[3]] == [
         (0, 0, 0, "ab"), (1, 0, 2, " c"), (4, 1, 0, "d"), (5, 1, 1, "ef"),
     ]  # fmt: skip
-    assert text_page.lay_out(["abc", "def"], columns=5)[1][:3] == (1, 1, 0)
+    assert page.lay_out(["abc", "def"], columns=5)[1][:3] == (1, 1, 0)
     with pytest.raises(ValueError, match="colours = 1"):
-        text_page.draw_page(Figure().subplots(), ["a", "b"], [None], [False, False], 5.0)
+        page.draw_page(Figure().subplots(), ["a", "b"], [None], [False, False], 5.0)
 
 
 @pytest.fixture

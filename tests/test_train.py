@@ -7,11 +7,11 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
+from zoology_teach.experiments.synthetic_presets import laptop_run
 from zoology_teach.model import LanguageModel, ModelConfig, layer
-from zoology_teach.presets import laptop_run
 from zoology_teach.tasks.examples import IGNORED
 from zoology_teach.tasks.mqar import MQAR
-from zoology_teach.train import TrainConfig, accuracy, batch_loss, lr_factor, train, training
+from zoology_teach.training import TrainConfig, accuracy, batch_loss, lr_factor, train, training
 
 TASK = MQAR(16, 2, 32)
 

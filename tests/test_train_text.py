@@ -17,20 +17,27 @@ import torch
 from torch.nn.functional import cross_entropy
 from typer.testing import CliRunner
 
-from zoology_teach import checkpoint as checkpoints
-from zoology_teach import text_table
 from zoology_teach.cli import app
+from zoology_teach.experiments import text_runs
+from zoology_teach.experiments.text_held_out import passage
+from zoology_teach.experiments.text_presets import MIXERS_ON_TEXT, PRESETS
+from zoology_teach.experiments.text_runs import (
+    COLUMNS,
+    losses_of,
+    masks,
+    perplexities,
+    run_all,
+    runs_folder,
+)
 from zoology_teach.mixers.sparse_attention import seen_before
 from zoology_teach.model import LanguageModel, ModelConfig, layer
 from zoology_teach.recall import bigram_counts
 from zoology_teach.tasks import documents
+from zoology_teach.tasks.source import Text
 from zoology_teach.tasks.text import Blocks
-from zoology_teach.text_corpus import Text
-from zoology_teach.text_passage import passage
-from zoology_teach.text_presets import MIXERS_ON_TEXT, PRESETS
-from zoology_teach.text_table import COLUMNS, losses_of, masks, perplexities, run_all, runs_folder
-from zoology_teach.train import Diverged, TrainConfig
-from zoology_teach.train_text import batch_rows, process_group, token_losses, train_text
+from zoology_teach.training import Diverged, TrainConfig
+from zoology_teach.training import checkpoint as checkpoints
+from zoology_teach.training.text_loop import batch_rows, process_group, token_losses, train_text
 
 CONFIG = TrainConfig(steps=20, batch_size=4, lr=1e-2, seed=3)
 
@@ -382,7 +389,7 @@ def test_the_command_goes_on_where_it_stopped(tiny, tmp_path, monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(text_table, "token_losses", interrupt)
+        patch.setattr(text_runs, "token_losses", interrupt)
         stopped = CliRunner().invoke(app, [*command, "--seed", "1"])
     assert (stopped.exit_code, out.exists()) == (130, False)
     assert (

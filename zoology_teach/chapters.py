@@ -10,6 +10,7 @@ from nbclient import NotebookClient
 from nbformat import NotebookNode
 
 from zoology_teach import __version__
+from zoology_teach.files import replace
 
 CELL_TIMEOUT = 120
 SOURCE_FORMAT = "md:myst"
@@ -42,7 +43,7 @@ def build(source: Path, force: bool = False) -> bool:
     notebook = read(source)
     normal_form = jupytext.writes(notebook, SOURCE_FORMAT)
     if normal_form != source.read_text():
-        _write(source, normal_form)
+        replace(source, normal_form)
     if in_step(source) and not force:
         return False
     before = _children_cpu_seconds()
@@ -59,18 +60,12 @@ def build(source: Path, force: bool = False) -> bool:
     for cell in notebook.cells:
         if cell.cell_type == "code":
             cell.outputs = [o for o in cell.outputs if o.get("name") != "stderr"]
-    _write(source.with_suffix(".ipynb"), nbformat.writes(notebook) + "\n")
+    replace(source.with_suffix(".ipynb"), nbformat.writes(notebook) + "\n")
     return True
 
 
 def _cells(notebook: NotebookNode) -> list[tuple[str, str, list[str]]]:
     return [(c.cell_type, c.source, c.metadata.get("tags", [])) for c in notebook.cells]
-
-
-def _write(path: Path, text: str) -> None:
-    temporary = path.with_suffix(path.suffix + ".new")
-    temporary.write_text(text)
-    temporary.replace(path)
 
 
 def _children_cpu_seconds() -> float:

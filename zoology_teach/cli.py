@@ -73,8 +73,8 @@ def sweep(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count the runs.")] = False,
 ) -> None:
     """Measure a table of the book. Started again, it continues where it stopped."""
-    from zoology_teach import sweep as sweeps
-    from zoology_teach.presets import PRESETS
+    from zoology_teach.experiments import sweep as sweeps
+    from zoology_teach.experiments.synthetic_presets import PRESETS
 
     grid = choose("preset", preset, choose("sweep", name, PRESETS))()
     stem = name if preset == "laptop" else f"{name}_{preset}"
@@ -104,11 +104,11 @@ def text(
 
     On several GPUs: torchrun --nproc-per-node 8 --no-python zoology-teach text ...
     """
-    from zoology_teach import text_table
-    from zoology_teach.results import write
-    from zoology_teach.text_documents import by_document
-    from zoology_teach.text_passage import passage
-    from zoology_teach.text_presets import PRESETS, SEEDS
+    from zoology_teach.experiments import text_runs
+    from zoology_teach.experiments.results import write
+    from zoology_teach.experiments.text_documents import by_document
+    from zoology_teach.experiments.text_held_out import passage
+    from zoology_teach.experiments.text_presets import PRESETS, SEEDS
 
     chosen = choose("preset", preset, PRESETS)
     runs = [
@@ -125,12 +125,12 @@ def text(
         )
     out = out or root() / "book" / "results" / f"{stem}.csv"
     if dry_run:
-        finished = text_table.finished(out)
-        done = sum(text_table.fingerprint(run) in finished for run in runs)
+        finished = text_runs.finished(out)
+        done = sum(text_runs.fingerprint(run) in finished for run in runs)
         typer.echo(f"{out.name}: {len(runs)} runs, {done} done, {len(runs) - done} to go")
         return
     command = shlex.join(["zoology-teach", *sys.argv[1:]])
-    table = text_table.run_all(runs, out, chosen.device, command=command, progress=True)
+    table = text_runs.run_all(runs, out, chosen.device, command=command, progress=True)
     if of_the_table and mixer is None and seed is None and len(table):
         for name, make in {"passage": passage, "documents": by_document}.items():
             beside = out.with_name(f"{out.stem}_{name}.csv")

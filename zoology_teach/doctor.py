@@ -145,7 +145,7 @@ def triton(name: str) -> Finding:
 
     compiles = torch.cuda.is_available()
     env = {**os.environ, "TRITON_INTERPRET": "0" if compiles else "1"}
-    failure = failure_of([sys.executable, "-m", "zoology_teach.doctor_kernel"], env)
+    failure = failure_of([sys.executable, "-m", "zoology_teach.kernels.smallest"], env)
     if failure:
         needs = "a C compiler and a GPU driver that fits torch" if compiles else "the pinned torch"
         remedy = f"Triton needs {needs}; {instead}: {install_command()}"

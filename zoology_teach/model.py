@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from zoology_teach.checks import config, require, require_int, require_positive
+from zoology_teach.checks import require, require_int, require_positive
+from zoology_teach.configuration import config
 from zoology_teach.mixers import MIXERS
 from zoology_teach.mixers.mixer import rows, start_projections
 

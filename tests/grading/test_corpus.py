@@ -34,12 +34,12 @@ from typer.testing import CliRunner
 
 import zoology_teach
 from zoology_teach import cli
-from zoology_teach.grading import confine
 from zoology_teach.grading import grade as grades
+from zoology_teach.grading.inside import confine
+from zoology_teach.grading.inside.processes import descendants
 from zoology_teach.grading.ladder import climb
 from zoology_teach.grading.ladders import EXERCISES
 from zoology_teach.grading.notebooks import as_notebook
-from zoology_teach.grading.processes import descendants
 from zoology_teach.grading.sandbox import Limits
 
 ROOT = Path(__file__).parents[2]

@@ -147,7 +147,9 @@ def nobody_is_left(seconds: float = 10) -> bool:
     """Whether all workers end; a moment may pass until the kernel has done away with them."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        found = subprocess.run(["pgrep", "-f", "zoology_teach.grading.worker"], capture_output=True)
+        found = subprocess.run(
+            ["pgrep", "-f", "zoology_teach.grading.inside.worker"], capture_output=True
+        )
         if not found.stdout:
             return True
         time.sleep(0.1)

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from zoology_teach.grading import wire
-from zoology_teach.grading.wire import HEAD, MAGIC, Bounds, WireError
+from zoology_teach.grading.inside import wire
+from zoology_teach.grading.inside.wire import HEAD, MAGIC, Bounds, WireError
 
 BOUNDS = Bounds()
 MANY = settings(max_examples=150, deadline=None)

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from zoology_teach.grading import wire
 from zoology_teach.grading.bubblewrap import SandboxUnavailable, find_bwrap
+from zoology_teach.grading.inside import wire
 from zoology_teach.grading.ladder import CallFailed, Exercise, expect, expect_number
 from zoology_teach.grading.ladders import EXERCISES
 from zoology_teach.grading.notebooks import as_notebook

@@ -15,7 +15,7 @@ PACKAGE = Path(__file__).resolve().parents[1]
 INSIDE = "/course/zoology_teach"  # the package in the sandbox
 ENVIRONMENT_INSIDE = "/python"  # a virtual environment: it may lie in /tmp, which is the student's
 NEEDED = ("bin", "lib", "lib32", "lib64", "pyvenv.cfg")  # of a Python installation
-SENT = ("wire", "confine", "processes", "runner", "worker")  # all of grading that is in there
+SENT = "grading/inside"  # all of grading that is in there
 ENVIRONMENT = {
     "PATH": "/usr/bin:/bin",
     "HOME": "/tmp",
@@ -47,7 +47,6 @@ def find_bwrap() -> str:
 
 def bwrap_command(bwrap: str) -> list[str]:
     """The sandbox, up to the command that runs in it."""
-    binds = [f"{INSIDE}/grading/{name}.py" for name in SENT]
     options = ["--unshare-pid --unshare-net --unshare-ipc --unshare-uts --unshare-cgroup-try"]
     if os.getuid() == 0:  # becomes an ordinary user inside: limits do not hold for root
         options += ["--cap-drop ALL --cap-add CAP_SETUID --cap-add CAP_SETGID"]
@@ -71,8 +70,7 @@ def bwrap_command(bwrap: str) -> list[str]:
     if any(PACKAGE.is_relative_to(source) for source in places):
         command += ["--tmpfs", inside(PACKAGE), "--remount-ro", inside(PACKAGE)]
     command += ["--ro-bind", str(PACKAGE), INSIDE, "--tmpfs", f"{INSIDE}/grading"]
-    for place in binds:
-        command += ["--ro-bind", str(PACKAGE / "grading" / Path(place).name), place]
+    command += ["--ro-bind", str(PACKAGE / SENT), f"{INSIDE}/{SENT}"]
     command += ["--remount-ro", f"{INSIDE}/grading", "--proc", "/proc", "--dev", "/dev"]
     command += ["--tmpfs", "/tmp", "--remount-ro", "/dev", "--remount-ro", "/", "--chdir", "/tmp"]
     return command

@@ -15,7 +15,7 @@ from zoology_teach.grading.gradebook import in_order
 from zoology_teach.grading.ladder import Exercise
 from zoology_teach.grading.manual import OPEN_POINTS, Marks, open_questions, points_of, total
 from zoology_teach.grading.origins import platform_id
-from zoology_teach.grading.records import Graded, replace_file, visible
+from zoology_teach.grading.records import Graded, visible
 from zoology_teach.grading.safe_csv import csv_bytes
 
 
@@ -34,7 +34,7 @@ def export(
     require(kind in KINDS, "export", kind, f"one of {sorted(KINDS)}")
     files = KINDS[kind](in_order(graded), exercises, marks or {})
     for name, data in files.items():
-        replace_file(out / name, data)
+        files.replace(out / name, data)
     return [out / name for name in files]
 
 

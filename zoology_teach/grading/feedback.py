@@ -10,9 +10,10 @@ import html
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from zoology_teach import files
 from zoology_teach.grading.ladder import Exercise, Outcome
 from zoology_teach.grading.manual import OPEN_POINTS, Marks, open_questions, points_of, total
-from zoology_teach.grading.records import Graded, replace_file, visible
+from zoology_teach.grading.records import Graded, visible
 
 STYLE = """
 body { font: 1rem/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 50rem; padding: 0 1rem;
@@ -47,7 +48,7 @@ def write_feedback(
     paths = []
     for g in graded:
         path = out / "feedback" / f"{g.key}.html"
-        replace_file(path, page(g, exercises, marks, sandboxed=sandboxed).encode())
+        files.replace(path, page(g, exercises, marks, sandboxed=sandboxed).encode())
         paths.append(path)
     return paths
 

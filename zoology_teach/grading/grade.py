@@ -16,6 +16,7 @@ from queue import SimpleQueue
 from threading import Event, Lock
 
 import zoology_teach
+from zoology_teach import files
 from zoology_teach.checks import require, require_int, require_positive
 from zoology_teach.grading import sandbox as sandboxes
 from zoology_teach.grading.bubblewrap import SandboxUnavailable
@@ -25,11 +26,10 @@ from zoology_teach.grading.gradebook import write_gradebook
 from zoology_teach.grading.ladder import Exercise
 from zoology_teach.grading.ladders import EXERCISES
 from zoology_teach.grading.manual import read_marks
-from zoology_teach.grading.records import Graded, replace_file
+from zoology_teach.grading.records import Graded
 from zoology_teach.grading.sandbox import Limits, Sandbox
 from zoology_teach.grading.session import grade_one
 from zoology_teach.grading.submissions import Submission, collect
-from zoology_teach.results import mend, sole_writer
 
 SETTINGS, GRADED = "settings.json", "graded.jsonl"
 NO_SANDBOX = "--sandbox none runs the students' code unprotected: it could change every mark"
@@ -86,7 +86,7 @@ def grade(
     submissions, notes = collect(source, chapter)
     read_marks(out / "manual.csv")  # an error in it is said now, and not when all is graded
     out.mkdir(parents=True, exist_ok=True)
-    with sole_writer(out / GRADED):
+    with files.sole_writer(out / GRADED):
         done = _done(out / GRADED, submissions)
         seed = _settle(out / SETTINGS, seed, exercises, sandbox != "none", bool(done))
         missing = [s for s in submissions if s.key not in done]
@@ -129,7 +129,7 @@ def _settle(
         require_int("seed", seed, 0)
     if not (begun and path.exists()):
         seed = secrets.randbelow(2**53) if seed is None else seed
-        replace_file(path, json.dumps(settings | {"seed": seed}, indent=1).encode() + b"\n")
+        files.replace(path, json.dumps(settings | {"seed": seed}, indent=1).encode() + b"\n")
         return seed
     try:
         before = json.loads(path.read_bytes())
@@ -146,7 +146,7 @@ def _settle(
 
 def _done(path: Path, submissions: Sequence[Submission]) -> dict[str, Graded]:
     """What was graded before, of the files as they are now."""
-    mend(path)
+    files.mend(path)
     digests = {submission.key: submission.digest for submission in submissions}
     before = load(path.parent) if path.exists() else []
     return {graded.key: graded for graded in before if digests.get(graded.key) == graded.digest}
@@ -175,7 +175,7 @@ def _run(
                 while (submission := take()) is not None:
                     graded = grade_one(worker, submission, exercises, seed)
                     with lock:
-                        _append(path, graded)
+                        files.append(path, graded.to_json().encode() + b"\n")
                     finished.put(graded)
         except BaseException:
             enough.set()
@@ -194,14 +194,3 @@ def _run(
             raise ValueError(f"sandbox = {sandbox!r}: {error}. {NO_SANDBOX}") from None
         finally:
             enough.set()
-
-
-def _append(path: Path, graded: Graded) -> None:
-    """One line in one write, flushed to the disk: there or not there, never half."""
-    line = graded.to_json().encode() + b"\n"
-    with open(path, "ab", buffering=0) as file:
-        size = file.tell()
-        if file.write(line) < len(line):
-            file.truncate(size)
-            raise OSError(f"{path}: no room for another submission; what was finished is kept")
-        os.fsync(file.fileno())

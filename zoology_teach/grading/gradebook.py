@@ -8,6 +8,7 @@ from pathlib import Path
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from zoology_teach import files
 from zoology_teach.grading.ladder import Exercise, Rung
 from zoology_teach.grading.manual import (
     Marks,
@@ -18,7 +19,7 @@ from zoology_teach.grading.manual import (
     read_rubrics,
     total,
 )
-from zoology_teach.grading.records import Graded, replace_file, visible
+from zoology_teach.grading.records import Graded, visible
 from zoology_teach.grading.safe_csv import csv_bytes
 
 MAX_BARS = 40
@@ -53,11 +54,11 @@ def write_gradebook(
     marks = read_marks(out / "manual.csv")
     rubrics = read_rubrics(solutions) if solutions else {}
     manual = manual_table(out / "manual.csv", graded, open_questions(exercises), rubrics)
-    replace_file(out / "manual.csv", csv_bytes(manual))
-    replace_file(out / "grades.csv", csv_bytes(_grades_table(graded, exercises, marks)))
+    files.replace(out / "manual.csv", csv_bytes(manual))
+    files.replace(out / "grades.csv", csv_bytes(_grades_table(graded, exercises, marks)))
     items = count_items(graded, exercises)
-    replace_file(out / "items.csv", csv_bytes(_items_table(items)))
-    replace_file(out / "items.png", items_picture(items))
+    files.replace(out / "items.csv", csv_bytes(_items_table(items)))
+    files.replace(out / "items.png", items_picture(items))
     return marks
 
 

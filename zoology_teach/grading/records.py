@@ -3,7 +3,6 @@
 import json
 import unicodedata
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 from zoology_teach.checks import require
 from zoology_teach.grading.ladder import Outcome
@@ -75,11 +74,3 @@ def _escape(character: str) -> str:
         return " "
     code = ord(character)
     return NAMED_ESCAPES.get(character) or (f"\\u{code:04x}" if code < 65536 else f"\\U{code:08x}")
-
-
-def replace_file(path: Path, data: bytes) -> None:
-    """Write a file whole or not at all: whoever reads it sees the old one or the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".new")
-    temporary.write_bytes(data)
-    temporary.replace(path)

@@ -11,6 +11,7 @@ from pathlib import Path
 import jupytext
 import nbformat
 
+from zoology_teach import files
 from zoology_teach.grading.marking_guide import marking_guide
 
 BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
@@ -39,10 +40,7 @@ def update(wanted: dict[Path, str], *, check: bool = False) -> list[Path]:
     """Write (with `check`: only name) the files whose text is not the wanted one."""
     differing = [p for p, text in wanted.items() if not p.exists() or p.read_text() != text]
     for path in [] if check else differing:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_suffix(".new")
-        temporary.write_text(wanted[path])
-        temporary.replace(path)
+        files.replace(path, wanted[path])
     return differing
 
 

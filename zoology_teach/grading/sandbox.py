@@ -14,7 +14,6 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from zoology_teach.checks import require
-from zoology_teach.grading import wire
 from zoology_teach.grading.bubblewrap import (
     ENVIRONMENT,
     PACKAGE,
@@ -23,13 +22,14 @@ from zoology_teach.grading.bubblewrap import (
     find_bwrap,
     inside,
 )
+from zoology_teach.grading.inside import wire
 
 BOOTSTRAP = """
 import sys, types, zoology_teach
 grading = types.ModuleType("zoology_teach.grading")  # in place of the one that loads the ladders
 grading.__path__ = [zoology_teach.__path__[0] + "/grading"]
 sys.modules[grading.__name__] = zoology_teach.grading = grading
-from zoology_teach.grading.worker import main
+from zoology_teach.grading.inside.worker import main
 main()
 """
 KINDS = ("auto", "bwrap", "none")

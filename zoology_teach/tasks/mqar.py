@@ -15,7 +15,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from zoology_teach.checks import config, require, require_int, require_positive
+from zoology_teach.checks import require, require_int, require_positive
+from zoology_teach.configuration import config
 from zoology_teach.tasks.examples import IGNORED, Examples, generator_from
 
 Filler = Literal["blank", "random"]

@@ -7,7 +7,8 @@ that it has shown. Gated convolutions solve it; MQAR asks what it leaves out.
 
 import torch
 
-from zoology_teach.checks import config, require, require_int
+from zoology_teach.checks import require, require_int
+from zoology_teach.configuration import config
 from zoology_teach.tasks.examples import IGNORED, Examples, generator_from
 
 

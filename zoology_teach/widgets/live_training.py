@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping
 
 import ipywidgets
 
+from zoology_teach.experiments.sweep import Run
 from zoology_teach.model import LanguageModel
 from zoology_teach.plots import Picture, axes, name, style
-from zoology_teach.sweep import Run
-from zoology_teach.train import Record, accuracy, training
+from zoology_teach.training.loop import Record, accuracy, training
 
 REDRAW_SECONDS = 0.5
 

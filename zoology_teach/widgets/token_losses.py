@@ -9,7 +9,7 @@ import traitlets
 
 from zoology_teach import plots
 from zoology_teach.checks import require
-from zoology_teach.text_page import draw_page, height
+from zoology_teach.page import draw_page, height
 
 ABOUT = ["block", "document", "token", "ar", "opportunity"]
 MOST = 8.0  # nats of the deepest colour; guessing among 2,048 tokens alike is 7.6

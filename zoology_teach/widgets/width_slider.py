@@ -3,9 +3,9 @@
 import ipywidgets
 import pandas as pd
 
+from zoology_teach.experiments.sweep import Run
+from zoology_teach.experiments.synthetic_presets import laptop_run
 from zoology_teach.plots import Picture, best, in_order, name, spread, width_and_state
-from zoology_teach.presets import laptop_run
-from zoology_teach.sweep import Run
 from zoology_teach.widgets.explorer import Explorer
 from zoology_teach.widgets.live_training import LiveTraining
 

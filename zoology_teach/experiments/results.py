@@ -11,17 +11,16 @@ import json
 import os
 import platform
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
-from filelock import FileLock, Timeout
 
 import zoology_teach
+from zoology_teach import files
 
 TABLE_FORMAT = 1
 COLUMNS = (
@@ -71,50 +70,19 @@ def provenance(out: str | Path) -> dict[str, Any]:
     return note
 
 
-@contextmanager
-def sole_writer(out: Path) -> Iterator[None]:
-    """Be the only one that writes this table. The lock of a process that dies is free again."""
-    try:
-        lock = FileLock(out.with_suffix(".lock")).acquire(timeout=0)
-    except Timeout:
-        raise OSError(f"{out}: another run is writing it; wait for that one") from None
-    with lock:
-        yield
-
-
 def append(out: Path, row: Mapping[str, Any], columns: Sequence[str] = COLUMNS) -> None:
-    """One line in one write, flushed to the disk: there or not there, never half.
-
-    Only for the `sole_writer` of a table that was mended.
-    """
+    """Add a row; only for the `sole_writer` of a table that was mended."""
     line = io.StringIO()
     writer = csv.DictWriter(line, columns, lineterminator="\n")
-    with open(out, "ab", buffering=0) as file:
-        size = file.tell()
-        if not size:
-            writer.writeheader()
-        writer.writerow(row)
-        content = line.getvalue().encode()
-        if file.write(content) < len(content):
-            file.truncate(size)
-            raise OSError(f"{out}: no room for another row; what was finished is kept")
-        os.fsync(file.fileno())
+    if not out.exists() or not out.stat().st_size:
+        writer.writeheader()
+    writer.writerow(row)
+    files.append(out, line.getvalue().encode())
 
 
 def write(table: pd.DataFrame, out: Path) -> None:
     """A whole table at once; an interrupt leaves what was there before."""
-    temporary = out.with_suffix(".csv.new")
-    table.to_csv(temporary, index=False, lineterminator="\n")
-    os.replace(temporary, out)
-
-
-def mend(out: Path) -> None:
-    """Cut off a last line that a crash left without its end."""
-    if out.exists():
-        content = out.read_bytes()
-        whole = content.rfind(b"\n") + 1
-        if whole < len(content):
-            os.truncate(out, whole)
+    files.replace(out, table.to_csv(index=False, lineterminator="\n"))
 
 
 def environment() -> dict[str, str]:
@@ -139,9 +107,4 @@ def note_provenance(out: Path, command: str, made_by: Mapping[str, str]) -> None
     if entry in note["commands"]:
         return
     note["commands"].append(entry)
-    temporary = out.with_suffix(".json.new")
-    with open(temporary, "w", encoding="utf-8") as file:
-        file.write(json.dumps(note, indent=1) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, out.with_suffix(".json"))
+    files.replace(out.with_suffix(".json"), json.dumps(note, indent=1) + "\n")

@@ -6,7 +6,6 @@ other run; so does the last checkpoint of each run, `<table>_runs/<run>.pt`.
 
 import json
 import math
-import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
@@ -23,17 +22,23 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from zoology_teach.checks import require
+from zoology_teach.configuration import as_json, fingerprint
+from zoology_teach.experiments.results import (
+    append,
+    environment,
+    load,
+    note_provenance,
+)
+from zoology_teach.experiments.text_presets import Preset, TextRun
+from zoology_teach.files import mend, replacing, sole_writer
 from zoology_teach.mixers.sparse_attention import SparseAttention
 from zoology_teach.model import LanguageModel
 from zoology_teach.recall import ar_hits, bigram_counts, opportunities
-from zoology_teach.results import append, environment, load, mend, note_provenance, sole_writer
-from zoology_teach.sweep import as_json, fingerprint
 from zoology_teach.tasks.ngram import NgramCounts
+from zoology_teach.tasks.source import Text
 from zoology_teach.tasks.text import Blocks
-from zoology_teach.text_corpus import Text
-from zoology_teach.text_presets import Preset, TextRun
-from zoology_teach.train import Diverged
-from zoology_teach.train_text import process_group, token_losses, train_text
+from zoology_teach.training.loop import Diverged
+from zoology_teach.training.text_loop import process_group, token_losses, train_text
 
 COLUMNS = (
     "run mixer init source seed d_model layers mlp parameters state_size vocab_size seq_len steps "
@@ -244,11 +249,8 @@ def measured(
 
 
 def _write_losses(path: Path, losses: NDArray) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".npy.new")
-    with open(temporary, "wb") as file:
+    with replacing(path) as new, open(new, "wb") as file:
         np.save(file, losses)
-    os.replace(temporary, path)
 
 
 def _name(device: str) -> str:

@@ -19,8 +19,8 @@ from dataclasses import dataclass, replace
 
 from zoology_teach.checks import require, require_int
 from zoology_teach.model import Layer, ModelConfig, layer, match_parameters
-from zoology_teach.text_corpus import Text
-from zoology_teach.train import TrainConfig
+from zoology_teach.tasks.source import Text
+from zoology_teach.training.loop import TrainConfig
 
 SEEDS = (0, 1, 2)
 PILE = "hf:monology/pile-uncopyrighted"

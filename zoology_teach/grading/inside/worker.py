@@ -22,8 +22,8 @@ from typing import Any
 
 import torch
 
-from zoology_teach.grading import confine, runner, wire
-from zoology_teach.grading.processes import addresses, descendants, proportional, resident
+from zoology_teach.grading.inside import confine, runner, wire
+from zoology_teach.grading.inside.processes import addresses, descendants, proportional, resident
 
 WARM = (
     "triton",

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from zoology_teach.text_presets import Preset
-from zoology_teach.text_table import losses_of_preset, measured, runs_folder
+from zoology_teach.experiments.text_presets import Preset
+from zoology_teach.experiments.text_runs import losses_of_preset, measured, runs_folder
 
 
 def by_document(out: str | Path, preset: Preset, seed: int = 0) -> pd.DataFrame:

@@ -20,7 +20,7 @@ import torch
 from IPython.core.inputtransformer2 import TransformerManager
 from torch import Tensor
 
-from zoology_teach.grading import wire
+from zoology_teach.grading.inside import wire
 
 RUNS_ITS_BODY = ("time", "timeit", "capture", "prun")
 REPEAT = 0.2  # seconds between interrupts of code that catches them

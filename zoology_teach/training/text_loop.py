@@ -28,11 +28,11 @@ from torch.nn.functional import cross_entropy
 from torch.nn.parallel import DistributedDataParallel
 from tqdm.auto import tqdm
 
-from zoology_teach import checkpoint as checkpoints
 from zoology_teach.checks import require, require_int
 from zoology_teach.model import LanguageModel
 from zoology_teach.tasks.text import Blocks
-from zoology_teach.train import Diverged, TrainConfig, lr_factor
+from zoology_teach.training import checkpoint as checkpoints
+from zoology_teach.training.loop import Diverged, TrainConfig, lr_factor
 
 Measure = Callable[[LanguageModel], Mapping[str, float]]
 

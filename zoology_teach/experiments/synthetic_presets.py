@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from itertools import product
 
 from zoology_teach.checks import require
+from zoology_teach.experiments.sweep import Run
 from zoology_teach.model import Layer, ModelConfig, layer
-from zoology_teach.sweep import Run
 from zoology_teach.tasks.mqar import MQAR
-from zoology_teach.train import TrainConfig
+from zoology_teach.training.loop import TrainConfig
 
 SEEDS = (0, 1, 2)
 LAPTOP_WIDTHS = (16, 32, 64, 128)

@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 from tokenizers import Tokenizer
 
-from zoology_teach.checks import config, require
-from zoology_teach.sweep import fingerprint
+from zoology_teach.checks import require
+from zoology_teach.configuration import config, fingerprint
+from zoology_teach.files import replacing
 from zoology_teach.tasks import text
 from zoology_teach.tasks.documents import Reading
 from zoology_teach.tasks.text import Blocks, Corpus
@@ -83,17 +84,16 @@ def _tokenizer(of: Text, damaged: text.Damaged) -> Tokenizer | None:
 
 def _write(corpus: Corpus, place: Path) -> None:
     """All or nothing: the folder has its name only when it is complete."""
-    new = place.with_name(place.name + ".new")
-    new.mkdir(parents=True, exist_ok=True)
-    sides = {"train": corpus.train, "held_out": corpus.held_out}
-    for side, blocks in sides.items():
-        np.save(new / f"{side}_stream.npy", blocks.stream)
-        np.save(new / f"{side}_document.npy", blocks.document)
-    note = {side: [b.names, b.seq_len, b.vocab_size] for side, b in sides.items()}
-    note["reading"] = asdict(corpus.reading)
-    (new / "corpus.json").write_text(json.dumps(note), encoding="utf-8")
-    corpus.tokenizer.save(str(new / "tokenizer.json"))
-    os.replace(new, place)
+    with replacing(place) as new:
+        new.mkdir()
+        sides = {"train": corpus.train, "held_out": corpus.held_out}
+        for side, blocks in sides.items():
+            np.save(new / f"{side}_stream.npy", blocks.stream)
+            np.save(new / f"{side}_document.npy", blocks.document)
+        note = {side: [b.names, b.seq_len, b.vocab_size] for side, b in sides.items()}
+        note["reading"] = asdict(corpus.reading)
+        (new / "corpus.json").write_text(json.dumps(note), encoding="utf-8")
+        corpus.tokenizer.save(str(new / "tokenizer.json"))
 
 
 def _mapped(place: Path) -> Corpus:

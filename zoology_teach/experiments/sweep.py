@@ -4,13 +4,11 @@ A run is known by a hash of its whole configuration, so a sweep that is started 
 only what is missing.
 """
 
-import hashlib
-import json
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from concurrent.futures import BrokenExecutor, Executor, as_completed
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +16,18 @@ import pandas as pd
 import torch
 from tqdm.auto import tqdm
 
-from zoology_teach.executors import open_executor
+from zoology_teach.configuration import as_json, fingerprint
+from zoology_teach.experiments.executors import open_executor
+from zoology_teach.experiments.results import (
+    append,
+    environment,
+    load,
+    note_provenance,
+)
+from zoology_teach.files import mend, sole_writer
 from zoology_teach.model import LanguageModel, ModelConfig
-from zoology_teach.results import append, environment, load, mend, note_provenance, sole_writer
 from zoology_teach.tasks.mqar import MQAR
-from zoology_teach.train import Diverged, Record, TrainConfig, train
+from zoology_teach.training.loop import Diverged, Record, TrainConfig, train
 
 
 @dataclass(frozen=True)
@@ -39,20 +44,6 @@ class Run:
     def id(self) -> str:
         """`fingerprint` of the configuration."""
         return fingerprint(self)
-
-
-def fingerprint(run: Any) -> str:
-    """Twelve hex digits of a configuration, a dataclass of dataclasses.
-
-    Fields at their default do not enter, so a field added later leaves old ids alone.
-    """
-    changed = _json(_plain(run, defaults=False))
-    return hashlib.sha256(changed.encode()).hexdigest()[:12]
-
-
-def as_json(run: Any) -> str:
-    """A configuration with all its fields."""
-    return _json(_plain(run))
 
 
 def execute(run: Run) -> dict[str, Any]:
@@ -169,21 +160,3 @@ def _do(runs: Iterable[Run], pool: Executor, keep: Callable[..., None]) -> None:
 def _work(run: Run) -> tuple[dict[str, Any], dict[str, str]]:
     """What a worker sends back: the row, and what made it."""
     return execute(run), environment()
-
-
-def _json(value: Any) -> str:
-    return json.dumps(value, sort_keys=True, separators=(",", ":"))
-
-
-def _plain(value: Any, *, defaults: bool = True) -> Any:
-    """Dataclasses as dicts, with or without the fields at their default; tuples as lists."""
-    if is_dataclass(value):
-        kept = {f.name: getattr(value, f.name) for f in fields(value)}
-        if not defaults:
-            kept = {f.name: kept[f.name] for f in fields(value) if kept[f.name] != f.default}
-        value = kept
-    if isinstance(value, Mapping):
-        return {str(k): _plain(v, defaults=defaults) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(v, defaults=defaults) for v in value]
-    return value

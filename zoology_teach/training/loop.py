@@ -11,7 +11,8 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 from tqdm.auto import tqdm
 
-from zoology_teach.checks import config, require, require_int, require_positive
+from zoology_teach.checks import require, require_int, require_positive
+from zoology_teach.configuration import config
 from zoology_teach.model import LanguageModel
 from zoology_teach.tasks.examples import Examples
 

@@ -1,6 +1,5 @@
 """A file that holds the state of a training: written whole or not at all, checked when read."""
 
-import os
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,16 +7,13 @@ from typing import Any
 
 import torch
 
+from zoology_teach.files import replacing
+
 
 def save(path: Path, state: Mapping[str, Any]) -> None:
     """Replace `path` by `state` in one step; whatever happens, the old or the new one is there."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".new")
-    with open(temporary, "wb") as file:
-        torch.save(dict(state), file)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+    with replacing(path) as new:
+        torch.save(dict(state), new)
 
 
 def load(path: Path) -> dict[str, Any]:

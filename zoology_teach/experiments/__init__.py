@@ -1,0 +1,1 @@
+"""Many runs become a table (chapter 06)."""

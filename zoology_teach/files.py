@@ -1,0 +1,93 @@
+"""Writing that survives a crash: replace a file whole, append a whole line, be the only writer.
+
+Everything in the library that writes uses these four, so nothing is ever left half-written.
+"""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+
+@contextmanager
+def replacing(path: str | Path) -> Iterator[Path]:
+    """A new name to write to, a file or a folder; at the end it takes the place of `path`.
+
+    A file that was there is replaced in one step and keeps its permissions; of a link, what it
+    points to is replaced. After an error inside, what was there before is there still.
+    """
+    path = Path(path).resolve()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    new = path.with_name(path.name + ".new")
+    _remove(new)  # left by a crash
+    try:
+        yield new
+        if new.is_file():
+            if path.exists():
+                shutil.copymode(path, new)
+            with open(new, "rb+") as file:
+                os.fsync(file.fileno())
+        os.replace(new, path)
+    except BaseException:
+        _remove(new)
+        raise
+
+
+def replace(path: str | Path, content: bytes | str) -> None:
+    """Write a file whole or not at all; text as UTF-8, its line ends as they are."""
+    with replacing(path) as new:
+        new.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def append(path: str | Path, lines: bytes) -> None:
+    """Add whole lines in one write, flushed to the disk: there or not there, never half.
+
+    Only for the `sole_writer` of a file that was mended. Raises OSError naming `path`.
+    """
+    with open(path, "ab", buffering=0) as file:
+        size = file.tell()
+        try:
+            written = file.write(lines)
+            if written < len(lines):
+                raise OSError("no room for another line")
+            os.fsync(file.fileno())
+        except OSError as error:
+            file.truncate(size)
+            raise OSError(f"{path}: {error}; what was finished is kept") from None
+
+
+def mend(path: str | Path) -> None:
+    """Cut off a last line that a crash left without its end."""
+    path = Path(path)
+    if path.exists():
+        content = path.read_bytes()
+        whole = content.rfind(b"\n") + 1
+        if whole < len(content):
+            os.truncate(path, whole)
+
+
+@contextmanager
+def sole_writer(path: str | Path) -> Iterator[None]:
+    """Be the only one that writes `path`. The lock of a process that dies is free again.
+
+    Raises OSError naming `path` where another process is writing it.
+    """
+    lock = FileLock(Path(path).with_suffix(".lock"))
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise OSError(f"{path}: another run is writing it; wait for that one") from None
+    except (OSError, NotImplementedError) as error:
+        raise OSError(f"{lock.lock_file}: cannot be locked ({error})") from None
+    with lock:
+        yield
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

@@ -1,0 +1,1 @@
+"""All that enters the sandbox; it imports nothing else of grading."""
