@@ -33,7 +33,7 @@ def export(
     """
     require(kind in KINDS, "export", kind, f"one of {sorted(KINDS)}")
     files = KINDS[kind](in_order(graded), exercises, marks or {})
-    for name, data in files.items():
+    for name, data in made.items():
         files.replace(out / name, data)
     return [out / name for name in files]
 
