@@ -32,10 +32,10 @@ def export(
     Returns the paths. Raises ValueError for another `kind`.
     """
     require(kind in KINDS, "export", kind, f"one of {sorted(KINDS)}")
-    files = KINDS[kind](in_order(graded), exercises, marks or {})
+    made = KINDS[kind](in_order(graded), exercises, marks or {})
     for name, data in made.items():
         files.replace(out / name, data)
-    return [out / name for name in files]
+    return [out / name for name in made]
 
 
 def possible(exercises: Sequence[Exercise], marks: Marks) -> int:
