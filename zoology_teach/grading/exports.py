@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from zoology_teach import files
 from zoology_teach.checks import require
 from zoology_teach.grading.gradebook import in_order
 from zoology_teach.grading.ladder import Exercise
