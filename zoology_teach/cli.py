@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 from typer.core import TyperGroup
 
+from zoology_teach import checkout
 from zoology_teach import doctor as doctors
 
 
@@ -44,7 +45,7 @@ app = typer.Typer(
 
 def root() -> Path:
     """Where book/, solutions/ and exercises/ lie: the checkout, or else the current folder."""
-    return doctors.checkout() or Path.cwd()
+    return checkout.root() or Path.cwd()
 
 
 def choose(what: str, name: str, choices: dict):

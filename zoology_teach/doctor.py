@@ -2,11 +2,13 @@
 
 A probe takes the name under which it reports and returns a `Finding`. Probes try the thing
 itself where that is cheap (import it, run a kernel, start the sandbox): being installed is not
-yet working. Only the first section has to be sound for the book to be read.
+yet working. The first section has to be sound for the library to work, in a clone of the
+repository the second too, for the book to be read.
 """
 
 import os
 import platform
+import re
 import shlex
 import shutil
 import subprocess
@@ -16,6 +18,8 @@ from dataclasses import dataclass, replace
 from importlib import import_module, metadata
 from pathlib import Path
 from typing import Literal
+
+from zoology_teach import checkout
 
 OLDEST_PYTHON = (3, 11)
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
@@ -31,31 +35,28 @@ class Finding:
     remedy: str = ""
 
 
-def checkout() -> Path | None:
-    """The folder of the repository, or None where the library was installed without it."""
-    root = Path(__file__).resolve().parent.parent
-    return root if (root / "constraints.txt").exists() else None
-
-
-def pins() -> dict[str, str]:
-    """The exact versions the outputs of the book were made with; empty outside a checkout."""
-    root = checkout()
-    lines = (root / "constraints.txt").read_text().splitlines() if root else []
-    return dict(line.split("==") for line in lines if "==" in line and not line.startswith("#"))
-
-
 PIP_INSTALL = f"{shlex.quote(sys.executable)} -m pip install"
 
 
-def install_command() -> str:
-    """The shell command that installs what is missing, in the versions of the book."""
-    root = checkout()
+def install_command(name: str = "zoology-teach") -> str:
+    """The shell command that installs what is missing, in the versions of the book.
+
+    Outside a clone only the package `name`, in a version that the library works with.
+    """
+    root = checkout.root()
     if root is None:
-        return f"{PIP_INSTALL} --upgrade zoology-teach"
+        return f"{PIP_INSTALL} --upgrade {shlex.quote(required(name))}"
     return f'cd {shlex.quote(str(root))} && {PIP_INSTALL} -c constraints.txt -e ".[test]"'
 
 
+def required(name: str) -> str:
+    """The package `name` with the versions that the library needs, as pip takes it."""
+    listed = [line.split(";")[0].strip() for line in metadata.requires("zoology-teach") or []]
+    return next((line for line in listed if re.split(r"[<>=!~ \[]", line)[0] == name), name)
+
+
 def one_line(error: BaseException) -> str:
+    """An error as a single line: its type and what it says."""
     return " ".join(f"{type(error).__name__}: {error}".split())
 
 
@@ -75,6 +76,7 @@ def failure_of(command: list[str], env: Mapping[str, str] | None = None) -> str:
 
 
 def python(name: str) -> Finding:
+    """Whether Python is new enough."""
     version = platform.python_version()
     if sys.version_info < OLDEST_PYTHON:
         return Finding(name, "missing", version, "install Python >= 3.11, then: make lab")
@@ -82,15 +84,16 @@ def python(name: str) -> Finding:
 
 
 def package(name: str) -> Finding:
+    """Whether a package is there in the book's version, and can be imported."""
     version = metadata.version(name).split("+")[0]  # 2.13.0+cpu is 2.13.0
     try:
-        import_module(name)
+        import_module(MODULES.get(name, name))
     except ModuleNotFoundError:  # it, or something that it needs: `examine` knows the remedy
         raise
     except Exception as error:  # it is there but torn, and pip would take it for satisfied
         remedy = f"{PIP_INSTALL} --force-reinstall --no-deps {name}=={version}"
         return Finding(name, "missing", one_line(error), remedy)
-    pinned = pins().get(name, version)
+    pinned = checkout.pins().get(name, version)
     if version != pinned:
         detail = f"{version}, but the book was made with {pinned}"
         return Finding(name, "warning", detail, install_command())
@@ -109,13 +112,15 @@ def kernel(name: str) -> Finding:
 
 
 def disk(name: str) -> Finding:
-    free = shutil.disk_usage(checkout() or Path.cwd()).free / 1e9
+    """Room for what chapters and sweeps write."""
+    free = shutil.disk_usage(checkout.root() or Path.cwd()).free / 1e9
     if free < 1:
         return Finding(name, "warning", f"{free:.1f} GB free", "free at least 1 GB")
     return Finding(name, "ok", f"{free:.0f} GB free")
 
 
 def cpu(name: str) -> Finding:
+    """The cores that this process may use, and the threads that torch wants to."""
     import torch
 
     usable = getattr(os, "sched_getaffinity", None)  # a container may grant fewer than exist
@@ -128,6 +133,7 @@ def cpu(name: str) -> Finding:
 
 
 def gpu(name: str) -> Finding:
+    """The GPU, which nothing needs."""
     import torch
 
     if torch.cuda.is_available():
@@ -136,6 +142,7 @@ def gpu(name: str) -> Finding:
 
 
 def triton(name: str) -> Finding:
+    """Whether a kernel runs, compiled where there is a GPU and interpreted elsewhere."""
     instead = "until then the same formulas run in plain PyTorch"
     if platform.system() != "Linux":
         return Finding(name, "missing", "published for Linux only", f"nothing to do: {instead}")
@@ -155,6 +162,7 @@ def triton(name: str) -> Finding:
 
 
 def browser(name: str) -> Finding:
+    """Whether there is a browser that tests can drive."""
     path = find_browser()
     if path is None:
         remedy = "only the browser test needs it: apt-get install chromium"
@@ -163,6 +171,7 @@ def browser(name: str) -> Finding:
 
 
 def sandbox(name: str) -> Finding:
+    """Whether the sandbox of the grader starts."""
     path = shutil.which("bwrap")
     if path is None:
         remedy = "only graders need it, on Linux: apt-get install bubblewrap"
@@ -175,15 +184,18 @@ def sandbox(name: str) -> Finding:
 
 
 Probe = Callable[[str], Finding]
-LIBRARIES = ("torch", "numpy", "pandas", "matplotlib", "einops", "tqdm")
-NOTEBOOKS = ("jupyterlab", "jupytext", "ipywidgets", "anywidget")
+# What pyproject.toml lists; triton, which is optional, has a probe of its own.
+LIBRARIES = (
+    "torch numpy pandas matplotlib pillow einops filelock tqdm typer ipywidgets anywidget "
+    "traitlets tokenizers zstandard jinja2 psutil"
+).split()
+NOTEBOOKS = "jupyterlab jupytext nbclient nbformat jupyter-client ipython".split()
+MODULES = {"pillow": "PIL", "jupyter-client": "jupyter_client", "ipython": "IPython"}
+LIBRARY = "Needed by the library"
 READING = "Needed to read the book"
 SECTIONS: dict[str, dict[str, Probe]] = {
-    READING: {
-        "Python": python,
-        **dict.fromkeys(LIBRARIES + NOTEBOOKS, package),
-        "kernel": kernel,
-    },
+    LIBRARY: {"Python": python, **dict.fromkeys(LIBRARIES, package)},
+    READING: {**dict.fromkeys(NOTEBOOKS, package), "kernel": kernel},
     "What it computes with": {"CPU": cpu, "GPU": gpu, "triton": triton, "disk": disk},
     "Needed only to test and to grade": {"browser": browser, "sandbox": sandbox},
 }
@@ -194,20 +206,33 @@ def examine(name: str, probe: Probe) -> Finding:
     try:
         return probe(name)
     except Exception as error:
-        return Finding(name, "missing", one_line(error), install_command())
+        return Finding(name, "missing", one_line(error), install_command(name))
+
+
+def verdict(missing: list[str]) -> str:
+    """The last line, for the sections in which something is missing."""
+    if LIBRARY in missing:
+        return "The library does not work here yet: see ->"
+    if checkout.root() is None:
+        return "The library works here. To read the book: make lab, in a clone of the repository."
+    if READING in missing:
+        return "The library works here, but the book cannot be read here yet: see ->"
+    return "The book can be read here."
 
 
 def main() -> int:
-    """Print every finding. Return 0 if the book can be read here, otherwise 1."""
-    readable = True
+    """Print every finding. Return 1 if the library, or a book that is here, cannot be used."""
+    missing = []
     for title, probes in SECTIONS.items():
         print(title)
         for name, probe in probes.items():
             found = examine(name, probe)
-            print(f"  {found.status:<8} {found.name:<11} {found.detail}", flush=True)
+            print(f"  {found.status:<8} {found.name:<14} {found.detail}", flush=True)
             if found.remedy:
                 print(f"{'':>11}-> {found.remedy}")
-            readable &= title != READING or found.status != "missing"
+            if found.status == "missing":
+                missing.append(title)
         print()
-    print("The book can be read here." if readable else "The book cannot be read here yet: see ->")
-    return 0 if readable else 1
+    print(verdict(missing))
+    needed = [LIBRARY] if checkout.root() is None else [LIBRARY, READING]
+    return int(any(title in missing for title in needed))

@@ -16,7 +16,7 @@ import zstandard
 
 from zoology_teach.checks import require, require_int
 
-DATA = Path(__file__).parents[2] / "book" / "data"
+DATA = Path(__file__).parents[1] / "data"
 PLAYS = DATA / "shakespeare.jsonl.zst"
 ENDINGS = (".txt", ".md", ".jsonl", ".txt.zst", ".md.zst", ".jsonl.zst")
 LARGEST = 8 * 2**20  # bytes of one document; its encoding takes 150 times as much memory
