@@ -7,7 +7,10 @@ as_root := $(if $(filter 0,$(shell id -u)),--allow-root)
 # The book's models are small: one thread trains most of them faster than two.
 export OMP_NUM_THREADS = 1
 
-.PHONY: help lab test book release sweep
+SLOW := sandbox or browser or kernel or training or slow
+WORKERS ?= -n auto
+
+.PHONY: help lab style types layers quick test book release sweep
 .DELETE_ON_ERROR:
 
 help:  ## say what make can do
@@ -17,9 +20,20 @@ lab: .venv/.installed  ## open the book in JupyterLab (LAB_ARGS="--no-browser --
 	JUPYTER_CONFIG_PATH="$(CURDIR)/jupyter" PATH="$(CURDIR)/$(BIN):$$PATH" \
 	    $(BIN)/jupyter-lab $(as_root) --ServerApp.root_dir=. $(LAB_ARGS) book/00_start_here.ipynb
 
-test: .venv/.installed  ## run every test: style, library, chapters
+style: .venv/.installed  ## one format, no slips, a docstring at every public name
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+types: .venv/.installed  ## what is promised is what is passed
+	$(BIN)/mypy
+
+layers: .venv/.installed  ## data flows one way: the contracts in pyproject.toml
+	$(BIN)/lint-imports --no-cache --no-logo
+
+quick: style types layers  ## style, types, layers and the fast tests, in under 90 seconds
+	$(BIN)/python -m pytest $(WORKERS) -m "not ($(SLOW))" tests
+
+test: style types layers  ## run every test: style, library, chapters
 	$(BIN)/python -m pytest tests
 	$(BIN)/python -m pytest --nbval-lax --nbval-cell-timeout=120 -o xfail_strict=true book/*.ipynb
 

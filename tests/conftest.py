@@ -1,4 +1,5 @@
 import os
+from pathlib import Path
 
 import pytest
 import torch
@@ -9,6 +10,31 @@ from zoology_teach.doctor import find_browser
 # so it stands before anything that might import it.
 if not torch.cuda.is_available():
     os.environ.setdefault("TRITON_INTERPRET", "1")
+
+# What `make quick` leaves out: by folder or file, or by the fixture that a test asks for.
+TESTS = Path(__file__).parent
+MARKED = {
+    "kernel": "kernels test_mixers_in_triton.py",
+    "training": "test_train.py test_train_text.py test_sweep.py test_dask.py test_figure2.py",
+    "sandbox": (
+        "grading/test_worker.py grading/test_grade.py grading/test_corpus.py "
+        "grading/test_nbgrader.py grading/test_teaching.py"
+    ),
+}
+FIXTURES = {"chromium": "browser", "sandbox_kind": "sandbox"}
+
+
+def pytest_collection_modifyitems(items):
+    marks = {TESTS / place: mark for mark, places in MARKED.items() for place in places.split()}
+    gone = [str(place) for place in marks if not place.exists()]
+    if gone:
+        raise pytest.UsageError(f"tests/conftest.py marks what is not there: {', '.join(gone)}")
+    for item in items:
+        for place in (item.path, *item.path.parents):
+            if place in marks:
+                item.add_marker(marks[place])
+        for fixture in FIXTURES.keys() & set(getattr(item, "fixturenames", ())):
+            item.add_marker(FIXTURES[fixture])
 
 
 @pytest.fixture(scope="session")

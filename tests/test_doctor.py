@@ -3,11 +3,12 @@
 import subprocess
 import sys
 from collections import namedtuple
+from importlib import metadata
 
 import pytest
 from typer.testing import CliRunner
 
-from zoology_teach import doctor
+from zoology_teach import checkout, doctor
 from zoology_teach.cli import app
 
 
@@ -20,6 +21,11 @@ def only(monkeypatch, **probes):
     monkeypatch.setattr(doctor, "SECTIONS", {doctor.READING: probes})
 
 
+def outside_a_clone(monkeypatch):
+    """As where the library was installed from a wheel."""
+    monkeypatch.setattr(checkout, "root", lambda: None)
+
+
 def test_a_sound_machine_can_read_the_book():
     result = CliRunner().invoke(app, ["doctor"])
     assert result.exit_code == 0, result.output
@@ -30,6 +36,7 @@ def test_a_sound_machine_can_read_the_book():
     assert "The book can be read here." in result.output
 
 
+@pytest.mark.kernel
 @pytest.mark.skipif(sys.platform != "linux", reason="triton is published for Linux only")
 def test_triton_is_proven_by_running_a_kernel():
     found = doctor.examine("triton", doctor.triton)
@@ -60,7 +67,7 @@ def test_a_broken_probe_that_reading_does_not_need_is_no_obstacle(monkeypatch, c
 
 
 def test_another_version_than_the_pinned_one_is_a_warning(monkeypatch, capsys):
-    monkeypatch.setattr(doctor, "pins", lambda: {"einops": "0.0.1"})
+    monkeypatch.setattr(checkout, "pins", lambda: {"einops": "0.0.1"})
     only(monkeypatch, einops=doctor.package)
     assert doctor.main() == 0
     printed = capsys.readouterr().out
@@ -70,14 +77,49 @@ def test_another_version_than_the_pinned_one_is_a_warning(monkeypatch, capsys):
 
 def test_a_build_tag_is_not_another_version(monkeypatch):
     monkeypatch.setattr(doctor.metadata, "version", lambda name: "0.8.2+cpu")
-    monkeypatch.setattr(doctor, "pins", lambda: {"einops": "0.8.2"})
+    monkeypatch.setattr(checkout, "pins", lambda: {"einops": "0.8.2"})
     assert doctor.package("einops").status == "ok"
 
 
-def test_without_a_checkout_nothing_is_pinned_and_pip_repairs(monkeypatch):
-    monkeypatch.setattr(doctor, "checkout", lambda: None)
-    assert doctor.pins() == {}
-    assert doctor.install_command().endswith("pip install --upgrade zoology-teach")
+def test_a_pin_is_found_by_the_name_that_pip_compares():
+    assert checkout.pins().keys() >= {"jinja2", "pyyaml", "jupyter-client"}
+
+
+def test_outside_a_clone_nothing_is_pinned_and_pip_installs_the_one_that_is_missing(
+    monkeypatch, capsys
+):
+    outside_a_clone(monkeypatch)
+    assert checkout.pins() == {}
+    only(monkeypatch, jupytext=doctor.package, kernel=explode)
+    monkeypatch.setattr(doctor.metadata, "version", absent)
+    assert doctor.main() == 0, "the library works without what the book needs"
+    printed = capsys.readouterr().out
+    assert "missing  jupytext       not installed" in printed
+    assert "-m pip install 'jupytext>=" in printed
+    assert "-m pip install 'zoology-teach[lab]'" in printed, "a kernel is no package"
+    assert "The library works here. To read the book: make lab, in a clone" in printed
+
+
+def absent(name):
+    raise metadata.PackageNotFoundError(name)
+
+
+def test_outside_a_clone_a_library_that_is_missing_is_an_obstacle(monkeypatch, capsys):
+    outside_a_clone(monkeypatch)
+    monkeypatch.setattr(doctor.metadata, "version", absent)
+    monkeypatch.setattr(doctor, "SECTIONS", {doctor.LIBRARY: {"einops": doctor.package}})
+    assert doctor.main() == 1
+    assert "The library does not work here yet: see ->" in capsys.readouterr().out
+
+
+def test_the_book_is_that_of_the_clone_or_of_the_current_folder(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    assert checkout.book() == checkout.root() / "book"
+    outside_a_clone(monkeypatch)
+    with pytest.raises(ValueError, match=r": there is no book here; run it in a clone of the rep"):
+        checkout.book()
+    (tmp_path / "book").mkdir()
+    assert checkout.book() == tmp_path / "book"
 
 
 def test_an_old_python_is_missing(monkeypatch):

@@ -38,21 +38,22 @@ class Finding:
 PIP_INSTALL = f"{shlex.quote(sys.executable)} -m pip install"
 
 
-def install_command(name: str = "zoology-teach") -> str:
+def install_command(name: str = "") -> str:
     """The shell command that installs what is missing, in the versions of the book.
 
-    Outside a clone only the package `name`, in a version that the library works with.
+    Outside a clone there are no such versions: the package `name` as the library needs it.
     """
     root = checkout.root()
     if root is None:
-        return f"{PIP_INSTALL} --upgrade {shlex.quote(required(name))}"
+        return f"{PIP_INSTALL} {shlex.quote(required(name))}"
     return f'cd {shlex.quote(str(root))} && {PIP_INSTALL} -c constraints.txt -e ".[test]"'
 
 
 def required(name: str) -> str:
-    """The package `name` with the versions that the library needs, as pip takes it."""
-    listed = [line.split(";")[0].strip() for line in metadata.requires("zoology-teach") or []]
-    return next((line for line in listed if re.split(r"[<>=!~ \[]", line)[0] == name), name)
+    """What pip takes for a package that the library lists; for another, all that the lab needs."""
+    listed = [line.partition(";")[0] for line in metadata.requires("zoology-teach") or []]
+    found = [line for line in listed if re.match(r"[\w.-]+", line)[0] == name]
+    return found[0].strip() if found else "zoology-teach[lab]"
 
 
 def one_line(error: BaseException) -> str:
@@ -85,7 +86,10 @@ def python(name: str) -> Finding:
 
 def package(name: str) -> Finding:
     """Whether a package is there in the book's version, and can be imported."""
-    version = metadata.version(name).split("+")[0]  # 2.13.0+cpu is 2.13.0
+    try:
+        version = metadata.version(name).split("+")[0]  # 2.13.0+cpu is 2.13.0
+    except metadata.PackageNotFoundError:
+        return Finding(name, "missing", "not installed", install_command(name))
     try:
         import_module(MODULES.get(name, name))
     except ModuleNotFoundError:  # it, or something that it needs: `examine` knows the remedy

@@ -17,11 +17,12 @@ import traitlets
 
 from zoology_teach.checks import require
 from zoology_teach.plots import Picture
+from zoology_teach.widgets.still import WithStill
 
 MAX_FRAMES = 80
 
 
-class Explorer(ipywidgets.VBox):
+class Explorer(WithStill, ipywidgets.VBox):
     """Sliders over the pictures `draw(**choice)`, one for each combination of `controls`.
 
     draw      returns a `Picture`; its alt text is shown below it too.
@@ -55,13 +56,6 @@ class Explorer(ipywidgets.VBox):
     def choice(self) -> dict[str, Any]:
         """The current value of every control."""
         return {name: control.value for name, control in self.controls.items()}
-
-    def _repr_mimebundle_(self, **options: Any) -> Any:
-        """The widget, and its first picture for viewers that show no widgets."""
-        bundle = super()._repr_mimebundle_(**options)
-        data, metadata = self._still._repr_mimebundle_()
-        shown = bundle[0] if isinstance(bundle, tuple) else bundle
-        return {**data, **shown}, metadata
 
 
 class _Frames(anywidget.AnyWidget):

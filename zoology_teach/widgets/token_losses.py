@@ -10,12 +10,13 @@ import traitlets
 from zoology_teach import plots
 from zoology_teach.checks import require
 from zoology_teach.page import draw_page, height
+from zoology_teach.widgets.still import WithStill
 
 ABOUT = ["block", "document", "token", "ar", "opportunity"]
 MOST = 8.0  # nats of the deepest colour; guessing among 2,048 tokens alike is 7.6
 
 
-class TokenLosses(anywidget.AnyWidget):
+class TokenLosses(WithStill, anywidget.AnyWidget):
     """Two models side by side: deep orange is a large loss, a blue line an AR hit.
 
     passage      as `text_passage.passage` makes it: a row a token, the columns block, document,
@@ -58,13 +59,6 @@ class TokenLosses(anywidget.AnyWidget):
             **{side: models.index(name) for side, name in sides.items()},
         )
         self._still = _picture(blocks[0], **sides)
-
-    def _repr_mimebundle_(self, **options: Any) -> Any:
-        """The widget, and a picture of it for viewers that show no widgets."""
-        bundle = super()._repr_mimebundle_(**options)
-        data, metadata = self._still._repr_mimebundle_()
-        shown = bundle[0] if isinstance(bundle, tuple) else bundle
-        return {**data, **shown}, metadata
 
 
 def _page(rows: pd.DataFrame, models: list[str]) -> dict[str, Any]:
