@@ -17,6 +17,8 @@ from importlib import import_module, metadata
 from pathlib import Path
 from typing import Literal
 
+from zoology_teach.files import checkout
+
 OLDEST_PYTHON = (3, 11)
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
@@ -29,12 +31,6 @@ class Finding:
     status: Literal["ok", "warning", "missing"]
     detail: str
     remedy: str = ""
-
-
-def checkout() -> Path | None:
-    """The folder of the repository, or None where the library was installed without it."""
-    root = Path(__file__).resolve().parent.parent
-    return root if (root / "constraints.txt").exists() else None
 
 
 def pins() -> dict[str, str]:

@@ -12,6 +12,12 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 
+def checkout() -> Path | None:
+    """The folder of the repository, or None where the library was installed without it."""
+    root = Path(__file__).resolve().parent.parent
+    return root if (root / "constraints.txt").exists() else None
+
+
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
     """A new name to write to, a file or a folder; at the end it takes the place of `path`.
