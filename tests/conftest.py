@@ -15,7 +15,7 @@ if not torch.cuda.is_available():
 TESTS = Path(__file__).parent
 MARKED = {
     "kernel": "kernels test_mixers_in_triton.py",
-    "training": "test_train.py test_train_text.py test_sweep.py test_dask.py test_figure2.py",
+    "training": "training experiments",
     "sandbox": (
         "grading/test_worker.py grading/test_grade.py grading/test_corpus.py "
         "grading/test_nbgrader.py grading/test_teaching.py"

@@ -8,7 +8,7 @@ from importlib import metadata
 import pytest
 from typer.testing import CliRunner
 
-from zoology_teach import checkout, doctor
+from zoology_teach import doctor, files
 from zoology_teach.cli import app
 
 
@@ -23,7 +23,8 @@ def only(monkeypatch, **probes):
 
 def outside_a_clone(monkeypatch):
     """As where the library was installed from a wheel."""
-    monkeypatch.setattr(checkout, "root", lambda: None)
+    for module in (doctor, files):
+        monkeypatch.setattr(module, "checkout", lambda: None)
 
 
 def test_a_sound_machine_can_read_the_book():
@@ -67,7 +68,7 @@ def test_a_broken_probe_that_reading_does_not_need_is_no_obstacle(monkeypatch, c
 
 
 def test_another_version_than_the_pinned_one_is_a_warning(monkeypatch, capsys):
-    monkeypatch.setattr(checkout, "pins", lambda: {"einops": "0.0.1"})
+    monkeypatch.setattr(doctor, "pins", lambda: {"einops": "0.0.1"})
     only(monkeypatch, einops=doctor.package)
     assert doctor.main() == 0
     printed = capsys.readouterr().out
@@ -77,19 +78,19 @@ def test_another_version_than_the_pinned_one_is_a_warning(monkeypatch, capsys):
 
 def test_a_build_tag_is_not_another_version(monkeypatch):
     monkeypatch.setattr(doctor.metadata, "version", lambda name: "0.8.2+cpu")
-    monkeypatch.setattr(checkout, "pins", lambda: {"einops": "0.8.2"})
+    monkeypatch.setattr(doctor, "pins", lambda: {"einops": "0.8.2"})
     assert doctor.package("einops").status == "ok"
 
 
 def test_a_pin_is_found_by_the_name_that_pip_compares():
-    assert checkout.pins().keys() >= {"jinja2", "pyyaml", "jupyter-client"}
+    assert doctor.pins().keys() >= {"jinja2", "pyyaml", "jupyter-client"}
 
 
 def test_outside_a_clone_nothing_is_pinned_and_pip_installs_the_one_that_is_missing(
     monkeypatch, capsys
 ):
     outside_a_clone(monkeypatch)
-    assert checkout.pins() == {}
+    assert doctor.pins() == {}
     only(monkeypatch, jupytext=doctor.package, kernel=explode)
     monkeypatch.setattr(doctor.metadata, "version", absent)
     assert doctor.main() == 0, "the library works without what the book needs"
@@ -114,12 +115,12 @@ def test_outside_a_clone_a_library_that_is_missing_is_an_obstacle(monkeypatch, c
 
 def test_the_book_is_that_of_the_clone_or_of_the_current_folder(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    assert checkout.book() == checkout.root() / "book"
+    assert files.book() == files.checkout() / "book"
     outside_a_clone(monkeypatch)
     with pytest.raises(ValueError, match=r": there is no book here; run it in a clone of the rep"):
-        checkout.book()
+        files.book()
     (tmp_path / "book").mkdir()
-    assert checkout.book() == tmp_path / "book"
+    assert files.book() == tmp_path / "book"
 
 
 def test_an_old_python_is_missing(monkeypatch):

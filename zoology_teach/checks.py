@@ -1,5 +1,10 @@
 """One clear error for wrong input: the argument, its value and what is allowed."""
 
+from collections.abc import Mapping
+from typing import TypeVar
+
+T = TypeVar("T")
+
 
 def require(condition: bool, argument: str, value: object, allowed: str) -> None:
     """Raise ``ValueError`` naming `argument`, its `value` and what is `allowed`."""
@@ -17,3 +22,9 @@ def require_positive(argument: str, value: object) -> None:
     """Raise ``ValueError`` unless `value` is a number above 0 and finite."""
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     require(is_number and 0 < value < float("inf"), argument, value, "positive and finite")
+
+
+def choose(argument: str, name: str, choices: Mapping[str, T]) -> T:
+    """``choices[name]``; raise ``ValueError`` that lists the names there are."""
+    require(name in choices, argument, name, f"one of {', '.join(choices)}")
+    return choices[name]

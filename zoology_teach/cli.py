@@ -3,16 +3,15 @@
 Heavy modules are imported inside the commands, so that --help answers at once.
 """
 
-import shlex
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from typer.core import TyperGroup
 
-from zoology_teach import checkout
 from zoology_teach import doctor as doctors
+from zoology_teach.experiments import commands
+from zoology_teach.files import checkout
 
 
 class OneLineErrors(TyperGroup):
@@ -45,14 +44,7 @@ app = typer.Typer(
 
 def root() -> Path:
     """Where book/, solutions/ and exercises/ lie: the checkout, or else the current folder."""
-    return checkout.root() or Path.cwd()
-
-
-def choose(what: str, name: str, choices: dict):
-    """``choices[name]``, or a ValueError that lists them."""
-    if name not in choices:
-        raise ValueError(f"{what} = {name!r}: must be one of {', '.join(choices)}")
-    return choices[name]
+    return checkout() or Path.cwd()
 
 
 @app.command()
@@ -61,87 +53,8 @@ def doctor() -> None:
     raise typer.Exit(doctors.main())
 
 
-@app.command()
-def sweep(
-    name: Annotated[str, typer.Argument(help="Which measurement, for example figure2.")],
-    preset: Annotated[str, typer.Option(help="laptop, or paper for the paper's own set-up.")],
-    out: Annotated[Path | None, typer.Option(help="The table. [default: book/results/…]")] = None,
-    workers: Annotated[int | None, typer.Option(min=1, help="Processes at a time.")] = None,
-    executor: Annotated[
-        str | None,
-        typer.Option(metavar="dask://HOST:PORT", help="Run on the cluster of this scheduler."),
-    ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count the runs.")] = False,
-) -> None:
-    """Measure a table of the book. Started again, it continues where it stopped."""
-    from zoology_teach.experiments import sweep as sweeps
-    from zoology_teach.experiments.synthetic_presets import PRESETS
-
-    grid = choose("preset", preset, choose("sweep", name, PRESETS))()
-    stem = name if preset == "laptop" else f"{name}_{preset}"
-    out = out or root() / "book" / "results" / f"{stem}.csv"
-    if dry_run:
-        done = len(sweeps.finished(out, grid))
-        typer.echo(f"{out.name}: {len(grid)} runs, {done} done, {len(grid) - done} to go")
-        return
-    command = shlex.join(["zoology-teach", *sys.argv[1:]])
-    sweeps.run(grid, out=out, executor=executor, workers=workers, command=command)
-    typer.echo(out)
-
-
-@app.command()
-def text(
-    preset: Annotated[str, typer.Option(help="laptop, gpu or pile: size, text and budget.")],
-    mixer: Annotated[str | None, typer.Option(help="One model. [default: the table's]")] = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="One seed. [default: 0, 1, 2]")] = None,
-    steps: Annotated[int | None, typer.Option(min=1, help="Updates. [the preset's]")] = None,
-    source: Annotated[
-        str | None, typer.Option(metavar="FOLDER|hf:NAME", help="Another text.")
-    ] = None,
-    out: Annotated[Path | None, typer.Option(help="The table. [default: book/results/…]")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count the runs.")] = False,
-) -> None:
-    """Train models on text and measure where they lose. Started again, it continues.
-
-    On several GPUs: torchrun --nproc-per-node 8 --no-python zoology-teach text ...
-    """
-    from zoology_teach.experiments import text_runs
-    from zoology_teach.experiments.results import write
-    from zoology_teach.experiments.text_documents import by_document
-    from zoology_teach.experiments.text_held_out import passage
-    from zoology_teach.experiments.text_presets import PRESETS, SEEDS
-
-    chosen = choose("preset", preset, PRESETS)
-    runs = [
-        chosen.run(name, one, steps=steps, source=source)
-        for one in (SEEDS if seed is None else [seed])
-        for name in (chosen.mixers if mixer is None else [mixer])
-    ]
-    stem = "text" if preset == "laptop" else f"text_{preset}"
-    changed = steps is not None or source is not None or seed not in (None, *SEEDS)
-    of_the_table = not changed and mixer in (None, *chosen.mixers)
-    if out is None and not of_the_table:
-        raise typer.BadParameter(
-            f"needed here: {stem}.csv holds the preset's own runs", param_hint="--out"
-        )
-    out = out or root() / "book" / "results" / f"{stem}.csv"
-    if dry_run:
-        finished = text_runs.finished(out)
-        done = sum(text_runs.fingerprint(run) in finished for run in runs)
-        typer.echo(f"{out.name}: {len(runs)} runs, {done} done, {len(runs) - done} to go")
-        return
-    command = shlex.join(["zoology-teach", *sys.argv[1:]])
-    table = text_runs.run_all(runs, out, chosen.device, command=command, progress=True)
-    if of_the_table and mixer is None and seed is None and len(table):
-        for name, make in {"passage": passage, "documents": by_document}.items():
-            beside = out.with_name(f"{out.stem}_{name}.csv")
-            try:
-                write(make(out, chosen), beside)
-            except ValueError as error:  # runs of another machine leave no losses here
-                typer.echo(f"{beside.name} stays as it is: {error}")
-            else:
-                typer.echo(beside)
-    typer.echo(out)
+app.command()(commands.sweep)
+app.command()(commands.text)
 
 
 @app.command()

@@ -19,7 +19,7 @@ from importlib import import_module, metadata
 from pathlib import Path
 from typing import Literal
 
-from zoology_teach import checkout
+from zoology_teach.files import checkout
 
 OLDEST_PYTHON = (3, 11)
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
@@ -35,6 +35,14 @@ class Finding:
     remedy: str = ""
 
 
+def pins() -> dict[str, str]:
+    """The exact versions the outputs of the book were made with; empty outside a clone."""
+    root = checkout()
+    lines = (root / "constraints.txt").read_text().splitlines() if root else []
+    pinned = dict(line.split("==") for line in lines if "==" in line and line[0] != "#")
+    return {name.lower().replace("_", "-"): version for name, version in pinned.items()}
+
+
 PIP_INSTALL = f"{shlex.quote(sys.executable)} -m pip install"
 
 
@@ -43,7 +51,7 @@ def install_command(name: str = "") -> str:
 
     Outside a clone there are no such versions: the package `name` as the library needs it.
     """
-    root = checkout.root()
+    root = checkout()
     if root is None:
         return f"{PIP_INSTALL} {shlex.quote(required(name))}"
     return f'cd {shlex.quote(str(root))} && {PIP_INSTALL} -c constraints.txt -e ".[test]"'
@@ -97,7 +105,7 @@ def package(name: str) -> Finding:
     except Exception as error:  # it is there but torn, and pip would take it for satisfied
         remedy = f"{PIP_INSTALL} --force-reinstall --no-deps {name}=={version}"
         return Finding(name, "missing", one_line(error), remedy)
-    pinned = checkout.pins().get(name, version)
+    pinned = pins().get(name, version)
     if version != pinned:
         detail = f"{version}, but the book was made with {pinned}"
         return Finding(name, "warning", detail, install_command())
@@ -117,7 +125,7 @@ def kernel(name: str) -> Finding:
 
 def disk(name: str) -> Finding:
     """Room for what chapters and sweeps write."""
-    free = shutil.disk_usage(checkout.root() or Path.cwd()).free / 1e9
+    free = shutil.disk_usage(checkout() or Path.cwd()).free / 1e9
     if free < 1:
         return Finding(name, "warning", f"{free:.1f} GB free", "free at least 1 GB")
     return Finding(name, "ok", f"{free:.0f} GB free")
@@ -217,7 +225,7 @@ def verdict(missing: list[str]) -> str:
     """The last line, for the sections in which something is missing."""
     if LIBRARY in missing:
         return "The library does not work here yet: see ->"
-    if checkout.root() is None:
+    if checkout() is None:
         return "The library works here. To read the book: make lab, in a clone of the repository."
     if READING in missing:
         return "The library works here, but the book cannot be read here yet: see ->"
@@ -238,5 +246,5 @@ def main() -> int:
                 missing.append(title)
         print()
     print(verdict(missing))
-    needed = [LIBRARY] if checkout.root() is None else [LIBRARY, READING]
+    needed = [LIBRARY] if checkout() is None else [LIBRARY, READING]
     return int(any(title in missing for title in needed))

@@ -12,6 +12,24 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 
+def checkout() -> Path | None:
+    """The folder of the repository, or None where the library was installed without it."""
+    root = Path(__file__).resolve().parent.parent
+    return root if (root / "constraints.txt").exists() else None
+
+
+def book() -> Path:
+    """The folder book/ of the checkout, or else of the current folder.
+
+    Raises ValueError where there is none.
+    """
+    here = Path.cwd()
+    for folder in (checkout(), here):
+        if folder is not None and (folder / "book").is_dir():
+            return folder / "book"
+    raise ValueError(f"{here}: there is no book here; run it in a clone of the repository")
+
+
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
     """A new name to write to, a file or a folder; at the end it takes the place of `path`.

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from zoology_teach.checks import require, require_int, require_positive
 from zoology_teach.configuration import config
-from zoology_teach.mixers import MIXERS
+from zoology_teach.mixers import find
 from zoology_teach.mixers.mixer import rows, start_projections
 
 
@@ -22,8 +22,7 @@ class Layer:
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        require(self.mixer in MIXERS, "mixer", self.mixer, f"one of {sorted(MIXERS)}")
-        known = [name for name in inspect.signature(MIXERS[self.mixer]).parameters][1:]
+        known = list(inspect.signature(find(self.mixer)).parameters)[1:]
         for name in self.options:
             require(name in known, f"option of {self.mixer}", name, f"one of {known}")
         object.__setattr__(self, "options", dict(self.options))
@@ -91,7 +90,7 @@ class LanguageModel(nn.Module):
             nn.init.normal_(self.embedding.weight, std=config.embedding_std)
             if config.max_len is not None:
                 self.position_embedding = nn.Parameter(0.02 * torch.randn(config.max_len, d))
-            self.mixers = nn.ModuleList(MIXERS[x.mixer](d, **x.options) for x in config.layers)
+            self.mixers = nn.ModuleList(find(x.mixer)(d, **x.options) for x in config.layers)
 
         def norm() -> nn.Module:
             return nn.LayerNorm(d) if config.norm else nn.Identity()

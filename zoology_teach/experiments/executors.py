@@ -5,30 +5,38 @@ import multiprocessing
 import os
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import CancelledError, Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from zoology_teach.checks import require, require_int
 
+HERE = "here"
 SCHEDULER_SECONDS = 10  # that a scheduler may take to answer
 WORKER_SECONDS = 60  # that the first worker of a cluster may take to appear
 
 
 @contextmanager
-def open_executor(executor: Executor | str | None, workers: int | None) -> Iterator[Executor]:
+def open_executor(
+    executor: Executor | str | None, workers: int | None, plugins: Sequence[Path] = ()
+) -> Iterator[Executor | None]:
     """The executor given, or that of the cluster at an address, or processes of our own.
 
+    None for "here": one run after another in this process. The workers of a cluster get the
+    files `plugins`; processes started from here find them as this one does.
     Raises ValueError naming `executor` when there is no such cluster.
     """
     if executor is None:
-        with _processes(os.cpu_count() if workers is None else workers) as pool:
+        with _processes((os.cpu_count() or 1) if workers is None else workers) as pool:
             yield pool
         return
     require(workers is None, "workers", workers, "left out where there is an executor")
-    if isinstance(executor, str):
-        with _cluster(executor) as pool:
+    if executor == HERE:
+        yield None
+    elif isinstance(executor, str):
+        with _cluster(executor, plugins) as pool:
             yield pool
     else:
         yield executor
@@ -60,7 +68,7 @@ def _leave_with_parent() -> None:
 
 
 @contextmanager
-def _cluster(address: str) -> Iterator[Executor]:
+def _cluster(address: str, plugins: Sequence[Path]) -> Iterator[Executor]:
     """The workers of the dask scheduler at dask://HOST:PORT."""
     place = re.fullmatch(r"dask://([^/\s]+:\d+)", address)
     require(place is not None, "executor", address, "dask://HOST:PORT, a dask scheduler's address")
@@ -84,7 +92,9 @@ def _cluster(address: str) -> Iterator[Executor]:
             raise ValueError(
                 f"executor = {address!r}: this scheduler has no worker ({WORKER_SECONDS} s)"
             ) from None
-        _require_same_version(client, address)
+        _require_same_code(client, address)
+        for plugin in plugins:
+            client.upload_file(str(plugin))
         try:
             yield client.get_executor()
         except KilledWorker as error:
@@ -99,13 +109,13 @@ def _cluster(address: str) -> Iterator[Executor]:
             ) from None
 
 
-def _require_same_version(client: Any, address: str) -> None:
+def _require_same_code(client: Any, address: str) -> None:
     """A scheduler or a worker that could not load a run would drop it, or die."""
 
     def version() -> str:  # local, so that it travels as code
-        import zoology_teach
+        from zoology_teach.version import code
 
-        return zoology_teach.__version__
+        return code()
 
     try:
         there = {client.run_on_scheduler(version), *client.run(version).values()}

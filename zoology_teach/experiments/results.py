@@ -11,7 +11,7 @@ import json
 import os
 import platform
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +19,16 @@ import numpy as np
 import pandas as pd
 import torch
 
-import zoology_teach
 from zoology_teach import files
+from zoology_teach.checks import require
+from zoology_teach.version import code
 
 TABLE_FORMAT = 1
-COLUMNS = (
+COLUMNS = tuple(
     "run mixer recipe d_model seq_len num_pairs vocab_size lr steps batch_size seed accuracy "
-    "loss parameters state_size cpu_seconds seconds config"
-).split()
+    "loss parameters state_size cpu_seconds seconds config stages".split()
+)
+COMPANIONS = (".json", ".lock", ".new")  # what stands beside a table under its name
 
 
 def load(out: str | Path, columns: Sequence[str] = COLUMNS) -> pd.DataFrame:
@@ -70,30 +72,58 @@ def provenance(out: str | Path) -> dict[str, Any]:
     return note
 
 
+def require_table(out: str | Path) -> Path:
+    """`out` as a path, before any work is done for it.
+
+    Raises ValueError where it cannot be a table: a folder, or the name of a table's companion.
+    """
+    out = Path(out)
+    require(not out.is_dir(), "out", str(out), "a file, such as table.csv")
+    allowed = f"a table, such as table.csv: beside a table lie its {', '.join(COMPANIONS)}"
+    require(out.suffix not in COMPANIONS, "out", str(out), allowed)
+    return out
+
+
 def append(out: Path, row: Mapping[str, Any], columns: Sequence[str] = COLUMNS) -> None:
     """Add a row; only for the `sole_writer` of a table that was mended."""
     line = io.StringIO()
-    writer = csv.DictWriter(line, columns, lineterminator="\n")
+    writer = csv.DictWriter(line, columns, lineterminator="\n", quoting=_quoting(row.values()))
     if not out.exists() or not out.stat().st_size:
-        writer.writeheader()
+        csv.writer(line, lineterminator="\n").writerow(columns)
     writer.writerow(row)
     files.append(out, line.getvalue().encode())
 
 
 def write(table: pd.DataFrame, out: Path) -> None:
     """A whole table at once; an interrupt leaves what was there before."""
-    files.replace(out, table.to_csv(index=False, lineterminator="\n"))
+    quoting = _quoting(table.to_numpy().ravel())
+    files.replace(out, table.to_csv(index=False, lineterminator="\n", quoting=quoting))
+
+
+def _quoting(values: Iterable[Any]) -> int:
+    """All fields are quoted where one holds a carriage return, which ends a line for readers."""
+    lone = any(isinstance(value, str) and "\r" in value for value in values)
+    return csv.QUOTE_ALL if lone else csv.QUOTE_MINIMAL
 
 
 def environment() -> dict[str, str]:
-    """The versions and the machine of this process."""
+    """The code, the versions and the machine of this process."""
     return {
-        "zoology_teach": zoology_teach.__version__,
+        "zoology_teach": code(),
         "python": platform.python_version(),
         "torch": torch.__version__,
         "numpy": np.__version__,
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
     }
+
+
+def device_name(device: str) -> str:
+    """What a table calls a device. Raises ValueError where it is not there."""
+    if device == "cpu":
+        return device
+    has = torch.cuda.is_available()
+    require(has, "device", device, "there; no GPU is found (the preset laptop needs none)")
+    return torch.cuda.get_device_name()
 
 
 def note_provenance(out: Path, command: str, made_by: Mapping[str, str]) -> None:

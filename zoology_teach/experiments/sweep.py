@@ -1,89 +1,56 @@
 """Grid -> table (chapter 06): many runs, each kept the moment it is finished.
 
 A run is known by a hash of its whole configuration, so a sweep that is started again does
-only what is missing.
+only what is missing. Recall runs and runs on text are the same to it.
 """
 
-import math
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import BrokenExecutor, Executor, as_completed
-from dataclasses import dataclass
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Protocol
 
 import pandas as pd
 import torch
 from tqdm.auto import tqdm
 
-from zoology_teach.configuration import as_json, fingerprint
-from zoology_teach.experiments.executors import open_executor
+from zoology_teach.experiments.executors import HERE, open_executor
 from zoology_teach.experiments.results import (
     append,
+    device_name,
     environment,
     load,
     note_provenance,
+    require_table,
 )
 from zoology_teach.files import mend, sole_writer
-from zoology_teach.model import LanguageModel, ModelConfig
-from zoology_teach.tasks.mqar import MQAR
-from zoology_teach.training.loop import Diverged, Record, TrainConfig, train
+from zoology_teach.training.processes import from_the_first, process_group
+
+Row = dict[str, Any]
 
 
-@dataclass(frozen=True)
-class Run:
-    """One training: `mixer` is the name of its curve, `recipe` how it was started."""
+class Run(Protocol):
+    """What a sweep asks of a run, a frozen configuration.
 
-    mixer: str
-    recipe: str
-    task: MQAR
-    model: ModelConfig
-    train: TrainConfig
+    columns  of its row.
+    id       `configuration.fingerprint` of itself.
+    label    a few words for a progress bar.
+    """
+
+    columns: ClassVar[tuple[str, ...]]
 
     @property
-    def id(self) -> str:
-        """`fingerprint` of the configuration."""
-        return fingerprint(self)
+    def id(self) -> str: ...
 
+    @property
+    def label(self) -> str: ...
 
-def execute(run: Run) -> dict[str, Any]:
-    """Train one run on one thread; its row of the table.
+    def execute(self, folder: Path, device: str = "cpu", *, progress: bool | str = False) -> Row:
+        """Do it; its row. `folder` is for its checkpoint and what else it leaves.
 
-    A run that diverged has a row too: its accuracy and loss are empty.
-    """
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    started = time.perf_counter()
-    try:
-        model = LanguageModel(run.model)
-        history = train(model, run.task, run.train)
-    except Diverged as error:
-        history = error.history
-        history.records.append(Record(len(history.records) + 1, math.nan))
-    finally:
-        torch.set_num_threads(threads)
-    if history.interrupted:
-        raise KeyboardInterrupt
-    return {
-        "run": run.id,
-        "mixer": run.mixer,
-        "recipe": run.recipe,
-        "d_model": run.model.d_model,
-        "seq_len": run.task.seq_len,
-        "num_pairs": run.task.num_pairs,
-        "vocab_size": run.task.vocab_size,
-        "lr": run.train.lr,
-        "steps": len(history.records),
-        "batch_size": run.train.batch_size,
-        "seed": run.train.seed,
-        "accuracy": round(history.accuracy, 6),
-        "loss": round(history.loss, 6),
-        "parameters": model.num_parameters(),
-        "state_size": model.state_size(run.task.seq_len),
-        "cpu_seconds": round(history.cpu_seconds, 2),
-        "seconds": round(time.perf_counter() - started, 2),
-        "config": as_json(run),
-    }
+        Under torchrun every process calls this; the row of the first one counts. A run that
+        diverged has a row too. Raises KeyboardInterrupt when it was interrupted.
+        """
 
 
 def run(
@@ -92,59 +59,98 @@ def run(
     out: str | Path,
     executor: Executor | str | None = None,
     workers: int | None = None,
+    device: str = "cpu",
     command: str = "",
+    plugins: Sequence[Path] = (),
 ) -> pd.DataFrame:
     """Do what is missing of `grid`, append each finished run to `out`, return the table.
 
-    executor  any concurrent.futures.Executor, or the "dask://HOST:PORT" of a dask scheduler;
-              by default one process per core (`workers`), one thread each.
+    executor  any concurrent.futures.Executor, or the "dask://HOST:PORT" of a dask scheduler, or
+              "here" for one run after another in this process, as under torchrun; by default
+              one process per core (`workers`), one thread each.
+    device    where each run computes.
+    plugins   files of mixers that the runs name (`mixers.plugin`), for a cluster's workers.
 
     A run is finished when its row is in the table. Whatever dies then (this process, a worker,
     the cluster), the row stays and the run is not done again. An interrupt or a crash loses at
-    most the runs in progress. A dask worker that dies takes with it the run that it was doing
-    and a result on its way here: dask does these again on another worker, for one row each.
+    most what the runs in progress did since their last checkpoint. A dask worker that dies takes
+    with it the run that it was doing and a result on its way here: dask does these again on
+    another worker, for one row each.
 
     Raises ValueError when another version of the table wrote `out` or there is no such
     executor, OSError when the workers died or another sweep is writing `out`.
     """
-    out = Path(out)
+    out = require_table(out)
     grid = list({r.id: r for r in grid}.values())
+    columns = grid[0].columns if grid else ()
     if len(finished(out, grid)) == len(grid):
-        return load(out)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with sole_writer(out), open_executor(executor, workers) as pool:
-        done = finished(out, grid)  # again: another sweep may have written until now
-        mend(out)
-        noted = [environment()]
-        note_provenance(out, command, noted[0])
-        with tqdm(total=len(grid), initial=len(done), unit="run") as progress:
+        return load(out, columns) if out.exists() else pd.DataFrame(columns=list(columns))
+    name = device_name(device)
+    folder = runs_folder(out)
+    with process_group(torch.device(device)) as (rank, size):
+        if size > 1:
+            executor = HERE
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with nullcontext() if rank else sole_writer(out):
+            # Again, as another sweep may have written until now; and what the first process
+            # found holds for all.
+            done = from_the_first(finished(out, grid))
+            missing = [r for r in grid if r.id not in done]
+            if rank > 0:
+                for one in missing:
+                    one.execute(folder, device)
+                return pd.DataFrame(columns=list(columns))
+            mend(out)
+            noted = [environment() | {"device": name}]
+            note_provenance(out, command, noted[0])
 
-            def keep(row: dict[str, Any], made_by: dict[str, str]) -> None:
+            def keep(row: Row, made_by: dict[str, str]) -> None:
+                made_by = made_by | {"device": name}
                 if made_by not in noted:
                     noted.append(made_by)
                     note_provenance(out, command, made_by)
-                append(out, row)
-                progress.update()
+                append(out, row, columns)
 
-            _do([r for r in grid if r.id not in done], pool, keep)
-    return load(out)
+            with open_executor(executor, workers, plugins) as pool:
+                if pool is None:
+                    _here(missing, folder, device, keep)
+                else:
+                    _do(missing, len(done), pool, (folder, device), keep)
+    return load(out, columns)
 
 
-def finished(out: str | Path, grid: Iterable[Run]) -> set[str]:
+def finished(out: str | Path, grid: Sequence[Run]) -> set[str]:
     """Ids of the runs of `grid` that the table already holds."""
-    return set(load(out)["run"]) & {r.id for r in grid} if Path(out).exists() else set()
+    if not grid or not Path(out).exists():
+        return set()
+    return set(load(out, grid[0].columns)["run"]) & {r.id for r in grid}
 
 
-def _do(runs: Iterable[Run], pool: Executor, keep: Callable[..., None]) -> None:
+def runs_folder(out: str | Path) -> Path:
+    """Where the checkpoints of a table's runs lie, and what else they leave."""
+    return Path(out).with_name(Path(out).stem + "_runs")
+
+
+def _here(runs: Sequence[Run], folder: Path, device: str, keep: Callable[..., None]) -> None:
+    for number, one in enumerate(runs, 1):
+        label = f"{one.label} ({number} of {len(runs)})"
+        keep(one.execute(folder, device, progress=label), environment())
+
+
+def _do(
+    runs: Iterable[Run], done: int, pool: Executor, where: tuple, keep: Callable[..., None]
+) -> None:
     """`keep` what `_work` gives for each run, as it is finished. Stops at the first error."""
-    futures = {pool.submit(_work, r) for r in runs}
+    futures = {pool.submit(_work, r, *where) for r in runs}
     try:
-        for future in as_completed(futures):
-            futures.discard(future)
-            keep(*future.result())
-            # While a future is referred to, its result stays on the dask worker that made it;
-            # were that worker to die, dask would do the run again.
-            del future
+        with tqdm(total=done + len(futures), initial=done, unit="run") as progress:
+            for future in as_completed(futures):
+                futures.discard(future)
+                keep(*future.result())
+                progress.update()
+                # While a future is referred to, its result stays on the dask worker that made
+                # it; were that worker to die, dask would do the run again.
+                del future
     except BaseException as error:
         for future in futures:  # others may be finished by now
             if not future.cancel() and future.done() and not future.exception():
@@ -157,6 +163,11 @@ def _do(runs: Iterable[Run], pool: Executor, keep: Callable[..., None]) -> None:
         raise
 
 
-def _work(run: Run) -> tuple[dict[str, Any], dict[str, str]]:
-    """What a worker sends back: the row, and what made it."""
-    return execute(run), environment()
+def _work(run: Run, folder: Path, device: str) -> tuple[Row, dict[str, str]]:
+    """What a worker sends back: the row, and what made it. A worker has one thread."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        return run.execute(folder, device), environment()
+    finally:
+        torch.set_num_threads(threads)

@@ -1,14 +1,15 @@
 """The grids behind the book's tables: `zoology-teach sweep NAME --preset PRESET`."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from itertools import product
 
-from zoology_teach.checks import require
-from zoology_teach.experiments.sweep import Run
+from zoology_teach.checks import require, require_int
+from zoology_teach.experiments.synthetic_runs import SyntheticRun
+from zoology_teach.mixers import find
 from zoology_teach.model import Layer, ModelConfig, layer
 from zoology_teach.tasks.mqar import MQAR
-from zoology_teach.training.loop import TrainConfig
+from zoology_teach.training import TrainConfig
 
 SEEDS = (0, 1, 2)
 LAPTOP_WIDTHS = (16, 32, 64, 128)
@@ -28,12 +29,14 @@ class Recipe:
     norm           LayerNorm before each mixer.
     embedding_std  as in `ModelConfig`.
     rates          the learning rates tried.
+    init           the mixer's own start; None for that of its constructor.
     """
 
     before: str
     norm: bool
     embedding_std: float
     rates: tuple[float, ...]
+    init: str | None = "identity"
 
 
 LAPTOP_RECIPES = {
@@ -45,45 +48,49 @@ LAPTOP_RECIPES = {
     "linear_attention": Recipe("pair", True, 0.02, (5e-3, 1e-2)),
     "mamba": Recipe("pair", True, 0.02, (5e-3, 1e-2, 2e-2)),
 }
+OTHER_RECIPE = Recipe("pair", True, 0.02, (5e-3, 1e-2, 2e-2), init=None)
+"""Of a mixer that `LAPTOP_RECIPES` lacks: its own start, behind token plus previous token."""
 
 
-def figure2_laptop() -> list[Run]:
+def figure2_laptop(mixers: Sequence[str] = tuple(LAPTOP_RECIPES)) -> list[SyntheticRun]:
     """The paper's Figure 2 at a laptop's scale: V = 256, K = N/8, 500 steps of 32 sequences.
 
     Every mixer stands behind a short BaseConv and starts identity-like (chapter 05), each
     with the surroundings that it trains best with (`LAPTOP_RECIPES`). Of the learning rates
-    tried, the best one counts (`plots.best`).
+    tried, the best one counts (`plots.best`). Any other mixer takes part by `OTHER_RECIPE`.
     """
     return [
         laptop_run(mixer, width, length, seed, lr=lr)
         for seed, length, width in product(SEEDS, LAPTOP_LENGTHS, LAPTOP_WIDTHS)
-        for mixer, recipe in LAPTOP_RECIPES.items()
-        for lr in recipe.rates
+        for mixer in mixers
+        for lr in LAPTOP_RECIPES.get(mixer, OTHER_RECIPE).rates
     ]
 
 
 def laptop_run(
     mixer: str, d_model: int, seq_len: int, seed: int, *, lr: float = 1e-2, steps: int = 500
-) -> Run:
-    """One run of `figure2_laptop`: `mixer` is a name of `LAPTOP_RECIPES`."""
-    require(mixer in LAPTOP_RECIPES, "mixer", mixer, f"one of {sorted(LAPTOP_RECIPES)}")
-    recipe, task = LAPTOP_RECIPES[mixer], MQAR(seq_len, seq_len // 8, 256)
-    options = {"base_conv": {"filter": "long", "max_len": seq_len}, "hyena": {"max_len": seq_len}}
+) -> SyntheticRun:
+    """One run of `figure2_laptop`; `mixer` as in `mixers.find`."""
+    recipe, task = LAPTOP_RECIPES.get(mixer, OTHER_RECIPE), MQAR(seq_len, seq_len // 8, 256)
+    options = {"max_len": seq_len} if find(mixer).wants_max_len else {}
+    if mixer == "base_conv":
+        options["filter"] = "long"
+    if recipe.init is not None:
+        options["init"] = recipe.init
     model = ModelConfig(
         task.vocab_size,
         d_model,
-        (
-            layer("base_conv", init=recipe.before),
-            layer(mixer, **options.get(mixer, {}), init="identity"),
-        ),
+        (layer("base_conv", init=recipe.before), layer(mixer, **options)),
         norm=recipe.norm,
         embedding_std=recipe.embedding_std,
         seed=seed,
     )
-    return Run(mixer, IDENTITY_RECIPE, task, model, TrainConfig(steps=steps, lr=lr, seed=seed))
+    name = IDENTITY_RECIPE if recipe.init == "identity" else USUAL_RECIPE
+    config = TrainConfig(steps=steps, lr=lr, seed=seed)
+    return SyntheticRun(mixer, name, task, model, config)
 
 
-def budget_laptop() -> list[Run]:
+def budget_laptop() -> list[SyntheticRun]:
     """BaseConv at N = 32 with four times the steps of `figure2_laptop`: what patience buys."""
     return [
         laptop_run("base_conv", width, 32, seed, lr=lr, steps=2000)
@@ -91,7 +98,7 @@ def budget_laptop() -> list[Run]:
     ]
 
 
-def usual_init_laptop() -> list[Run]:
+def usual_init_laptop() -> list[SyntheticRun]:
     """One row from the usual start: N = 32, K = 4, V = 256, batches of 256.
 
     BaseConv's long filter is implicit and every model uses LayerNorm, so nothing is given
@@ -113,7 +120,7 @@ def usual_init_laptop() -> list[Run]:
     return runs
 
 
-def input_filters_laptop() -> list[Run]:
+def input_filters_laptop() -> list[SyntheticRun]:
     """States that the input writes (chapter 08): linear attention by feature map, and Mamba.
 
     V = 256, K = N/8, 500 steps of 32 sequences, identity-like behind a short BaseConv. "elu
@@ -129,11 +136,11 @@ def input_filters_laptop() -> list[Run]:
         task, config = MQAR(n, n // 8, 256), TrainConfig(steps=500, lr=lr, seed=seed)
         for name, mixer in mixers.items():
             model = ModelConfig(256, width, (layer("base_conv", init="pair"), mixer), seed=seed)
-            runs.append(Run(name, IDENTITY_RECIPE, task, model, config))
+            runs.append(SyntheticRun(name, IDENTITY_RECIPE, task, model, config))
     return runs
 
 
-def hybrids_laptop() -> list[Run]:
+def hybrids_laptop() -> list[SyntheticRun]:
     """A little attention behind one short BaseConv (chapter 09): which rows may ask?
 
     N = 64, K = 8, V = 256, width 32, 500 steps of 32 sequences, identity-like start, one
@@ -143,7 +150,7 @@ def hybrids_laptop() -> list[Run]:
     return [r for seed in SEEDS for r in (laptop_run("base_conv", 32, 64, seed), *hybrids(seed))]
 
 
-def hybrids(seed: int) -> list[Run]:
+def hybrids(seed: int) -> list[SyntheticRun]:
     """The runs of `hybrids_laptop` with attention, for one seed."""
     mixers = {f"window {w}": layer("sliding_window", window=w) for w in (8, 16, 32)}
     selections = {name: {"selection": name} for name in ("full", "programmatic")}
@@ -157,11 +164,11 @@ def hybrids(seed: int) -> list[Run]:
     for name, mixer in mixers.items():
         second = layer(mixer.mixer, **mixer.options, init="identity")
         model = ModelConfig(256, 32, (layer("base_conv", init="pair"), second), seed=seed)
-        runs.append(Run(name, IDENTITY_RECIPE, task, model, config))
+        runs.append(SyntheticRun(name, IDENTITY_RECIPE, task, model, config))
     return runs
 
 
-def figure2_paper() -> list[Run]:
+def figure2_paper() -> list[SyntheticRun]:
     """The paper's own Figure 2 set-up: V = 8192, its widths, lengths, pairs, learning rates.
 
     100,000 fixed examples, at most 64 epochs, stop above 99 %, no warm-up (as in the
@@ -213,16 +220,56 @@ def usual_run(
     layers: tuple[Layer, ...],
     config: TrainConfig,
     max_len: int | None = None,
-) -> Run:
+) -> SyntheticRun:
     """A run from the usual start, its weights seeded like its data."""
     model = ModelConfig(task.vocab_size, d_model, layers, max_len=max_len, seed=config.seed)
-    return Run(mixer, USUAL_RECIPE, task, model, config)
+    return SyntheticRun(mixer, USUAL_RECIPE, task, model, config)
 
 
-PRESETS: dict[str, dict[str, Callable[[], list[Run]]]] = {
+Grid = Callable[..., list[SyntheticRun]]
+PRESETS: dict[str, dict[str, Grid]] = {
     "figure2": {"laptop": figure2_laptop, "paper": figure2_paper},
     "budget": {"laptop": budget_laptop},
     "usual_init": {"laptop": usual_init_laptop},
     "input_filters": {"laptop": input_filters_laptop},
     "hybrids": {"laptop": hybrids_laptop},
 }
+TAKE_ANY_MIXER = (figure2_laptop,)
+
+
+def chosen(
+    make: Grid,
+    *,
+    mixers: Sequence[str] = (),
+    widths: Sequence[int] = (),
+    lengths: Sequence[int] = (),
+    seeds: Sequence[int] = (),
+    steps: int | None = None,
+) -> list[SyntheticRun]:
+    """The runs of a preset with one of the values named; without any of a kind, all of them.
+
+    mixers  names of the preset's curves, or for a preset that takes any mixer, as in `find`.
+    steps   another number of updates, which makes them other runs.
+
+    Raises ValueError naming what leaves no run.
+    """
+    if make in TAKE_ANY_MIXER and mixers:
+        for mixer in mixers:
+            find(mixer)
+        runs = make(mixers)
+    else:
+        runs = _with_values(make(), "mixer", lambda r: r.mixer, mixers)
+    runs = _with_values(runs, "width", lambda r: r.model.d_model, widths)
+    runs = _with_values(runs, "length", lambda r: r.task.seq_len, lengths)
+    runs = _with_values(runs, "seed", lambda r: r.train.seed, seeds)
+    if steps is not None:
+        require_int("steps", steps, 1)
+        runs = [replace(r, train=replace(r.train, steps=steps)) for r in runs]
+    return runs
+
+
+def _with_values(runs: list[SyntheticRun], name: str, value: Callable, wanted: Sequence) -> list:
+    there = list(dict.fromkeys(value(r) for r in runs))
+    for one in wanted:
+        require(one in there, name, one, f"one of {there}")
+    return [r for r in runs if not wanted or value(r) in wanted]

@@ -1,12 +1,20 @@
-"""One passage, token by token, with the losses of several models side by side (chapter 10)."""
+"""What a table of models on text shows of the held-out text itself: a passage, each document."""
 
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
+from zoology_teach.experiments.sweep import runs_folder
 from zoology_teach.experiments.text_presets import Preset
-from zoology_teach.experiments.text_runs import losses_of_preset, measured, runs_folder
+from zoology_teach.experiments.text_runs import losses_of
+from zoology_teach.experiments.text_slices import measured
+
+
+def losses_of_preset(out: str | Path, preset: Preset, seed: int) -> dict[str, NDArray]:
+    """Mixer -> `losses_of` its run with `seed`, for all mixers of the preset."""
+    return {m: losses_of(out, preset.run(m, seed).id) for m in preset.mixers}
 
 
 def passage(out: str | Path, preset: Preset, seed: int = 0) -> pd.DataFrame:
@@ -32,3 +40,30 @@ def passage(out: str | Path, preset: Preset, seed: int = 0) -> pd.DataFrame:
     }
     each = {mixer: loss[chosen].ravel().round(3) for mixer, loss in losses.items()}
     return pd.DataFrame(columns | each)
+
+
+def by_document(out: str | Path, preset: Preset, seed: int = 0) -> pd.DataFrame:
+    """A row for each mixer of the preset and held-out document, of its run with `seed`.
+
+    Columns: mixer, document, tokens, ppl, ar_tokens, ar_ppl (nan where there is no hit); slices
+    are those of the table `out`. Raises ValueError where the losses of one run are not there:
+    they are not committed, so after runs on several machines some may be missing.
+    """
+    losses = losses_of_preset(out, preset, seed)
+    blocks, slices = measured(preset.text, preset.thresholds, runs_folder(out))
+    of, hits = blocks.documents.ravel(), slices["ar"].ravel()
+
+    def sums(weights: np.ndarray) -> np.ndarray:
+        return np.bincount(of, weights, minlength=len(blocks.names))
+
+    tokens, ar_tokens = sums(np.ones(of.size)), sums(hits)
+    tables = []
+    for mixer, loss in losses.items():
+        loss = loss.ravel().astype(np.float64)
+        with np.errstate(invalid="ignore"):
+            ppl, ar_ppl = np.exp(sums(loss) / tokens), np.exp(sums(loss * hits) / ar_tokens)
+        columns = {"mixer": mixer, "document": blocks.names, "tokens": tokens.astype(int)}
+        columns |= {"ppl": ppl.round(4), "ar_tokens": ar_tokens.astype(int)}
+        tables.append(pd.DataFrame(columns | {"ar_ppl": ar_ppl.round(4)}))
+    table = pd.concat(tables, ignore_index=True)
+    return table[table["tokens"] > 0]

@@ -17,31 +17,15 @@ import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from zoology_teach.checks import require, require_int
+from zoology_teach.checks import require_int
+from zoology_teach.experiments.text_runs import TextRun
+from zoology_teach.mixers import find
 from zoology_teach.model import Layer, ModelConfig, layer, match_parameters
 from zoology_teach.tasks.source import Text
-from zoology_teach.training.loop import TrainConfig
+from zoology_teach.training import TrainConfig
 
 SEEDS = (0, 1, 2)
 PILE = "hf:monology/pile-uncopyrighted"
-
-
-@dataclass(frozen=True)
-class TextRun:
-    """One training on text.
-
-    mixer        a name of `MIXERS_ON_TEXT`.
-    thresholds   training counts up to which a bigram is rare; the first one is the table's.
-    micro_batch, bf16  as in `train_text`.
-    """
-
-    mixer: str
-    text: Text
-    model: ModelConfig
-    train: TrainConfig
-    thresholds: tuple[float, float]
-    micro_batch: int | None = None
-    bf16: bool = False
 
 
 @dataclass(frozen=True)
@@ -70,15 +54,19 @@ class Preset:
     def run(
         self, mixer: str, seed: int = 0, *, steps: int | None = None, source: str | None = None
     ) -> TextRun:
-        """The run of a model by name, perhaps with another budget or text."""
-        require(mixer in MIXERS_ON_TEXT, "mixer", mixer, f"one of {', '.join(MIXERS_ON_TEXT)}")
+        """The run of a model by name, perhaps with another budget or text.
+
+        mixer  a name of `MIXERS_ON_TEXT`; or one as in `mixers.find`, which then stands in turn
+               with short BaseConvs, with the options of its constructor.
+        """
         require_int("seed", seed, 0)
         budget = replace(self.train, seed=seed, steps=self.train.steps if steps is None else steps)
         of = self.text if source is None else replace(self.text, source=source, held_out=None)
         if of.source.startswith("hf:") and of.max_tokens is None:  # a dataset may have no end
             needed = 2 * budget.steps * budget.batch_size * of.seq_len
             of = replace(of, max_tokens=needed)
-        layers = MIXERS_ON_TEXT[mixer](self.depth, of.seq_len, self.num_heads)
+        make = MIXERS_ON_TEXT.get(mixer) or _behind_short_conv(mixer)
+        layers = make(self.depth, of.seq_len, self.num_heads)
         layers = _drawing_with(seed, layers)
         model = ModelConfig(self.vocab_size, self.d_model, layers, seed=seed)
         model = match_parameters(model, self.parameters)
@@ -122,6 +110,17 @@ def _hybrid(depth: int, n: int, heads: int, mixer: str = "attention", **options)
 
 def _with(make: Callable[..., Layers], **options) -> Callable[..., Layers]:
     return lambda depth, n, heads: make(depth, n, heads, **options)
+
+
+def _behind_short_conv(mixer: str) -> Callable[[int, int, int], Layers]:
+    """Short BaseConv and `mixer` in turn."""
+    wants_max_len = find(mixer).wants_max_len
+
+    def make(depth: int, n: int, heads: int) -> Layers:
+        own = layer(mixer, **({"max_len": n} if wants_max_len else {}))
+        return tuple(own if i % 2 else layer("base_conv") for i in range(depth))
+
+    return make
 
 
 INDUCTION = {"short_conv": 3, "init": "induction"}

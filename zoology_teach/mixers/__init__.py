@@ -1,5 +1,7 @@
 """Sequence mixers by name. A new one is a class of its own file and a line here."""
 
+import importlib
+
 from zoology_teach.mixers.attention import Attention
 from zoology_teach.mixers.base_conv import BaseConv
 from zoology_teach.mixers.base_conv_autocorrelation import AutocorrelationBaseConv
@@ -28,3 +30,11 @@ MIXERS: dict[str, type[Mixer]] = {
     "mamba": Mamba,
     "linear_attention": LinearAttention,
 }
+
+
+def find(name: str) -> type[Mixer]:
+    """The class of a name in `MIXERS`, or of "module:Class"."""
+    if name in MIXERS:
+        return MIXERS[name]
+    module, _, cls = name.partition(":")
+    return getattr(importlib.import_module(module), cls)

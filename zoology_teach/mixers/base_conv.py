@@ -39,6 +39,8 @@ class BaseConv(Mixer):
     Raises ValueError for a wrong option, and in `forward` for a sequence beyond max_len.
     """
 
+    wants_max_len = True
+
     def __init__(
         self,
         d_model: int,

@@ -36,6 +36,8 @@ class Hyena(Mixer):
     Raises ValueError for a wrong option, and in `forward` for a sequence beyond max_len.
     """
 
+    wants_max_len = True
+
     def __init__(
         self, d_model: int, *, max_len: int = 1024, kernel_size: int = 3, init: str = "usual"
     ):

@@ -24,6 +24,8 @@ class LongConv(Mixer):
     Raises ValueError for a wrong option, and in `forward` for a sequence beyond max_len.
     """
 
+    wants_max_len = True
+
     def __init__(self, d_model: int, *, max_len: int = 1024):
         super().__init__()
         require_int("d_model", d_model, 1)

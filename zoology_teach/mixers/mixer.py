@@ -17,6 +17,7 @@ class Mixer(nn.Module, ABC):
     """
 
     wants_tokens = False
+    wants_max_len = False
     auxiliary_loss: Tensor | float = 0.0
 
     @abstractmethod

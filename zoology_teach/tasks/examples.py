@@ -34,8 +34,26 @@ class Examples:
         """(B, P) int64: the answers, in the order of `positions`."""
         return self.labels.gather(1, self.positions)
 
+    @property
+    def everywhere(self) -> bool:
+        """Whether every position asks, as in text."""
+        return bool((self.labels != IGNORED).all())
+
     def __len__(self) -> int:
         return len(self.inputs)
+
+    def __getitem__(self, rows: slice | Tensor) -> "Examples":
+        """Some of the sequences."""
+        return Examples(self.inputs[rows], self.labels[rows])
+
+    def split(self, size: int) -> list["Examples"]:
+        """Parts of `size` sequences, the last one perhaps smaller."""
+        parts = zip(self.inputs.split(size), self.labels.split(size), strict=True)
+        return [Examples(*part) for part in parts]
+
+    def to(self, device: torch.device | str) -> "Examples":
+        """The same on another device."""
+        return Examples(self.inputs.to(device), self.labels.to(device))
 
 
 def generator_from(seed: int | torch.Generator) -> torch.Generator:

@@ -1,8 +1,6 @@
 """A text by name -> blocks of tokens; what comes from the network is kept (chapter 10)."""
 
 import json
-import os
-import time
 from dataclasses import asdict
 from functools import lru_cache
 from itertools import islice
@@ -42,17 +40,14 @@ class Text:
     def load(self, folder: Path | None = None) -> Corpus:
         """The blocks. Raises what `tasks.text.load` raises.
 
-        folder  where the tokens of a dataset of the Hub are kept. It is read once, by the first
-                process under torchrun, and mapped into the memory of all from then on.
+        folder  where the tokens of a dataset of the Hub are kept. It is read once, and mapped
+                into memory from then on.
         """
         if folder is None or not self.source.startswith("hf:"):
             return _read(self)
         place = folder / f"tokens_{fingerprint(self)}"
-        alone = int(os.environ.get("WORLD_SIZE", 1)) == 1
-        while not place.exists():
-            if alone or int(os.environ["RANK"]) == 0:
-                _write(_read.__wrapped__(self), place)  # not kept in memory twice
-            time.sleep(0.1)
+        if not place.exists():
+            _write(_read.__wrapped__(self), place)  # not kept in memory twice
         return _mapped(place)
 
 

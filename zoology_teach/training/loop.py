@@ -1,132 +1,94 @@
-"""Model + task -> history (chapter 05): fresh examples, AdamW, warm-up and cosine."""
+"""Model + task -> history (chapter 05): the one loop that trains everything in the book.
+
+AdamW (arXiv:1711.05101), a clipped gradient, and stage after stage. Everything random in an
+update follows from the seed and the update's number, or stands in a mixer's buffer, so a
+training that was killed goes on as if nothing had happened (on a CPU bit for bit). P processes
+under torchrun see together what one process would; but where rows are drawn or a router has
+noise, each process draws for its own sequences, and a pass is a micro batch.
+"""
 
 import math
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import Protocol
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import nullcontext
+from pathlib import Path
+from zlib import crc32
 
 import torch
-from torch import Tensor
 from torch.nn.functional import cross_entropy
+from torch.nn.parallel import DistributedDataParallel
 from tqdm.auto import tqdm
 
-from zoology_teach.checks import require, require_int, require_positive
-from zoology_teach.configuration import config
+from zoology_teach.checks import require
 from zoology_teach.model import LanguageModel
 from zoology_teach.tasks.examples import Examples
+from zoology_teach.tasks.text import Blocks
+from zoology_teach.training import checkpoint as checkpoints
+from zoology_teach.training.batches import batches
+from zoology_teach.training.history import Clock, Diverged, Ended, History, Record
+from zoology_teach.training.measure import accuracy, asked
+from zoology_teach.training.processes import from_the_first, mean_over_processes, rank_and_size
+from zoology_teach.training.stages import MASTERED_OVER, Task, TrainConfig, check_sizes
 
-
-class Task(Protocol):
-    """Anything that draws `Examples`, such as `tasks.mqar.MQAR`."""
-
-    vocab_size: int
-
-    def sample(self, num_examples: int, seed: int | torch.Generator) -> Examples: ...
-
-
-@config
-class TrainConfig:
-    """The budget and the optimiser.
-
-    steps, batch_size  updates, and sequences per update.
-    lr                 highest learning rate; `warmup` is the fraction of steps that reach
-                       it linearly, a cosine takes it back to 0.
-    weight_decay, clip AdamW's decay, and the largest gradient norm.
-    train_examples     None for fresh examples at every step, or the size of a fixed set,
-                       shuffled anew each time it is used up.
-    eval_examples      sequences, never trained on, that an accuracy is measured with.
-    eval_every         steps between measurements; None measures once, at the end.
-    stop_accuracy      stop at a measurement of at least this accuracy.
-    seed               decides the data, not the weights (those: `ModelConfig.seed`).
-    """
-
-    steps: int = 500
-    batch_size: int = 32
-    lr: float = 1e-2
-    weight_decay: float = 0.1
-    warmup: float = 0.05
-    clip: float = 1.0
-    train_examples: int | None = None
-    eval_examples: int = 1000
-    eval_every: int | None = None
-    stop_accuracy: float | None = None
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        for name in ("steps", "batch_size", "eval_examples"):
-            require_int(name, getattr(self, name), 1)
-        require_int("seed", self.seed, 0)
-        require_positive("lr", self.lr)
-        require_positive("clip", self.clip)
-        require(self.weight_decay >= 0, "weight_decay", self.weight_decay, "at least 0")
-        require(0 <= self.warmup < 1, "warmup", self.warmup, "in [0, 1)")
-        if self.train_examples is not None:
-            require_int("train_examples", self.train_examples, self.batch_size)
-        if self.eval_every is not None:
-            require_int("eval_every", self.eval_every, 1)
-
-
-@dataclass(frozen=True)
-class Record:
-    """One update: its number, its loss, and the accuracy where it was measured."""
-
-    step: int
-    loss: float
-    accuracy: float | None = None
-
-
-@dataclass
-class History:
-    """What a run leaves behind; CPU seconds are this process's, all threads together."""
-
-    records: list[Record] = field(default_factory=list)
-    cpu_seconds: float = 0.0
-    interrupted: bool = False
-
-    @property
-    def accuracy(self) -> float:
-        """The last measured accuracy on unseen sequences; nan if none was."""
-        measured = self.measured()
-        return measured[-1].accuracy if measured else math.nan
-
-    @property
-    def loss(self) -> float:
-        """The last training loss, in nats per asked token; nan before the first step."""
-        return self.records[-1].loss if self.records else math.nan
-
-    def measured(self) -> list[Record]:
-        """The records that carry an accuracy."""
-        return [r for r in self.records if r.accuracy is not None]
-
-
-class Diverged(ValueError):
-    """The loss is no longer a number; `history` holds what came before, where `train` ran."""
-
-    history: History
+Measure = Callable[[LanguageModel], Mapping[str, float]]
 
 
 def train(
-    model: LanguageModel, task: Task, config: TrainConfig, *, progress: bool = False
+    model: LanguageModel,
+    task: Task,
+    config: TrainConfig,
+    *,
+    measure: Measure | None = None,
+    checkpoint: Path | None = None,
+    save_seconds: float = 60.0,
+    micro_batch: int | None = None,
+    bf16: bool = False,
+    progress: bool | str = False,
 ) -> History:
     """Train `model` in place; an interrupt (Ctrl-C, the stop button) keeps what was done.
 
-    Raises ValueError when model and task disagree, and `Diverged` when the loss is lost.
+    measure      what is measured every `eval_every` updates of the last stage and after its
+                 last one; by default the accuracy on unseen examples. Of blocks of text
+                 nothing is measured by default.
+    checkpoint   a file. The training goes on from it where it is there; it is written every
+                 `save_seconds`, so a crash loses no more, and at the end of a longer one.
+    micro_batch  sequences at a time in a process; gradients add up to a batch. None: all.
+    bf16         autocast to bfloat16; weights, optimiser and losses stay float32.
+    progress     whether there is a progress bar, or what stands before it.
+
+    Within a `processes.process_group` each process takes its share of every batch; the first
+    one measures and writes. Raises ValueError for sizes that do not fit and for a checkpoint of
+    another training, and `Diverged` with the history so far when the loss is lost.
     """
-    history = History()
-    started = time.process_time()
-    updates = tqdm(training(model, task, config), total=config.steps, disable=not progress)
-    try:
-        for record in updates:
-            history.records.append(record)
-    except KeyboardInterrupt:
-        history.interrupted = True
-    except Diverged as error:
-        error.history = history
-        raise
-    finally:
-        updates.close()
-        history.cpu_seconds = time.process_time() - started
+    training = Training(model, task, config, measure=measure, micro_batch=micro_batch, bf16=bf16)
+    history = training.history
+    if checkpoint is not None and checkpoint.exists():
+        training.restore(checkpoint)
+    first, shown = training.rank == 0, progress is not False and training.rank == 0
+    steps = sum(stage.steps for stage in training.stages)
+    label = progress if isinstance(progress, str) else None
+    clock = Clock(history)
+    saved = time.perf_counter()
+    with tqdm(desc=label, total=steps, initial=len(history.records), disable=not shown) as bar:
+        try:
+            for record in training.updates():
+                bar.update()
+                if record.measured is not None:
+                    bar.set_postfix(loss=f"{record.loss:.3f}")
+                clock.note()
+                due = time.perf_counter() - saved >= save_seconds
+                if first and checkpoint is not None and due:
+                    training.save(checkpoint)
+                    saved = time.perf_counter()
+            if first and checkpoint is not None and history.seconds >= save_seconds:
+                training.save(checkpoint)
+        except KeyboardInterrupt:
+            history.interrupted = True
+        except Diverged as error:
+            error.history = history
+            raise
+        finally:
+            clock.note()
     return history
 
 
@@ -135,84 +97,154 @@ def training(model: LanguageModel, task: Task, config: TrainConfig) -> Iterator[
 
     Raises as `train` does.
     """
-    vocab_size = model.config.vocab_size
-    require(task.vocab_size <= vocab_size, "task.vocab_size", task.vocab_size, f"<= {vocab_size}")
-    device = model.embedding.weight.device
-    model.train()
-    optimizer = torch.optim.AdamW(
-        model.parameters(), lr=config.lr, weight_decay=config.weight_decay, fused=True
-    )
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: lr_factor(step, config))
-    held_out = task.sample(config.eval_examples, seed=2 * config.seed + 1)
-    for step, batch in enumerate(_batches(task, config), start=1):
-        loss = batch_loss(model, batch.inputs.to(device), batch.labels.to(device))
-        optimizer.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), config.clip)
-        optimizer.step()
-        schedule.step()
-
-        due = step == config.steps or (config.eval_every and step % config.eval_every == 0)
-        measured = accuracy(model, held_out) if due else None
-        record = Record(step, loss.item(), measured)
-        if not math.isfinite(record.loss):
-            raise Diverged(f"lr = {config.lr}: the loss is {record.loss} at step {step}")
-        yield record
-        if measured is not None and config.stop_accuracy and measured >= config.stop_accuracy:
-            return
+    yield from Training(model, task, config).updates()
 
 
-def batch_loss(model: LanguageModel, inputs: Tensor, labels: Tensor) -> Tensor:
-    """Cross entropy in nats, averaged over the asked positions of inputs, labels (B, N).
+class Training:
+    """A model, its optimiser and how far they are. Arguments as in `train`."""
 
-    What the mixers add to it (`LanguageModel.auxiliary_loss`) included.
-    """
-    batch = Examples(inputs, labels)
-    positions = batch.positions
-    logits = model(inputs, positions)
-    loss = cross_entropy(logits.flatten(0, 1), labels.gather(1, positions).flatten())
-    return loss + model.auxiliary_loss()
+    def __init__(
+        self,
+        model: LanguageModel,
+        task: Task,
+        config: TrainConfig,
+        *,
+        measure: Measure | None = None,
+        micro_batch: int | None = None,
+        bf16: bool = False,
+    ):
+        self.model, self.config, self.bf16 = model, config, bf16
+        self.stages, self.history = config.stages(task), History()
+        self.rank, self.size = rank_and_size()
+        check_sizes(self.stages, config, model.config.vocab_size, self.size, micro_batch)
+        self.micro_batch, self.device = micro_batch, model.embedding.weight.device
+        self.parallel = DistributedDataParallel(model) if self.size > 1 else model
+        self.optimizer = self._new_optimizer()
+        if measure is None and not isinstance(task, Blocks):
+            unseen = task.sample(config.eval_examples, seed=2 * config.seed + 1)
+            measure = lambda model: {"accuracy": accuracy(model, unseen)}  # noqa: E731
+        self.measure = measure
+
+    def updates(self) -> Iterator[Record]:
+        """Train stage after stage, from where the history ends; a `Record` per update."""
+        self.model.train()
+        for number in range(len(self.history.ended), len(self.stages)):
+            yield from self._stage(number)
+            steps = self._steps_done(number)
+            self.history.ended.append(Ended(steps, self._is_mastered(number, steps)))
+
+    def _stage(self, number: int) -> Iterator[Record]:
+        stage, is_last = self.stages[number], number == len(self.stages) - 1
+        done = self._steps_done(number)
+        if stage.fresh_optimizer and done == 0:
+            self.optimizer = self._new_optimizer()
+        # Seeds of the batches are even; unseen examples have the odd one after the last stage's.
+        seed = 2 * self.config.seed + (0 if is_last else (number + 1) << 33)
+        if isinstance(stage.task, Blocks):
+            seed //= 2
+        fixed = self.config.train_examples if is_last else None
+        drawn = batches(stage.task, stage.batch_size, seed, examples=fixed, first=done)
+        while done < stage.steps and not self._is_mastered(number, done):
+            batch = next(drawn)[self.rank :: self.size].to(self.device)
+            lr = self.config.lr_at(number, done)
+            loss, objective, right = self._update(batch, lr, count_right=stage.until is not None)
+            done += 1
+            if not math.isfinite(loss):
+                raise Diverged(f"lr = {self.config.lr}: the loss is {loss} at step {done}")
+            every = self.config.eval_every
+            due = is_last and (done == stage.steps or (every is not None and done % every == 0))
+            record = Record(
+                len(self.history.records) + 1,
+                loss,
+                objective,
+                number,
+                right if stage.until is not None else None,
+                self._measured() if due else None,
+            )
+            self.history.records.append(record)
+            yield record
+
+    def _update(
+        self, batch: Examples, lr: float, *, count_right: bool
+    ) -> tuple[float, float, float]:
+        """One step of the optimiser; cross entropy, what was minimised, and the accuracy."""
+        self.optimizer.zero_grad()
+        totals = torch.zeros(3, device=self.device)
+        parts = batch.split(self.micro_batch or len(batch))
+        for i, part in enumerate(parts, start=1):
+            # Gradients are averaged over the processes once, after the last part.
+            apart = self.size > 1 and i < len(parts)
+            with self.parallel.no_sync() if apart else nullcontext():
+                with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
+                    logits, answers = asked(self.parallel, part)
+                logits = logits.float() if self.bf16 else logits
+                loss = cross_entropy(logits.flatten(0, 1), answers.flatten())
+                objective = loss + self.model.auxiliary_loss()
+                (objective / len(parts)).backward()
+            right = (logits.argmax(dim=-1) == answers).float().mean() if count_right else 0 * loss
+            totals += torch.stack([loss.detach(), objective.detach(), right.detach()]) / len(parts)
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip)
+        for group in self.optimizer.param_groups:
+            group["lr"] = lr
+        self.optimizer.step()
+        loss, objective, right = mean_over_processes(totals).tolist()
+        return loss, objective, right
+
+    def _measured(self) -> dict[str, float] | None:
+        """What the first process measures; the others wait for it, and hear of the accuracy."""
+        if self.measure is None:
+            return None
+        found = self.measure(self.model) if self.rank == 0 else {}
+        found = {name: float(value) for name, value in found.items()}
+        heard = from_the_first(found.get("accuracy", math.nan))
+        return found if self.rank == 0 else {"accuracy": heard}
+
+    def _steps_done(self, number: int) -> int:
+        """Updates of stage `number` so far, the one that is not ended."""
+        return len(self.history.records) - sum(e.steps for e in self.history.ended[:number])
+
+    def _is_mastered(self, number: int, done: int) -> bool:
+        """Whether the accuracy that ends the stage is reached."""
+        stage = self.stages[number]
+        records = self.history.records[-min(done, MASTERED_OVER) :] if done else []
+        if number == len(self.stages) - 1:
+            goal = self.config.stop_accuracy
+            reached = records[-1].accuracy if records else None
+            return goal is not None and reached is not None and reached >= goal
+        if stage.until is None or len(records) < MASTERED_OVER:
+            return False
+        return sum(r.right for r in records) / MASTERED_OVER >= stage.until
+
+    def _new_optimizer(self) -> torch.optim.AdamW:
+        return torch.optim.AdamW(
+            self.model.parameters(),
+            lr=self.config.lr,
+            weight_decay=self.config.weight_decay,
+            fused=True,
+        )
+
+    def save(self, path: Path) -> None:
+        """Write how far the training is; whatever happens, the old or the new file is there."""
+        state = {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict()}
+        checkpoints.save(path, {"training": self._identity(), **state, **self.history.state()})
+
+    def restore(self, path: Path) -> None:
+        """Go on from a file. Raises ValueError where it belongs to another training."""
+        state = checkpoints.load(path)
+        same = state.get("training") == self._identity()
+        require(same, "checkpoint", str(path), "of the same model, task and budget, or not there")
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.history.set_state(state)
+
+    def _identity(self) -> str:
+        """What must be the same for a training to go on. The number of processes may change."""
+        tasks = "; ".join(_known_as(stage.task) for stage in self.stages)
+        bf16 = " bf16" if self.bf16 else ""
+        return f"{self.model.config} {self.config} {tasks}{bf16}"
 
 
-@torch.no_grad()
-def accuracy(model: LanguageModel, examples: Examples, batch_size: int = 128) -> float:
-    """The fraction of asked positions where the largest logit is the answer; in `eval` mode."""
-    device, was_training = model.embedding.weight.device, model.training
-    model.eval()
-    correct = total = 0
-    for start in range(0, len(examples), batch_size):
-        block = slice(start, start + batch_size)
-        batch = Examples(examples.inputs[block].to(device), examples.labels[block].to(device))
-        guesses = model(batch.inputs, batch.positions).argmax(dim=-1)
-        correct += (guesses == batch.targets).sum().item()
-        total += guesses.numel()
-    model.train(was_training)
-    return correct / total
-
-
-def lr_factor(step: int, config: TrainConfig) -> float:
-    """Linear warm-up to 1, then a cosine to 0, for the update after `step` updates."""
-    warmup_steps = round(config.warmup * config.steps)
-    if step < warmup_steps:
-        return (step + 1) / warmup_steps
-    done = (step - warmup_steps) / max(1, config.steps - warmup_steps)
-    return 0.5 * (1 + math.cos(math.pi * done))
-
-
-def _batches(task: Task, config: TrainConfig) -> Iterator[Examples]:
-    """`config.steps` batches: fresh ones, or slices of a fixed set shuffled every epoch.
-
-    The generator's seed is even; held-out sequences come from the odd one after it.
-    """
-    generator = torch.Generator().manual_seed(2 * config.seed)
-    if config.train_examples is None:
-        for _ in range(config.steps):
-            yield task.sample(config.batch_size, seed=generator)
-        return
-    fixed = task.sample(config.train_examples, seed=generator)
-    order = torch.empty(0, dtype=torch.int64)
-    for _ in range(config.steps):
-        if len(order) < config.batch_size:
-            order = torch.randperm(config.train_examples, generator=generator)
-        chosen, order = order[: config.batch_size], order[config.batch_size :]
-        yield Examples(fixed.inputs[chosen], fixed.labels[chosen])
+def _known_as(task: Task) -> str:
+    if isinstance(task, Blocks):
+        return f"{len(task)} blocks of {task.seq_len} {crc32(task.stream[:1_000_000]):x}"
+    return str(task)

@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping
 
 import ipywidgets
 
-from zoology_teach.experiments.sweep import Run
+from zoology_teach.experiments.synthetic_runs import SyntheticRun
 from zoology_teach.model import LanguageModel
 from zoology_teach.plots import Picture, axes, name, style
-from zoology_teach.training.loop import Record, accuracy, training
+from zoology_teach.training import Record, accuracy, training
 
 REDRAW_SECONDS = 0.5
 
@@ -26,7 +26,7 @@ class LiveTraining(ipywidgets.VBox):
 
     def __init__(
         self,
-        make_run: Callable[..., Run],
+        make_run: Callable[..., SyntheticRun],
         controls: Mapping[str, ipywidgets.Widget],
         *,
         shown: tuple[str, ...] | None = None,
@@ -61,7 +61,7 @@ class LiveTraining(ipywidgets.VBox):
         if self._thread is not None:
             self._thread.join()
 
-    def _train(self, run: Run) -> None:
+    def _train(self, run: SyntheticRun) -> None:
         try:
             self._watch(run)
         except ValueError as error:
@@ -69,7 +69,7 @@ class LiveTraining(ipywidgets.VBox):
         finally:
             self.train_button.disabled, self.stop_button.disabled = False, True
 
-    def _watch(self, run: Run) -> None:
+    def _watch(self, run: SyntheticRun) -> None:
         title = f"{name(run.mixer)}, d = {run.model.d_model}, N = {run.task.seq_len}"
         self.progress.value, self.progress.max = 0, run.train.steps
         model, records = LanguageModel(run.model), []
@@ -90,7 +90,7 @@ class LiveTraining(ipywidgets.VBox):
             f"{len(records)} of {run.train.steps} steps ({took:.0f} s)."
         )
 
-    def _show(self, title: str, run: Run, records: list[Record]) -> None:
+    def _show(self, title: str, run: SyntheticRun, records: list[Record]) -> None:
         self.progress.value = len(records)
         self.status.value = f"{title}: loss {records[-1].loss:.2f} nats an answer"
         figure, (panel,) = axes(width=4.5, height=2.2)

@@ -3,8 +3,8 @@
 import ipywidgets
 import pandas as pd
 
-from zoology_teach.experiments.sweep import Run
 from zoology_teach.experiments.synthetic_presets import laptop_run
+from zoology_teach.experiments.synthetic_runs import SyntheticRun
 from zoology_teach.plots import Picture, best, in_order, name, spread, width_and_state
 from zoology_teach.widgets.explorer import Explorer
 from zoology_teach.widgets.live_training import LiveTraining
@@ -31,7 +31,7 @@ class WidthSlider(Explorer):
         )
         rates = best(table).groupby(["mixer", "d_model", "seq_len"])["lr"].first()
 
-        def make_run(model_width: int, sequence_length: int, mixer: str, seed: int) -> Run:
+        def make_run(model_width: int, sequence_length: int, mixer: str, seed: int) -> SyntheticRun:
             steps = 500 if model_width * sequence_length < 8192 else 200
             lr = rates[mixer, model_width, sequence_length]
             return laptop_run(mixer, model_width, sequence_length, seed, lr=lr, steps=steps)

@@ -1,0 +1,77 @@
+"""One training on a synthetic task -> one row of a table (chapter 06)."""
+
+import json
+import math
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from zoology_teach.configuration import as_json, fingerprint
+from zoology_teach.experiments.results import COLUMNS
+from zoology_teach.model import LanguageModel, ModelConfig
+from zoology_teach.tasks.mqar import MQAR
+from zoology_teach.training import Diverged, TrainConfig, train
+
+
+@dataclass(frozen=True)
+class SyntheticRun:
+    """One training: `mixer` is the name of its curve, `recipe` how it was started."""
+
+    columns: ClassVar[tuple[str, ...]] = COLUMNS
+
+    mixer: str
+    recipe: str
+    task: MQAR
+    model: ModelConfig
+    train: TrainConfig
+
+    @property
+    def id(self) -> str:
+        """`fingerprint` of the configuration."""
+        return fingerprint(self)
+
+    @property
+    def label(self) -> str:
+        """For a progress bar."""
+        d, n, seed = self.model.d_model, self.task.seq_len, self.train.seed
+        return f"{self.mixer}, d = {d}, N = {n}, seed {seed}"
+
+    def execute(
+        self, folder: Path, device: str = "cpu", *, progress: bool | str = False
+    ) -> dict[str, Any]:
+        """Train; the row. Accuracy and loss of a run that diverged are empty."""
+        started = time.perf_counter()
+        model = LanguageModel(self.model).to(device)
+        checkpoint = folder / f"{self.id}.pt"
+        lost = False
+        try:
+            history = train(model, self.task, self.train, checkpoint=checkpoint, progress=progress)
+        except Diverged as error:
+            history, lost = error.history, True
+        if history.interrupted:
+            raise KeyboardInterrupt
+        checkpoint.unlink(missing_ok=True)
+        lessons = history.ended[: len(self.train.before)]
+        objective = history.records[-1].objective if history.records and not lost else math.nan
+        return {
+            "run": self.id,
+            "mixer": self.mixer,
+            "recipe": self.recipe,
+            "d_model": self.model.d_model,
+            "seq_len": self.task.seq_len,
+            "num_pairs": self.task.num_pairs,
+            "vocab_size": self.task.vocab_size,
+            "lr": self.train.lr,
+            "steps": len(history.records) + lost,
+            "batch_size": self.train.batch_size,
+            "seed": self.train.seed,
+            "accuracy": math.nan if lost else round(history.accuracy, 6),
+            "loss": round(objective, 6),
+            "parameters": model.num_parameters(),
+            "state_size": model.state_size(self.task.seq_len),
+            "cpu_seconds": round(history.cpu_seconds, 2),
+            "seconds": round(time.perf_counter() - started, 2),
+            "config": as_json(self),
+            "stages": json.dumps([[e.steps, e.mastered] for e in lessons]) if lessons else "",
+        }

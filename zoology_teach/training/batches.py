@@ -1,0 +1,65 @@
+"""Which examples an update sees: all of it follows from the seed and the number of the update.
+
+So a training that was stopped goes on as if nothing had happened.
+"""
+
+from collections.abc import Iterator
+from functools import lru_cache
+from itertools import count, islice
+
+import torch
+from torch import Tensor
+
+from zoology_teach.tasks.examples import Examples
+from zoology_teach.tasks.text import Blocks
+from zoology_teach.training.stages import Task
+
+
+def batches(
+    task: Task, batch_size: int, seed: int, *, examples: int | None = None, first: int = 0
+) -> Iterator[Examples]:
+    """The batches of a task, without end, from number `first` on.
+
+    Blocks of text come epoch after epoch (`batch_rows`); another task draws fresh examples, or
+    with `examples` a fixed set of so many, shuffled anew each time it is used up.
+    """
+    if isinstance(task, Blocks):
+        for step in count(first):
+            yield task.examples(batch_rows(len(task), batch_size, seed, step))
+    generator = torch.Generator().manual_seed(seed)
+    drawn = _fresh(task, batch_size, generator)
+    if examples is not None:
+        drawn = _fixed(task, batch_size, generator, examples)
+    yield from islice(drawn, first, None)
+
+
+def batch_rows(num_blocks: int, batch_size: int, seed: int, step: int) -> Tensor:
+    """(batch_size,) the blocks of update `step`: epochs follow each other without a seam."""
+    first = step * batch_size
+    epochs = range(first // num_blocks, (first + batch_size - 1) // num_blocks + 1)
+    order = torch.cat([_epoch(num_blocks, seed, epoch) for epoch in epochs])
+    start = first - epochs[0] * num_blocks
+    return order[start : start + batch_size]
+
+
+@lru_cache(maxsize=2)
+def _epoch(num_blocks: int, seed: int, epoch: int) -> Tensor:
+    generator = torch.Generator().manual_seed((seed << 32) + epoch)
+    return torch.randperm(num_blocks, generator=generator)
+
+
+def _fresh(task: Task, batch_size: int, generator: torch.Generator) -> Iterator[Examples]:
+    while True:
+        yield task.sample(batch_size, seed=generator)
+
+
+def _fixed(
+    task: Task, batch_size: int, generator: torch.Generator, examples: int
+) -> Iterator[Examples]:
+    fixed = task.sample(examples, seed=generator)
+    order = torch.empty(0, dtype=torch.int64)
+    while True:
+        if len(order) < batch_size:
+            order = torch.randperm(examples, generator=generator)
+        chosen, order = order[:batch_size], order[batch_size:]
+        yield fixed[chosen]
