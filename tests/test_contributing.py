@@ -67,6 +67,7 @@ def test_a_chapter(copy):
     assert code["outputs"][0]["text"] == ["272\n"]
 
 
+@pytest.mark.slow
 def test_an_exercise(copy):
     (printed,) = follow("An exercise", copy)
     assert "written: 14_add_your_own_animal.ipynb" in printed

@@ -27,6 +27,7 @@ def outside_a_clone(monkeypatch):
         monkeypatch.setattr(module, "checkout", lambda: None)
 
 
+@pytest.mark.kernel
 def test_a_sound_machine_can_read_the_book():
     result = CliRunner().invoke(app, ["doctor"])
     assert result.exit_code == 0, result.output
