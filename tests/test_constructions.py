@@ -33,6 +33,7 @@ def test_attention_needs_a_logarithm_of_the_vocabulary(
     ("vocab_size", "seq_len", "num_pairs"),
     [(64, 32, 8), (256, 64, 8), (256, 512, 64), (1024, 512, 128)],
 )
+@pytest.mark.slow
 def test_base_conv_needs_a_channel_per_key_at_any_length(vocab_size, seq_len, num_pairs):
     task = MQAR(seq_len, num_pairs, vocab_size)
     model = constructions.one_channel_per_key(task).double()
@@ -63,11 +64,13 @@ def staircase(seq_len, num_pairs, channels, vocab_size=1024, seeds=3):
 
 
 @pytest.mark.parametrize(("seq_len", "num_pairs", "channels", "expected"), STAIRCASE)
+@pytest.mark.slow
 def test_the_training_free_staircase(seq_len, num_pairs, channels, expected):
     assert staircase(seq_len, num_pairs, channels) == pytest.approx(expected, abs=0.05)
 
 
 @pytest.mark.parametrize(("seq_len", "num_pairs"), [(64, 4), (128, 8), (256, 16)])
+@pytest.mark.slow
 def test_signal_and_noise_predict_the_staircase(seq_len, num_pairs):
     for per_pair in (8, 16):
         channels = per_pair * num_pairs

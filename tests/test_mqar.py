@@ -166,6 +166,7 @@ def test_examples_know_where_something_is_asked():
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.slow
 def test_a_million_examples_in_batches_stay_below_a_gibibyte():
     code = """
 import pathlib, re, torch

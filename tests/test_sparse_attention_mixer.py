@@ -347,6 +347,7 @@ def test_programmatic_rows_are_an_eighth_and_answer_all(trained):
     assert seen_before(unseen.inputs).double().mean() == 1 / 8
 
 
+@pytest.mark.training
 def test_a_fresh_learned_run_gives_what_the_table_says(table):
     (run,) = [r for r in synthetic_presets.hybrids(1) if r.mixer == "learned 16"]
     row = table[table["run"] == run.id].iloc[0]

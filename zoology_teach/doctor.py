@@ -60,7 +60,7 @@ def install_command(name: str = "") -> str:
 def required(name: str) -> str:
     """What pip takes for a package that the library lists; for another, all that the lab needs."""
     listed = [line.partition(";")[0] for line in metadata.requires("zoology-teach") or []]
-    found = [line for line in listed if re.match(r"[\w.-]+", line)[0] == name]
+    found = [line for line in listed if re.split(r"[^\w.-]", line)[0] == name]
     return found[0].strip() if found else "zoology-teach[lab]"
 
 

@@ -1,4 +1,4 @@
-"""Exercises: ladders of small checks, and the notebooks that students get."""
+"""Exercises: their ladders, the notebooks that students get, the grader, its pages."""
 
 from zoology_teach.grading.check import check
 

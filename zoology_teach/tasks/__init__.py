@@ -1,1 +1,1 @@
-"""What is to be learned: synthetic recall tasks."""
+"""What is to be learned: recall, made up or in real text (chapters 01, 02)."""
