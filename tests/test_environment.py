@@ -115,6 +115,12 @@ def test_conda_installs_the_same_through_pip():
     assert PROJECT["requires-python"] == f">={python}"
 
 
+def test_make_quick_leaves_out_what_a_marker_names():
+    options = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["pytest"]["ini_options"]
+    (left_out,) = re.findall(r"^SLOW := (.+)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert left_out.split(" or ") == [marker.split(":")[0] for marker in options["markers"]]
+
+
 def test_citation_names_this_version_and_the_paper():
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
     assert citation["version"] == zoology_teach.__version__

@@ -7,6 +7,7 @@ from dataclasses import replace
 import ipywidgets
 import pandas as pd
 import pytest
+from IPython.core.formatters import DisplayFormatter
 from PIL import Image
 
 from zoology_teach import plots
@@ -118,6 +119,17 @@ def test_an_explorer_has_a_picture_where_widgets_are_not_shown():
     data, metadata = Explorer(draw_number, first=[1, 2])._repr_mimebundle_()
     assert {"image/png", "application/vnd.jupyter.widget-view+json"} <= set(data)
     assert metadata["image/png"]["alt"] == "picture 1 a 0"
+
+
+def test_the_picture_is_shown_with_ipywidgets_7_too(monkeypatch):
+    """There a widget shows itself by `_ipython_display_`, and no picture beside it."""
+    monkeypatch.delattr(ipywidgets.Widget, "_repr_mimebundle_")
+    alone = "_ipython_display_"
+    monkeypatch.setattr(ipywidgets.Widget, alone, lambda self: pytest.fail(alone), raising=False)
+    explorer = Explorer(draw_number, first=[1, 2])
+    data, _ = DisplayFormatter().format(explorer)
+    view = data["application/vnd.jupyter.widget-view+json"]
+    assert "image/png" in data and view["model_id"] == explorer.model_id
 
 
 @pytest.mark.parametrize(
