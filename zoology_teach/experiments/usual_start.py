@@ -18,6 +18,8 @@ from zoology_teach.training import Stage, TrainConfig
 SEEDS = (0, 1, 2)
 VOCABULARY = 256
 CURRICULUM = "usual init, curriculum"
+USUAL = "usual init, target only"
+STEPS = 1200  # updates on the target itself
 MASTERED = 0.9  # training accuracy at which a lesson ends
 WIDTHS = (16, 32, 64, 128)
 NARROW = (4, 8)  # where attention and Based meet their own limit
@@ -91,10 +93,12 @@ def run(
     seed: int,
     *,
     lr: float,
-    steps: int = 1200,
     curriculum: bool = True,
 ) -> SyntheticRun:
-    """One training; `mixer` is a name of `RECIPES`, or as in `mixers.find`."""
+    """One training; `mixer` is a name of `RECIPES`, or as in `mixers.find`.
+
+    curriculum  False for the target alone, for as many updates as all stages have at most.
+    """
     recipe = RECIPES.get(mixer, OTHER_RECIPE)
     model = ModelConfig(
         target.vocab_size,
@@ -103,11 +107,14 @@ def run(
         max_len=target.seq_len if recipe.positions else None,
         seed=seed,
     )
-    before = lessons(target, recipe.batch_size) if curriculum else ()
-    config = TrainConfig(
-        steps=steps, batch_size=recipe.batch_size, lr=lr, warmup=0.0, seed=seed, before=before
-    )
-    return SyntheticRun(mixer, CURRICULUM, target, model, config)
+    before = lessons(target, recipe.batch_size)
+    budget = {"batch_size": recipe.batch_size, "lr": lr, "seed": seed}
+    if curriculum:
+        config = TrainConfig(steps=STEPS, warmup=0.0, before=before, **budget)
+        return SyntheticRun(mixer, CURRICULUM, target, model, config)
+    steps = STEPS + sum(stage.steps for stage in before)
+    config = TrainConfig(steps=steps, warmup=before[0].ramp / steps, **budget)
+    return SyntheticRun(mixer, USUAL, target, model, config)
 
 
 def figure2(mixers: Sequence[str] = tuple(RECIPES)) -> list[SyntheticRun]:
@@ -122,3 +129,24 @@ def figure2(mixers: Sequence[str] = tuple(RECIPES)) -> list[SyntheticRun]:
         for d, lr in product((*NARROW, *WIDTHS) if recipe.narrow else WIDTHS, recipe.rates):
             runs.append(run(mixer, d, target, seed, lr=lr))
     return runs
+
+
+def ablation(mixers: Sequence[str] = tuple(RECIPES)) -> list[SyntheticRun]:
+    """With and without the curriculum, at N = 32, K = 4, d = 64: the same start, the same rates,
+    and without it at least as many updates.
+    """
+    target = MQAR(32, 4, VOCABULARY)
+    return [
+        run(mixer, 64, target, seed, lr=lr, curriculum=curriculum)
+        for seed, mixer, curriculum in product(SEEDS, mixers, (True, False))
+        for lr in RECIPES.get(mixer, OTHER_RECIPE).rates
+    ]
+
+
+def vocabulary(mixers: Sequence[str] = ("base_conv", "attention_short_conv")) -> list[SyntheticRun]:
+    """The cell of `ablation` with V = 64, 256, 1024 and the paper's 8192 tokens."""
+    return [
+        run(mixer, 64, MQAR(32, 4, v), seed, lr=lr)
+        for seed, v, mixer in product(SEEDS, (64, 256, 1024, 8192), mixers)
+        for lr in RECIPES.get(mixer, OTHER_RECIPE).rates
+    ]
