@@ -68,21 +68,18 @@ def layers(mixer: str, n: int) -> tuple[Layer, Layer]:
 
 
 def lessons(target: MQAR, batch_size: int) -> tuple[Stage, ...]:
-    """Easier tasks first: from 2 pairs in 16 tokens (32 where the target has 128 or more), the
-    length and then the pairs double until `target` comes next.
+    """Easier tasks first: 2 pairs in 16 tokens (in 32, where the target has 128 or more), then
+    pairs and tokens double until `target` comes next.
 
-    The first lesson is where recall is found or not, so it may take longer.
+    In the first lesson recall is found or not, so it may take longer.
     """
     n, k = (32 if target.seq_len >= 128 else 16), 2
     stages = []
-    while (n, k) != (target.seq_len, target.num_pairs):
+    while n < target.seq_len or k < target.num_pairs:
         task = MQAR(n, k, target.vocab_size)
-        steps = 300 if stages else 2500
-        stages.append(Stage(task, steps, batch_size, until=MASTERED, ramp=0 if stages else 50))
-        if n < target.seq_len and (k == target.num_pairs or 8 * k >= n):
-            n *= 2
-        else:
-            k *= 2
+        steps, ramp = (300, 0) if stages else (2500, 50)
+        stages.append(Stage(task, steps, batch_size, until=MASTERED, ramp=ramp))
+        n, k = min(2 * n, target.seq_len), min(2 * k, target.num_pairs)
     return tuple(stages)
 
 
