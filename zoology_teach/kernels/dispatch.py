@@ -32,8 +32,8 @@ FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 HAS_TRITON = not isinstance(triton, _Missing)
 
 
-def uses_triton(impl: str, takes: bool, **tensors: Tensor | None) -> bool:
-    """True where `impl` means Triton for these tensors: "auto" where the kernel `takes` them.
+def uses_triton(impl: str, taken: bool, **tensors: Tensor | None) -> bool:
+    """True where `impl` means Triton for these tensors: "auto" where the kernel has `taken` them.
 
     Under a transform of torch.func and in forward mode "auto" means the reference. Raises
     ValueError, naming the argument, for an unknown `impl`, for tensors that differ in device or
@@ -51,7 +51,7 @@ def uses_triton(impl: str, takes: bool, **tensors: Tensor | None) -> bool:
         require(x.is_cuda or interpreting(), "impl", impl, instead)
         instead = "'auto' or 'reference' in forward mode and under transforms of torch.func"
         require(not transformed(), "impl", impl, instead)
-    return impl == "triton" or (impl == "auto" and takes and not transformed())
+    return impl == "triton" or (impl == "auto" and taken and not transformed())
 
 
 def runs_on(x: Tensor) -> bool:

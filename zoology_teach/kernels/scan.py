@@ -172,9 +172,9 @@ _forward.register_autograd(_differentiate, setup_context=_save)
 
 
 def _gradients_again(a: Tensor, s0: Tensor, s: Tensor, grad: Tensor) -> tuple[Tensor, ...]:
-    """The formulas above, by operations that can be differentiated again."""
+    """The formulas above, by operations that can be differentiated again, this one among them."""
     decays = torch.cat([a[:, 1:], torch.zeros_like(a[:, :1])], dim=1)
-    g = reference(decays.flip(1), grad.flip(1)).flip(1)
+    g = linear_scan(decays.flip(1), grad.flip(1)).flip(1)
     return g * torch.cat([s0[:, None], s[:, :-1]], dim=1), g, a[:, 0] * g[:, 0]
 
 
@@ -186,8 +186,8 @@ def takes(x: Tensor) -> bool:
 def linear_scan(a: Tensor, x: Tensor, s0: Tensor | None = None, *, impl: str = "auto") -> Tensor:
     """a, x (B, N, D), s0 (B, D), 0 where not given -> s (B, N, D); see `mixers.scan`.
 
-    A second derivative is PyTorch's own. Raises ValueError for shapes that do not fit and for an
-    `impl` that cannot run here.
+    Differentiable in any way. Raises ValueError for shapes that do not fit and for an `impl` that
+    cannot run here.
     """
     require(x.dim() == 3 and x.shape[2] > 0, "x shape", tuple(x.shape), "(B, N, D), D >= 1")
     require(a.shape == x.shape, "a shape", tuple(a.shape), f"x's, {tuple(x.shape)}")
