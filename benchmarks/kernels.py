@@ -34,6 +34,7 @@ from kernel_peers import Peer, installed
 from kernel_runs import attempt
 from kernel_targets import report
 
+from zoology_teach import files
 from zoology_teach.experiments import results
 from zoology_teach.kernels.dispatch import interpreting
 
@@ -111,7 +112,7 @@ def write(out: Path, rows: list[dict[str, str]]) -> None:
 
 def fill(out: Path, rates: Rates, made_by: dict[str, str], packages: dict[str, Peer]) -> None:
     """Measure what is missing."""
-    with results.sole_writer(out):
+    with files.sole_writer(out):
         results.note_provenance(out, "python benchmarks/kernels.py", made_by)
         table = stored(out)
         done = {key(row) for row in table}

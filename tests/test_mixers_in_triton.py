@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from zoology_teach.kernels import dispatch
-from zoology_teach.mixers import MIXERS
+from zoology_teach.mixers import MIXERS, convolution
 from zoology_teach.model import LanguageModel, ModelConfig, layer
 
 # Mixer, options, and the custom operators that forward has to call; none: S4D, say, is an FFT
@@ -135,3 +135,63 @@ def test_autocast_hands_a_kernel_one_dtype(pretend):
         with torch.autocast(u.device.type, torch.bfloat16):
             y = mixer(u)
         assert y.isfinite().all() and torch.allclose(y.float(), mixer(u), atol=0.1, rtol=0.1), name
+
+
+@pytest.mark.parametrize("taps, batch", [(16, ()), (1, ()), (17, (2,))], ids=str)
+def test_a_filter_that_is_not_as_long_as_u_has_no_kernel(taps, batch, pretend, called):
+    """Too short, or one of its own for each sequence: the same numbers by FFT."""
+    generator = torch.Generator().manual_seed(1)
+    u = torch.randn(2, 8, 17, generator=generator).to(device())
+    h = torch.randn(*batch, 8, taps, generator=generator).to(device())
+    pretend()
+    with called:
+        y = convolution.long_conv(u, h)
+    assert not called.names
+    for t in range(17):
+        past = u[..., max(0, t - taps + 1) : t + 1].flip(-1)
+        assert torch.allclose(y[..., t], (h[..., : past.shape[-1]] * past).sum(-1), atol=1e-5)
+
+
+@pytest.mark.parametrize("autocast", [False, True])
+def test_the_crossing_is_that_of_the_numbers_which_a_kernel_gets(autocast, pretend, called):
+    """600 tokens are too many in float32 and few in bfloat16; beyond, torch.fft in float32."""
+    pretend()
+    u, h = (torch.ones(s, device=device()) for s in ((1, 1, 600), (1, 600)))
+    with called, torch.autocast(u.device.type, torch.bfloat16, enabled=autocast):
+        y = convolution.long_conv(u, h)
+    assert called.names == ({"long_conv"} if autocast else set())
+    count = torch.arange(1.0, 601.0, device=device())
+    assert torch.allclose(y[0, 0].float(), count, rtol=1e-2)
+
+
+def test_16_bits_beyond_the_crossing(pretend, called):
+    pretend()
+    u, h = (torch.ones(s, device=device(), dtype=torch.bfloat16) for s in ((1, 1, 8193), (1, 8193)))
+    with called:
+        y = convolution.long_conv(u, h)
+    assert not called.names and y.dtype == torch.bfloat16
+    assert torch.allclose(y[0, 0].float(), torch.arange(1.0, 8194.0, device=device()), rtol=1e-2)
+
+
+def test_forward_mode_and_hessians_are_those_without_kernels(pretend):
+    """A transform of torch.func reaches no kernel."""
+    mixer = build("base_conv", {})
+    u = torch.randn(1, 3, 8, generator=torch.Generator().manual_seed(1)).to(device())
+
+    def number(u):
+        taps = mixer.explicit_filter
+        gate = mixer.projection(u)
+        past = sum(
+            torch.nn.functional.pad(u, (0, 0, lag, 0))[:, :3] * taps[:, lag] for lag in range(3)
+        )
+        return (gate * (past + mixer.conv_bias)).pow(3).sum()
+
+    want = torch.func.jvp(number, (u,), (u,))[1], torch.func.hessian(number)(u)
+    pretend()
+
+    def ours(u):
+        return mixer(u).pow(3).sum()
+
+    got = torch.func.jvp(ours, (u,), (u,))[1], torch.func.hessian(ours)(u)
+    for g, w in zip(got, want, strict=True):
+        assert torch.allclose(g, w, rtol=1e-4, atol=1e-5)

@@ -13,10 +13,10 @@ from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import pytest
+from tests.test_sweep import tiny
 from typer.testing import CliRunner
 
 import zoology_teach
-from tests.test_sweep import tiny
 from zoology_teach import cli
 from zoology_teach.experiments import executors, results, sweep, synthetic_presets
 

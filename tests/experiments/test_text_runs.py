@@ -16,6 +16,7 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 from typer.testing import CliRunner
+from zoology_teach.training.text_loop import batch_rows, process_group, token_losses, train_text
 
 from zoology_teach.cli import app
 from zoology_teach.experiments import text_runs
@@ -37,7 +38,6 @@ from zoology_teach.tasks.source import Text
 from zoology_teach.tasks.text import Blocks
 from zoology_teach.training import Diverged, TrainConfig
 from zoology_teach.training import checkpoint as checkpoints
-from zoology_teach.training.text_loop import batch_rows, process_group, token_losses, train_text
 
 CONFIG = TrainConfig(steps=20, batch_size=4, lr=1e-2, seed=3)
 

@@ -1,14 +1,11 @@
 """The long convolution against its definition in float64, interpreted here or compiled on a GPU."""
 
-import os
-import subprocess
-import sys
-
 import pytest
 import torch
 
+from zoology_teach.kernels import dispatch
 from zoology_teach.kernels import long_conv as module
-from zoology_teach.kernels.long_conv import CROSSING, long_conv, reference
+from zoology_teach.kernels.long_conv import long_conv, reference, takes
 
 # Relative to the largest number. Products add up in float32 (6e-8 each, and their errors average
 # out), then the result is rounded once: by 5e-4 of itself in float16, by 4e-3 in bfloat16.
@@ -74,15 +71,12 @@ def test_gradients_in_float64(shape, device):
     )
 
 
-@pytest.mark.parametrize("reverse", [False, True])
-def test_both_directions_are_whole_operators(reverse, device):
-    """Shapes without data, gradients and what torch.compile asks, of either direction."""
-    u, h, weight = (z.requires_grad_() for z in draw((2, 2, 48), torch.float64, device))
-    torch.library.opcheck(module._convolve, (u, h, reverse))
-    assert torch.autograd.gradcheck(
-        lambda u, h: module._convolve(u, h, reverse), (u, h), fast_mode=True
-    )
-    torch.library.opcheck(module._filter_grad, (u.detach(), weight.detach()))
+def test_are_whole_operators(device):
+    """Shapes without data, gradients and what torch.compile asks, of all three."""
+    u, h, weight = draw((2, 2, 48), torch.float64, device)
+    torch.library.opcheck(module._input_grad, (h, weight))
+    torch.library.opcheck(module._filter_grad, (u, weight))
+    torch.library.opcheck(module._forward, (u.requires_grad_(), h.requires_grad_()))
 
 
 def test_only_the_gradient_that_is_asked_for(device):
@@ -150,28 +144,40 @@ def test_survives_torch_compile(n, device):
         assert torch.equal(g, 2 * w)
 
 
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32], ids=str)
-def test_auto_takes_triton_up_to_the_crossing(dtype, device, monkeypatch):
-    """As on a GPU, whether there is one or not."""
-    monkeypatch.setattr(module, "uses_triton", lambda impl, **_: impl != "reference")
-    monkeypatch.setattr(module, "reference", lambda *_: "torch.fft")
-    monkeypatch.setattr(module, "_convolve", lambda *_: "triton")
-    longest = CROSSING[dtype.itemsize]
+@pytest.mark.parametrize(
+    "dtype, longest",
+    [(torch.float16, 8192), (torch.bfloat16, 8192), (torch.float32, 512), (torch.float64, 0)],
+    ids=str,
+)
+def test_auto_takes_triton_up_to_the_crossing(dtype, longest, monkeypatch):
+    """As on a GPU, whether there is one or not; by name it takes any length."""
+    monkeypatch.setattr(dispatch, "on_gpu", lambda x: True)
+    monkeypatch.setattr(module, "reference", lambda u, h: "torch.fft")
+    monkeypatch.setattr(module, "_forward", lambda u, h: u + 1)
     for n, impl, want in [
-        (16, "auto", "triton"),
-        (longest, "auto", "triton"),
-        (longest + 16, "auto", "torch.fft"),
-        (longest + 16, "triton", "triton"),
-        (16, "reference", "torch.fft"),
+        (max(longest, 1), "auto", longest > 0),
+        (longest + 1, "auto", False),
+        (longest + 1, "triton", True),
+        (1, "reference", False),
     ]:
-        assert long_conv(torch.ones(1, 1, n, dtype=dtype), torch.ones(1, n), impl=impl) == want
+        u, h = torch.ones(1, 2, n, dtype=dtype), torch.ones(2, n, dtype=dtype)
+        assert (long_conv(u, h, impl=impl) != "torch.fft") == want
+
+
+def test_takes_only_a_filter_that_is_as_long_as_u(monkeypatch):
+    monkeypatch.setattr(dispatch, "on_gpu", lambda x: True)
+    u = torch.ones(2, 3, 20)
+    assert takes(u, torch.ones(3, 20))
+    for shape in [(3, 19), (3, 21), (1, 20), (20,), (2, 3, 20), (1, 3, 20)]:
+        assert not takes(u, torch.ones(shape))
+    assert not takes(u[0], torch.ones(20))
 
 
 @pytest.mark.parametrize(
     "message, change",
     [
         (r"u shape = \(2, 3\)", {"u": torch.zeros(2, 3)}),
-        (r"u shape = \(1, 2, 0\)", {"u": torch.zeros(1, 2, 0)}),
+        (r"u shape = \(1, 0, 3\)", {"u": torch.zeros(1, 0, 3)}),
         (r"h shape = \(1, 3\)", {"h": torch.zeros(1, 3)}),
         (r"h shape = \(2, 4\)", {"h": torch.zeros(2, 4)}),
         ("u dtype = torch.int64", {"u": torch.zeros(1, 2, 3, dtype=torch.int64)}),
@@ -184,22 +190,3 @@ def test_auto_takes_triton_up_to_the_crossing(dtype, device, monkeypatch):
 def test_wrong_use_names_the_argument(message, change):
     with pytest.raises(ValueError, match="^" + message):
         long_conv(**{"u": torch.zeros(1, 2, 3), "h": torch.zeros(2, 3), **change})
-
-
-CPU_TENSOR = """
-import torch
-from zoology_teach.kernels.long_conv import long_conv
-u, h = torch.ones(1, 2, 3), torch.ones(2, 3)
-assert torch.allclose(long_conv(u, h), u.cumsum(2), atol=1e-6)
-try:
-    long_conv(u, h, impl="triton")
-except ValueError as error:
-    print(error)
-"""
-
-
-def test_triton_on_cpu_tensors_needs_the_interpreter():
-    environment = {**os.environ, "TRITON_INTERPRET": "0"}
-    command = [sys.executable, "-c", CPU_TENSOR]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-    assert done.stdout.startswith("impl = 'triton': must be 'auto' or 'reference'")

@@ -3,6 +3,7 @@
 Heavy modules are imported inside the commands, so that --help answers at once.
 """
 
+import itertools
 import shlex
 import sys
 from pathlib import Path
@@ -84,14 +85,16 @@ def text(
 
     chosen = choose("preset", preset, PRESETS)
     plugged = _plugged(plugin)
-    mixers = [mixer] if mixer else plugged or chosen.mixers
-    runs = [
-        chosen.run(name, one, steps=steps, source=source)
-        for one in (SEEDS if seed is None else [seed])
-        for name in mixers
-    ]
+    seeds = SEEDS if seed is None else [seed]
+    if not (mixer or plugged or steps or source):
+        runs = chosen.runs(seeds)
+    else:
+        changed = {"steps": steps, "source": source}
+        mixers = [mixer] if mixer else plugged or chosen.mixers
+        each = itertools.product(seeds, mixers, chosen.warm_ups)
+        runs = [chosen.run(name, one, warm_up=first, **changed) for one, name, first in each]
     stem = "text" if preset == "laptop" else f"text_{preset}"
-    own = {chosen.run(name, one).id for one in SEEDS for name in chosen.mixers}
+    own = {run.id for run in chosen.runs()}
     table = _table(out, stem, all(run.id in own for run in runs))
     _measure(runs, table, dry_run, HERE, None, chosen.device, plugin)
     if {run.id for run in runs} == own and not dry_run:

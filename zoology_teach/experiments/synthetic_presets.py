@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from itertools import product
 
 from zoology_teach.checks import require, require_int
+from zoology_teach.experiments import usual_start
 from zoology_teach.experiments.synthetic_runs import SyntheticRun
 from zoology_teach.mixers import find
 from zoology_teach.model import Layer, ModelConfig, layer
@@ -68,10 +69,18 @@ def figure2_laptop(mixers: Sequence[str] = tuple(LAPTOP_RECIPES)) -> list[Synthe
 
 
 def laptop_run(
-    mixer: str, d_model: int, seq_len: int, seed: int, *, lr: float = 1e-2, steps: int = 500
+    mixer: str,
+    d_model: int,
+    seq_len: int,
+    seed: int,
+    *,
+    num_pairs: int | None = None,
+    lr: float = 1e-2,
+    steps: int = 500,
 ) -> SyntheticRun:
-    """One run of `figure2_laptop`; `mixer` as in `mixers.find`."""
-    recipe, task = LAPTOP_RECIPES.get(mixer, OTHER_RECIPE), MQAR(seq_len, seq_len // 8, 256)
+    """One run of `figure2_laptop`; `mixer` as in `mixers.find`. N / 8 pairs, if not said."""
+    recipe = LAPTOP_RECIPES.get(mixer, OTHER_RECIPE)
+    task = MQAR(seq_len, num_pairs or seq_len // 8, 256)
     options = {"max_len": seq_len} if find(mixer).wants_max_len else {}
     if mixer == "base_conv":
         options["filter"] = "long"
@@ -95,6 +104,21 @@ def budget_laptop() -> list[SyntheticRun]:
     return [
         laptop_run("base_conv", width, 32, seed, lr=lr, steps=2000)
         for seed, width, lr in product(SEEDS, LAPTOP_WIDTHS, LAPTOP_RECIPES["base_conv"].rates)
+    ]
+
+
+def pairs_and_length_laptop() -> list[SyntheticRun]:
+    """The pairs K and the length N apart: is it d / K or d / N that counts?
+
+    Identity-like start, as `figure2_laptop`, at the learning rate that was best there.
+    """
+    rates = {"base_conv": 2e-2, "hyena": 2e-2, "attention": 1e-2}
+    return [
+        laptop_run(mixer, width, n, seed, num_pairs=k, lr=lr)
+        for seed, k, n in product(SEEDS, (2, 4, 8, 16), (32, 64, 128, 256))
+        for mixer, lr in rates.items()
+        for width in LAPTOP_WIDTHS
+        if 4 * k <= n
     ]
 
 
@@ -233,8 +257,17 @@ PRESETS: dict[str, dict[str, Grid]] = {
     "usual_init": {"laptop": usual_init_laptop},
     "input_filters": {"laptop": input_filters_laptop},
     "hybrids": {"laptop": hybrids_laptop},
+    "pairs_and_length": {"laptop": pairs_and_length_laptop},
+    "figure2_usual": {"laptop": usual_start.figure2},
+    "curriculum": {"laptop": usual_start.ablation},
+    "vocabulary": {"laptop": usual_start.vocabulary},
 }
-TAKE_ANY_MIXER = (figure2_laptop,)
+TAKE_ANY_MIXER = (
+    figure2_laptop,
+    usual_start.figure2,
+    usual_start.ablation,
+    usual_start.vocabulary,
+)
 
 
 def chosen(

@@ -38,12 +38,15 @@ class SyntheticRun:
         return f"{self.mixer}, d = {d}, N = {n}, seed {seed}"
 
     def execute(
-        self, folder: Path, device: str = "cpu", *, progress: bool | str = False
+        self, folder: Path | None = None, device: str = "cpu", *, progress: bool | str = False
     ) -> dict[str, Any]:
-        """Train; the row. Accuracy and loss of a run that diverged are empty."""
+        """Train; the row. Accuracy and loss of a run that diverged are empty.
+
+        folder  where a checkpoint is kept while it runs; None keeps none.
+        """
         started = time.perf_counter()
         model = LanguageModel(self.model).to(device)
-        checkpoint = folder / f"{self.id}.pt"
+        checkpoint = folder / f"{self.id}.pt" if folder else None
         lost = False
         try:
             history = train(model, self.task, self.train, checkpoint=checkpoint, progress=progress)
@@ -51,7 +54,8 @@ class SyntheticRun:
             history, lost = error.history, True
         if history.interrupted:
             raise KeyboardInterrupt
-        checkpoint.unlink(missing_ok=True)
+        if checkpoint is not None:
+            checkpoint.unlink(missing_ok=True)
         lessons = history.ended[: len(self.train.before)]
         objective = history.records[-1].objective if history.records and not lost else math.nan
         return {

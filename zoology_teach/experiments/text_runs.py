@@ -5,6 +5,7 @@ other run; so does the last checkpoint of each run.
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -19,6 +20,7 @@ from zoology_teach.experiments.sweep import runs_folder
 from zoology_teach.experiments.text_slices import (
     asking_shares,
     measured,
+    of_documents,
     perplexities,
     rows_that_ask,
 )
@@ -35,7 +37,7 @@ COLUMNS = tuple(
         "steps batch_size lr tokens seconds cpu_seconds device train_loss held_out_tokens ppl "
         "threshold ar_share ar_ppl other_ppl opportunity_share opportunity_ppl wide_threshold "
         "wide_ar_share wide_ar_ppl repeated_share repeated_ppl asking_share asking_ar_share "
-        "curve config"
+        "curve config warm_up choosing_ppl"
     ).split()
 )
 
@@ -47,6 +49,8 @@ class TextRun:
     mixer        what the table calls the model.
     thresholds   training counts up to which a bigram is rare; the first one is the table's.
     micro_batch, bf16  as in `training.train`.
+    choosing     held-out documents by which a learning rate is chosen ("choosing_ppl"); they are
+                 in no other number of the row.
     """
 
     columns: ClassVar[tuple[str, ...]] = COLUMNS
@@ -58,6 +62,7 @@ class TextRun:
     thresholds: tuple[float, float]
     micro_batch: int | None = None
     bf16: bool = False
+    choosing: tuple[str, ...] = ()
 
     @property
     def id(self) -> str:
@@ -88,10 +93,14 @@ class TextRun:
             losses = token_losses(model, held_out, batch_size=self.micro_batch or 16)
         with replacing(folder / f"{self.id}.npy") as new, open(new, "wb") as file:
             np.save(file, losses)
+        chosen_by = of_documents(held_out, self.choosing)
+        chosen = perplexities(losses[chosen_by], {}) if self.choosing else {}
+        losses, slices = _only(~chosen_by, losses, slices)
         shares = {f"{key}_share": round(float(mask.mean()), 6) for key, mask in slices.items()}
         del shares["other_share"]
-        found = perplexities(losses, slices) | shares | asking_shares(asking, slices["ar"])
-        row = self._about(model, history) | found
+        asking = asking_shares(asking, ~chosen_by, slices["ar"])
+        row = self._about(model, history) | perplexities(losses, slices) | shares | asking
+        row |= {"choosing_ppl": chosen.get("ppl", "")}
         return row | {"held_out_tokens": losses.size, "device": device_name(device)}
 
     def _corpus(self, folder: Path) -> Corpus:
@@ -110,8 +119,10 @@ class TextRun:
             held_out, slices = measured(self.text, self.thresholds, folder)
             # Only some of the blocks, spread over all documents.
             some = slice(None, None, max(1, len(held_out) // self.train.eval_examples))
-            chosen = {key: mask[some] for key, mask in slices.items()}
-            return perplexities(token_losses(model, held_out, some, batch_size=at_a_time), chosen)
+            losses = token_losses(model, held_out, some, batch_size=at_a_time)
+            reported = ~of_documents(held_out, self.choosing)[some]
+            masks = {key: mask[some] for key, mask in slices.items()}
+            return perplexities(*_only(reported, losses, masks))
 
         try:
             history = train(
@@ -160,7 +171,15 @@ class TextRun:
             "wide_threshold": self.thresholds[1],
             "curve": json.dumps(curve, separators=(",", ":")),
             "config": as_json(self),
+            "warm_up": sum(stage.steps for stage in history.ended[: len(budget.before)]),
         }
+
+
+def _only(
+    reported: NDArray[np.bool_], losses: NDArray, slices: Mapping[str, NDArray]
+) -> tuple[NDArray, dict[str, NDArray]]:
+    """Losses and slices (T,) of the T tokens that are reported; all keep their order."""
+    return losses[reported], {name: mask[reported] for name, mask in slices.items()}
 
 
 def losses_of(out: str | Path, run: str) -> NDArray[np.float32]:

@@ -1,7 +1,7 @@
 """Slices of held-out text, their perplexities, and which rows ask (chapter 10)."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import lru_cache
@@ -12,6 +12,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
+from zoology_teach.checks import require
 from zoology_teach.mixers.sparse_attention import SparseAttention
 from zoology_teach.model import LanguageModel
 from zoology_teach.recall import ar_hits, bigram_counts, opportunities
@@ -44,9 +45,21 @@ def perplexities(losses: NDArray, slices: Mapping[str, NDArray]) -> dict[str, fl
     losses = losses.astype(np.float64)
     if not np.isfinite(losses).all():  # of a run that diverged
         return {}
-    means = {"ppl": losses.mean()}
-    means |= {f"{name}_ppl": losses[mask].mean() for name, mask in slices.items() if mask.any()}
+    means = {"ppl": losses.mean()} | {
+        f"{name}_ppl": losses[mask].mean() for name, mask in slices.items() if mask.any()
+    }
     return {name: round(math.exp(mean), 4) for name, mean in means.items()}
+
+
+def of_documents(blocks: Blocks, names: Collection[str]) -> NDArray[np.bool_]:
+    """(B, N) whether a predicted token belongs to one of these documents.
+
+    Raises ValueError for a name that is none of the blocks'.
+    """
+    for name in names:
+        require(name in blocks.names, "document", name, f"one of {blocks.names}")
+    wanted = [number for number, name in enumerate(blocks.names) if name in names]
+    return np.isin(blocks.documents, wanted)
 
 
 @contextmanager
@@ -69,11 +82,13 @@ def rows_that_ask(model: LanguageModel) -> Iterator[list[Tensor]]:
             hook.remove()
 
 
-def asking_shares(asking: list[Tensor], hits: NDArray) -> dict[str, float]:
-    """Which share of all rows asks, and of those that an AR hit (B, N) follows; or nothing."""
+def asking_shares(
+    asking: list[Tensor], reported: NDArray[np.bool_], hits: NDArray[np.bool_]
+) -> dict[str, float]:
+    """Which share asks of all T rows `reported` (B, N), and of those before an AR hit (T,)."""
     if not asking:
         return {}
-    asks = torch.cat(asking).numpy()
+    asks = torch.cat(asking).numpy()[reported]
     shares = {"asking_share": asks.mean(), "asking_ar_share": asks[hits].mean()}
     return {name: round(float(share), 4) for name, share in shares.items()}
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from zoology_teach.checks import require
-from zoology_teach.kernels.dispatch import must_widen, tl, triton, uses_triton
+from zoology_teach.kernels.dispatch import must_widen, runs_on, tl, triton
 
 MAX_HEAD = 128
 
@@ -91,16 +91,16 @@ def per_row(q: Tensor) -> Tensor:
     return torch.empty(q.shape[:3], dtype=dtype, device=q.device)
 
 
-def takes_triton(impl: str, q: Tensor, k: Tensor, v: Tensor) -> bool:
-    """`uses_triton` for q (B, H, rows, d), k and v (B, H, N, d) once their shapes fit.
+def takes(x: Tensor, d: int) -> bool:
+    """Whether "auto" means the kernels: on a GPU, for heads of at most MAX_HEAD numbers."""
+    return runs_on(x) and d <= MAX_HEAD
 
-    Heads wider than 128 are left to the reference; with impl="triton" they raise.
-    """
+
+def check(impl: str, q: Tensor, k: Tensor, v: Tensor) -> None:
+    """Raise ValueError unless q is (B, H, rows, d), k and v are (B, H, N, d), and d fits `impl`."""
     require(q.dim() == 4 and q.shape[3] > 0, "q shape", tuple(q.shape), "(B, H, rows, d)")
     (b, h, _, d), shape = q.shape, tuple(k.shape)
     fits = k.dim() == 4 and (*shape[:2], shape[3]) == (b, h, d)
     require(fits, "k shape", shape, f"({b}, {h}, N, {d}), as q's is {tuple(q.shape)}")
     require(v.shape == k.shape, "v shape", tuple(v.shape), f"k's, {shape}")
-    asked = uses_triton(impl, q=q, k=k, v=v)
     require(impl != "triton" or d <= MAX_HEAD, "q shape", tuple(q.shape), f"d <= {MAX_HEAD}")
-    return asked and d <= MAX_HEAD

@@ -20,7 +20,8 @@ from torch import Tensor
 
 from zoology_teach.checks import require
 from zoology_teach.kernels import short_conv as conv
-from zoology_teach.kernels.dispatch import must_widen, tl, triton, uses_triton
+from zoology_teach.kernels.derivatives import beyond_one_gradient, gradients_of_reference
+from zoology_teach.kernels.dispatch import launch, must_widen, tl, triton, uses_triton
 
 # The widest D for which the matmul is fused, by the bytes of a number. Arithmetic, not a
 # measurement: benchmarks/kernels.py times the operation where there is a GPU. Tensor cores leave
@@ -97,11 +98,11 @@ def _forward(
     y, gate = torch.empty_like(u), torch.empty_like(u) if keep else None
     tile = tiles(d, u.dtype.itemsize, filter.shape[1])
     grid = (triton.cdiv(b * n, tile["BM"]) * triton.cdiv(d, tile["BD"]),)
-    with torch.cuda.device_of(u):
-        fused_kernel[grid](
-            u, weight, bias_proj, filter, bias_conv, y, gate, b * n, n, d, TAPS=filter.shape[1],
-            ACC=tl.float64 if u.dtype == torch.float64 else tl.float32, WIDEN=must_widen(u), **tile,
-        )  # fmt: skip
+    launch(
+        fused_kernel, grid, u, weight, bias_proj, filter, bias_conv, y, gate, b * n, n, d,
+        TAPS=filter.shape[1], ACC=tl.float64 if u.dtype == torch.float64 else tl.float32,
+        WIDEN=must_widen(u), **tile,
+    )  # fmt: skip
     return y, gate if keep else u.new_empty(0)
 
 
@@ -130,16 +131,23 @@ def _(u, weight, filter, bias_conv, gate, grad):
 
 
 def _save(ctx, inputs, output):
-    u, weight, _, filter, bias_conv, _ = inputs
-    ctx.save_for_backward(u, weight, filter, bias_conv, output[1])
+    *tensors, _ = inputs
+    ctx.save_for_backward(*tensors, output[1])
 
 
 def _differentiate(ctx, grad, _):
-    grad_u, grad_weight, sums = _backward(*ctx.saved_tensors, grad.contiguous())
+    *inputs, gate = ctx.saved_tensors
+    if beyond_one_gradient():
+        return *gradients_of_reference(reference, inputs, grad), None
+    u, weight, _, filter, bias_conv = inputs
+    grad_u, grad_weight, sums = _backward(u, weight, filter, bias_conv, gate, grad.contiguous())
     return grad_u, grad_weight, sums[-1], sums[:-2].T, sums[-2], None
 
 
 _forward.register_autograd(_differentiate, setup_context=_save)
+
+
+takes = conv.takes  # of u and filter: with more than MAX_TAPS taps neither way has a kernel
 
 
 def base_conv(
@@ -148,16 +156,17 @@ def base_conv(
 ) -> Tensor:  # fmt: skip
     """u (B, N, D), weight (D, D), bias_proj (D,), filter (D, k), bias_conv (D,) -> y (B, N, D).
 
-    The paper's y := (u W + b1) ⊙ (h * u + b2), Section 4, with W transposed and k <= 8 taps.
-    Differentiable once. Raises ValueError for shapes, dtypes and devices that do not fit
-    together, and for an `impl` that cannot run here.
+    The paper's y := (u W + b1) ⊙ (h * u + b2), Section 4, with W transposed. A second
+    derivative is the reference's, which also takes k > 8 unless impl="triton". Raises ValueError
+    for shapes, dtypes and devices that do not fit together, and for an `impl` that cannot run
+    here.
     """
-    conv.check(u, filter, bias_conv, "bias_conv")
+    conv.check(impl, u, filter, bias_conv, "bias_conv")
     d = u.shape[2]
     require(weight.shape == (d, d), "weight shape", tuple(weight.shape), f"({d}, {d})")
     require(bias_proj.shape == (d,), "bias_proj shape", tuple(bias_proj.shape), f"({d},)")
     given = {"weight": weight, "bias_proj": bias_proj, "filter": filter, "bias_conv": bias_conv}
-    if not uses_triton(impl, u=u, **given):
+    if not uses_triton(impl, takes(u, filter), u=u, **given):
         return reference(u, **given)
     inputs = [x.contiguous() for x in (u, *given.values())]
     keep = torch.is_grad_enabled() and any(x.requires_grad for x in inputs)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from zoology_teach.checks import require
+from zoology_teach.kernels.derivatives import transformed
 
 
 class _Missing:
@@ -31,11 +32,12 @@ FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 HAS_TRITON = not isinstance(triton, _Missing)
 
 
-def uses_triton(impl: str, **tensors: Tensor | None) -> bool:
-    """True where `impl` means Triton for these tensors: "auto" takes it on a GPU.
+def uses_triton(impl: str, taken: bool, **tensors: Tensor | None) -> bool:
+    """True where `impl` means Triton for these tensors: "auto" where the kernel has `taken` them.
 
-    Raises ValueError, naming the argument, for an unknown `impl`, for tensors that differ in
-    device or dtype, for a dtype that is no float, and for "triton" where it cannot run.
+    Under a transform of torch.func and in forward mode "auto" means the reference. Raises
+    ValueError, naming the argument, for an unknown `impl`, for tensors that differ in device or
+    dtype, for a dtype that is no float, and for "triton" where it cannot run.
     """
     require(impl in IMPLS, "impl", impl, f"one of {IMPLS}")
     (first, x), *others = ((name, t) for name, t in tensors.items() if t is not None)
@@ -43,17 +45,17 @@ def uses_triton(impl: str, **tensors: Tensor | None) -> bool:
     for name, y in others:
         require(y.dtype == x.dtype, f"{name} dtype", y.dtype, f"{first}'s, {x.dtype}")
         require(y.device == x.device, f"{name} device", y.device, f"{first}'s, {x.device}")
-    if impl == "auto":
-        return auto_takes_triton(x)
     if impl == "triton":
         require(HAS_TRITON, "impl", impl, "'auto' or 'reference': Triton is not installed here")
         instead = "'auto' or 'reference' for CPU tensors, unless TRITON_INTERPRET=1 was set first"
         require(x.is_cuda or interpreting(), "impl", impl, instead)
-    return impl == "triton"
+        instead = "'auto' or 'reference' in forward mode and under transforms of torch.func"
+        require(not transformed(), "impl", impl, instead)
+    return impl == "triton" or (impl == "auto" and taken and not transformed())
 
 
-def auto_takes_triton(x: Tensor) -> bool:
-    """Whether impl="auto" means Triton for tensors like `x`."""
+def runs_on(x: Tensor) -> bool:
+    """What every kernel takes: tensors with the device and the dtype of `x`."""
     return HAS_TRITON and on_gpu(x) and x.dtype in FLOATS
 
 
@@ -62,10 +64,26 @@ def on_gpu(x: Tensor) -> bool:
     return x.is_cuda
 
 
+def launch(kernel, grid: tuple[int, ...], *arguments, **constants) -> None:
+    """Run `kernel` on the device of its first argument, a tensor.
+
+    Raises RuntimeError in forward mode and under transforms of torch.func, which reach this only
+    by way of a graph that was compiled without them.
+    """
+    if transformed():
+        name = f"{kernel.fn.__module__}.{kernel.fn.__name__}"
+        raise RuntimeError(f"{name} has no derivative in forward mode or under torch.func here")
+    with torch.cuda.device_of(arguments[0]):
+        kernel[grid](*arguments, **constants)
+
+
 def alike(x: Tensor, *others: Tensor | None) -> list[Tensor | None]:
-    """All in the dtype of `x`, or in autocast's where that is on: kernels take one dtype."""
+    """All in the dtype of `x`, or in autocast's where that is on: kernels take one dtype.
+
+    Autocast leaves float64 as it is, as in PyTorch's own operations.
+    """
     device = x.device.type
-    autocast = torch.is_autocast_enabled(device)
+    autocast = torch.is_autocast_enabled(device) and x.dtype != torch.float64
     dtype = torch.get_autocast_dtype(device) if autocast else x.dtype
     return [y if y is None else y.to(dtype) for y in (x, *others)]
 

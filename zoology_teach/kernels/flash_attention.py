@@ -9,6 +9,7 @@ dk, dv are two kernels, so that no two programs add to one number.
 """
 
 import math
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -16,15 +17,17 @@ from torch import Tensor
 from zoology_teach.checks import require, require_int
 from zoology_teach.kernels.attention_tiles import (
     add_product,
+    check,
     constants,
     load,
     per_row,
     score,
     store,
     take_in,
-    takes_triton,
+    takes,
 )
-from zoology_teach.kernels.dispatch import tl, triton
+from zoology_teach.kernels.derivatives import beyond_one_gradient, gradients_of_reference
+from zoology_teach.kernels.dispatch import launch, tl, triton, uses_triton
 
 
 def reference(q: Tensor, k: Tensor, v: Tensor, window: int | None = None) -> Tensor:
@@ -152,8 +155,7 @@ def _backward(
 def _launch(kernel, name: str, held: str, q: Tensor, tensors: tuple, window: int) -> None:
     fixed, (b, h, n, _) = constants(name, q), q.shape
     grid = (b * h * triton.cdiv(n, fixed[held]),)
-    with torch.cuda.device_of(q):
-        kernel[grid](*tensors, n, window, BANDED=window < n, **fixed)
+    launch(kernel, grid, *tensors, n, window, BANDED=window < n, **fixed)
 
 
 @_forward.register_fake
@@ -172,6 +174,9 @@ def _save(ctx, inputs, output):
 
 
 def _differentiate(ctx, grad, _):
+    if beyond_one_gradient():
+        windowed = partial(reference, window=ctx.window)
+        return *gradients_of_reference(windowed, ctx.saved_tensors[:3], grad), None
     return *_backward(*ctx.saved_tensors, grad.contiguous(), ctx.window), None
 
 
@@ -183,15 +188,15 @@ def attention(
 ) -> Tensor:
     """q, k, v (B, H, N, d) -> (B, H, N, d); position t sees tokens t - window + 1 .. t.
 
-    Differentiable once. Raises ValueError for shapes that do not fit, a window below 1, heads
-    wider than 128 with impl="triton" (the reference takes them otherwise), and an `impl` that
-    cannot run here.
+    A second derivative is the reference's. Raises ValueError for shapes that do not fit, a window
+    below 1, heads wider than 128 with impl="triton" (the reference takes them otherwise), and an
+    `impl` that cannot run here.
     """
     if window is not None:
         require_int("window", window, 1)
-    in_triton = takes_triton(impl, q, k, v)
+    check(impl, q, k, v)
     require(k.shape == q.shape, "k shape", tuple(k.shape), f"q's, {tuple(q.shape)}")
-    if not in_triton:
+    if not uses_triton(impl, takes(q, q.shape[3]), q=q, k=k, v=v):
         return reference(q, k, v, window)
     n = q.shape[2]
     return _forward(q.contiguous(), k.contiguous(), v.contiguous(), min(window or n, n))[0]

@@ -20,7 +20,8 @@ import torch
 from torch import Tensor
 
 from zoology_teach.checks import require
-from zoology_teach.kernels.dispatch import must_widen, tl, triton, uses_triton
+from zoology_teach.kernels.derivatives import beyond_one_gradient, gradients_of_reference
+from zoology_teach.kernels.dispatch import launch, must_widen, runs_on, tl, triton, uses_triton
 
 # The longest sequence for which "auto" takes Triton, by the bytes of a number. Arithmetic, not a
 # measurement: benchmarks/kernels.py times both sides again where there is a GPU. On an H100 the
@@ -95,13 +96,22 @@ def filter_grad_kernel(
     tl.store(share + D * tiles * P, tl.sum(tl.where(row < column, diagonals, 0.0), axis=0))
 
 
-@torch.library.custom_op("zoology_teach::long_conv", mutates_args=())
-def _convolve(u: Tensor, h: Tensor, reverse: bool) -> Tensor:
+def convolve(u: Tensor, h: Tensor, reverse: bool) -> Tensor:
     y, (b, d, n) = torch.empty_like(u), u.shape
     p, columns, options = _blocks(u)
     grid = (triton.cdiv(b * triton.cdiv(n, p), columns), d)
-    convolve_kernel[grid](u, h, y, b, d, n, REVERSE=reverse, BC=columns, **options)
+    launch(convolve_kernel, grid, u, h, y, b, d, n, REVERSE=reverse, BC=columns, **options)
     return y
+
+
+@torch.library.custom_op("zoology_teach::long_conv", mutates_args=())
+def _forward(u: Tensor, h: Tensor) -> Tensor:
+    return convolve(u, h, reverse=False)
+
+
+@torch.library.custom_op("zoology_teach::long_conv_input_grad", mutates_args=())
+def _input_grad(h: Tensor, grad: Tensor) -> Tensor:
+    return convolve(grad, h, reverse=True)
 
 
 @torch.library.custom_op("zoology_teach::long_conv_filter_grad", mutates_args=())
@@ -111,53 +121,54 @@ def _filter_grad(u: Tensor, grad: Tensor) -> Tensor:
     tiles, columns = triton.cdiv(n, p), min(columns, 64)
     wide = torch.promote_types(u.dtype, torch.float32)
     shares = torch.empty(2, d, tiles, p, dtype=wide, device=u.device)
-    filter_grad_kernel[tiles, d](u, grad, shares, b, d, n, BC=columns, **options)
+    launch(filter_grad_kernel, (tiles, d), u, grad, shares, b, d, n, BC=columns, **options)
     shares[0, :, :-1] += shares[1, :, 1:]
     return shares[0].flatten(1)[:, :n].to(u.dtype).contiguous()
 
 
-@_convolve.register_fake
-def _(u, h, reverse):
-    return torch.empty_like(u)
-
-
-@_filter_grad.register_fake
-def _(u, grad):
-    return u.new_empty(u.shape[1:])
+_forward.register_fake(lambda u, h: torch.empty_like(u))
+_input_grad.register_fake(lambda h, grad: torch.empty_like(grad))
+_filter_grad.register_fake(lambda u, grad: u.new_empty(u.shape[1:]))
 
 
 def _save(ctx, inputs, output):
-    u, h, ctx.reverse = inputs
-    ctx.save_for_backward(u, h)
+    ctx.save_for_backward(*inputs)
 
 
 def _differentiate(ctx, grad):
+    if beyond_one_gradient():
+        return tuple(gradients_of_reference(reference, ctx.saved_tensors, grad))
     (u, h), grad = ctx.saved_tensors, grad.contiguous()
-    need_u, need_h, _ = ctx.needs_input_grad
-    earlier, later = (grad, u) if ctx.reverse else (u, grad)
-    grad_u = _convolve(grad, h, not ctx.reverse) if need_u else None
-    return grad_u, _filter_grad(earlier, later) if need_h else None, None
+    need_u, need_h = ctx.needs_input_grad
+    return _input_grad(h, grad) if need_u else None, _filter_grad(u, grad) if need_h else None
 
 
-_convolve.register_autograd(_differentiate, setup_context=_save)
+_forward.register_autograd(_differentiate, setup_context=_save)
+
+
+def takes(u: Tensor, h: Tensor) -> bool:
+    """Whether "auto" means the kernel: on a GPU, for a filter as long as u, up to `CROSSING`."""
+    fits = u.dim() == 3 and h.shape == u.shape[1:]
+    return runs_on(u) and fits and u.shape[2] <= CROSSING[u.dtype.itemsize]
 
 
 def long_conv(u: Tensor, h: Tensor, *, impl: str = "auto") -> Tensor:
     """u (B, D, N), h (D, N) -> y (B, D, N), y[b, d, t] = sum_{s <= t} h[d, t - s] u[b, d, s].
 
-    On a GPU "auto" takes Triton up to `CROSSING` and torch.fft beyond. Raises ValueError for
-    shapes that do not fit and for an `impl` that cannot run here. Chapter 13.
+    On a GPU "auto" takes Triton up to `CROSSING` and torch.fft beyond. A second derivative is the
+    reference's. Raises ValueError for shapes that do not fit and for an `impl` that cannot run
+    here. Chapter 13.
     """
-    require(u.dim() == 3 and u.shape[2] > 0, "u shape", tuple(u.shape), "(B, D, N) with N >= 1")
+    require(u.dim() == 3 and u.shape[1] > 0, "u shape", tuple(u.shape), "(B, D, N), D >= 1")
     require(h.shape == u.shape[1:], "h shape", tuple(h.shape), f"{tuple(u.shape[1:])}")
-    takes_triton = uses_triton(impl, u=u, h=h)
-    n = u.shape[2]
-    if not takes_triton or (impl == "auto" and n > CROSSING[u.dtype.itemsize]):
+    in_triton, n = uses_triton(impl, takes(u, h), u=u, h=h), u.shape[2]
+    if not u.numel():  # nothing, but with gradients of 0
+        return u * h
+    if not in_triton:
         return reference(u, h)
     if n % 16:  # rows that start anywhere are read number by number, and registers overflow
         u, h = (torch.nn.functional.pad(x, (0, -n % 16)) for x in (u, h))
-        return long_conv(u, h, impl="triton")[..., :n]
-    return _convolve(u.contiguous(), h.contiguous(), False)
+    return _forward(u.contiguous(), h.contiguous())[..., :n]
 
 
 def _blocks(u: Tensor) -> tuple[int, int, dict]:

@@ -13,11 +13,14 @@ in a tree within a tile. Nothing is divided, so any decay will do, 0 and 1 inclu
 of many |a| > 1 overflow, as their state would.
 """
 
+from functools import partial
+
 import torch
 from torch import Tensor
 
 from zoology_teach.checks import require
-from zoology_teach.kernels.dispatch import tl, triton, uses_triton
+from zoology_teach.kernels.derivatives import beyond_one_gradient
+from zoology_teach.kernels.dispatch import launch, runs_on, tl, triton, uses_triton
 
 # A row of a tile is one 128-byte line of the cache; three tiles of each tensor are under way.
 BLOCK_N, LINE, NUM_WARPS, NUM_STAGES = 64, 128, 4, 3
@@ -108,13 +111,15 @@ def _scan(a: Tensor, x: Tensor, s0: Tensor, states: Tensor | None = None) -> tup
     wide = torch.promote_types(x.dtype, torch.float32)
     products, ends = x.new_empty(2, *grid[:2], d, dtype=wide).unbind()
     s, grad_a = torch.empty_like(x), torch.empty_like(x) if reverse else x
-    for summary in (True, False)[grid[1] == 1 :]:
-        scan_kernel[grid](
-            a, x, s0, s, products, ends, states if reverse else x, grad_a, n, d, length,
-            REVERSE=reverse, SUMMARY=summary, STAGES=NUM_STAGES,
-            ACC=tl.float64 if x.dtype == torch.float64 else tl.float32,
-            BN=block_n, BD=block_d, num_warps=NUM_WARPS,
-        )  # fmt: skip
+    run = partial(
+        launch, scan_kernel, grid, a, x, s0, s, products, ends, states if reverse else x, grad_a,
+        n, d, length, REVERSE=reverse, STAGES=NUM_STAGES,
+        ACC=tl.float64 if x.dtype == torch.float64 else tl.float32,
+        BN=block_n, BD=block_d, num_warps=NUM_WARPS,
+    )  # fmt: skip
+    if grid[1] > 1:
+        run(SUMMARY=True)
+    run(SUMMARY=False)
     return (grad_a, s) if reverse else (s,)
 
 
@@ -157,6 +162,8 @@ def _save(ctx, inputs, output):
 
 def _differentiate(ctx, grad):
     a, s0, s = ctx.saved_tensors
+    if beyond_one_gradient():
+        return _gradients_again(a, s0, s, grad)
     grad_a, grad_x = _backward(a, grad.contiguous(), s0, s)
     return grad_a, grad_x, a[:, 0] * grad_x[:, 0]
 
@@ -164,17 +171,33 @@ def _differentiate(ctx, grad):
 _forward.register_autograd(_differentiate, setup_context=_save)
 
 
+def _gradients_again(a: Tensor, s0: Tensor, s: Tensor, grad: Tensor) -> tuple[Tensor, ...]:
+    """The formulas above, by operations that can be differentiated again, this one among them."""
+    decays = torch.cat([a[:, 1:], torch.zeros_like(a[:, :1])], dim=1)
+    g = linear_scan(decays.flip(1), grad.flip(1)).flip(1)
+    return g * torch.cat([s0[:, None], s[:, :-1]], dim=1), g, a[:, 0] * g[:, 0]
+
+
+def takes(x: Tensor) -> bool:
+    """Whether "auto" means the kernel: on a GPU."""
+    return runs_on(x)
+
+
 def linear_scan(a: Tensor, x: Tensor, s0: Tensor | None = None, *, impl: str = "auto") -> Tensor:
     """a, x (B, N, D), s0 (B, D), 0 where not given -> s (B, N, D); see `mixers.scan`.
 
-    Raises ValueError for shapes that do not fit and for an `impl` that cannot run here.
+    Differentiable in any way. Raises ValueError for shapes that do not fit and for an `impl` that
+    cannot run here.
     """
-    require(x.dim() == 3 and x.numel() > 0, "x shape", tuple(x.shape), "(B, N, D), none of them 0")
+    require(x.dim() == 3 and x.shape[2] > 0, "x shape", tuple(x.shape), "(B, N, D), D >= 1")
     require(a.shape == x.shape, "a shape", tuple(a.shape), f"x's, {tuple(x.shape)}")
     if s0 is not None:
         b, _, d = x.shape
         require(s0.shape == (b, d), "s0 shape", tuple(s0.shape), f"({b}, {d})")
-    if not uses_triton(impl, a=a, x=x, s0=s0):
+    in_triton = uses_triton(impl, takes(x), a=a, x=x, s0=s0)
+    if not x.numel():  # nothing, but with gradients of 0
+        return a * x if s0 is None else a * x + s0[:, None]
+    if not in_triton:
         return reference(a, x, s0)
     s0 = torch.zeros_like(x[:, 0]) if s0 is None else s0
     return _forward(a.contiguous(), x.contiguous(), s0.contiguous())

@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 
 from zoology_teach.checks import require
-from zoology_teach.kernels.dispatch import tl, triton, uses_triton
+from zoology_teach.kernels.derivatives import beyond_one_gradient, gradients_of_reference
+from zoology_teach.kernels.dispatch import launch, runs_on, tl, triton, uses_triton
 
 MAX_TAPS = 8
 
@@ -101,8 +102,7 @@ def backward_kernel(
 def forward(u: Tensor, filter: Tensor, bias: Tensor | None, gate: Tensor | None) -> Tensor:
     y, (n, d) = torch.empty_like(u), u.shape[1:]
     constants, grid = _constants(u, filter)
-    with torch.cuda.device_of(u):
-        forward_kernel[grid](u, filter, bias, gate, y, u.shape[0] * n, n, d, **constants)
+    launch(forward_kernel, grid, u, filter, bias, gate, y, u.shape[0] * n, n, d, **constants)
     return y
 
 
@@ -115,8 +115,7 @@ def backward(
     lines, wide = len(sums), torch.promote_types(u.dtype, torch.float32)
     shares = u.new_empty(triton.cdiv(b * n, constants["BM"]), lines, d, dtype=wide)
     tensors = (u, filter, bias, gate, grad, grad_u, grad_gate, shares)
-    with torch.cuda.device_of(u):
-        backward_kernel[grid](*tensors, b * n, n, d, SUMS=lines, **constants)
+    launch(backward_kernel, grid, *tensors, b * n, n, d, SUMS=lines, **constants)
     return grad_u, grad_gate, sums.copy_(shares.sum(0))
 
 
@@ -154,6 +153,8 @@ def _save(ctx, inputs, output):
 
 def _differentiate(ctx, grad):
     u, filter, bias, gate = ctx.saved_tensors
+    if beyond_one_gradient():
+        return tuple(gradients_of_reference(reference, ctx.saved_tensors, grad))
     grad_u, grad_gate, sums = _backward(u, filter, bias, gate, grad.contiguous())
     taps = filter.shape[1]
     grad_bias = None if bias is None else sums[taps]
@@ -163,37 +164,38 @@ def _differentiate(ctx, grad):
 _forward.register_autograd(_differentiate, setup_context=_save)
 
 
+def takes(u: Tensor, filter: Tensor) -> bool:
+    """Whether "auto" means the kernel: on a GPU, for at most MAX_TAPS taps."""
+    return runs_on(u) and filter.shape[1] <= MAX_TAPS
+
+
 def short_conv(
     u: Tensor, filter: Tensor, bias: Tensor | None = None, gate: Tensor | None = None,
     *, impl: str = "auto",
 ) -> Tensor:  # fmt: skip
-    """u (B, N, D), filter (D, k), bias (D,), gate (B, N, D) -> y (B, N, D), for k <= 8.
+    """u (B, N, D), filter (D, k), bias (D,), gate (B, N, D) -> y (B, N, D).
 
-    Differentiable once. Raises ValueError for what does not fit together or cannot run here.
+    A second derivative is the reference's, which also takes k > 8 unless impl="triton". Raises
+    ValueError for what does not fit together or cannot run here.
     """
-    check(u, filter, bias)
+    check(impl, u, filter, bias)
     if gate is not None:
         require(gate.shape == u.shape, "gate shape", tuple(gate.shape), f"u's, {tuple(u.shape)}")
-    if not uses_triton(impl, u=u, filter=filter, bias=bias, gate=gate):
+    if not uses_triton(impl, takes(u, filter), u=u, filter=filter, bias=bias, gate=gate):
         return reference(u, filter, bias, gate)
     bias, gate = (x if x is None else x.contiguous() for x in (bias, gate))
     return _forward(u.contiguous(), filter.contiguous(), bias, gate)
 
 
-def check(u: Tensor, filter: Tensor, bias: Tensor | None, name: str = "bias") -> None:
-    """Raise ValueError where the shapes of the convolution do not fit."""
+def check(
+    impl: str, u: Tensor, filter: Tensor, bias: Tensor | None, bias_name: str = "bias"
+) -> None:
+    """Raise ValueError where the shapes of the convolution do not fit, or not the kernel."""
     require(u.dim() == 3 and u.shape[2] > 0, "u shape", tuple(u.shape), "(B, N, D), D >= 1")
-    d = u.shape[2]
-    fits = filter.dim() == 2 and filter.shape[0] == d and 1 <= filter.shape[1] <= MAX_TAPS
-    require(fits, "filter shape", tuple(filter.shape), f"({d}, k) with 1 <= k <= {MAX_TAPS}")
+    d, shape = u.shape[2], tuple(filter.shape)
+    fits = len(shape) == 2 and shape[0] == d and shape[1] >= 1
+    require(fits, "filter shape", shape, f"({d}, k) with k >= 1")
+    few = impl != "triton" or shape[1] <= MAX_TAPS
+    require(few, "filter shape", shape, f"({d}, k) with k <= {MAX_TAPS} for impl='triton'")
     if bias is not None:
-        require(bias.shape == (d,), f"{name} shape", tuple(bias.shape), f"({d},)")
-
-
-def __getattr__(name: str):
-    """`base_conv` is found here too. It builds on this file, so it cannot be imported above."""
-    if name == "base_conv":
-        from zoology_teach.kernels.base_conv import base_conv
-
-        return base_conv
-    raise AttributeError(name)
+        require(bias.shape == (d,), f"{bias_name} shape", tuple(bias.shape), f"({d},)")

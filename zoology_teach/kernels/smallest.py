@@ -1,7 +1,10 @@
-"""The smallest Triton program. Running it proves that kernels work here: ``zoology-teach doctor``.
+"""The smallest Triton program: out = x + y. Where it runs, Triton works.
 
-It stands alone because Triton reads TRITON_INTERPRET when a kernel is defined, so interpreted
-and compiled runs need a process each.
+    python -m zoology_teach.kernels.smallest
+
+``zoology-teach doctor`` runs it so, in processes of their own, because Triton reads
+TRITON_INTERPRET when a kernel is defined. It imports none of its neighbours: what fails here is
+Triton's fault, or the machine's.
 """
 
 import torch

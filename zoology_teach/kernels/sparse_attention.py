@@ -11,6 +11,7 @@ program walks through its whole past alone.
 """
 
 import math
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -18,15 +19,21 @@ from torch import Tensor
 from zoology_teach.checks import require
 from zoology_teach.kernels.attention_tiles import (
     add_product,
+    check,
     constants,
     load,
     per_row,
     score,
     store,
     take_in,
-    takes_triton,
+    takes,
 )
-from zoology_teach.kernels.dispatch import tl, triton
+from zoology_teach.kernels.derivatives import (
+    beyond_one_gradient,
+    gradients_of_reference,
+    transformed,
+)
+from zoology_teach.kernels.dispatch import launch, tl, triton, uses_triton
 
 
 def reference(q: Tensor, k: Tensor, v: Tensor, positions: Tensor) -> Tensor:
@@ -152,8 +159,7 @@ def _backward(
 def _launch(kernel, name: str, q: Tensor, k: Tensor, tensors: tuple) -> None:
     fixed, (b, h, rows, _), n = constants(name, q), q.shape, k.shape[2]
     blocks = triton.cdiv(n, fixed["BN"]) if name == "key" else triton.cdiv(rows, fixed["BM"])
-    with torch.cuda.device_of(q):
-        kernel[(b * h * blocks,)](*tensors, h, rows, n, **fixed)
+    launch(kernel, (b * h * blocks,), *tensors, h, rows, n, **fixed)
 
 
 @_forward.register_fake
@@ -171,6 +177,10 @@ def _save(ctx, inputs, output):
 
 
 def _differentiate(ctx, grad, _):
+    if beyond_one_gradient():
+        q, k, v, at, order, *_ = ctx.saved_tensors
+        selected = partial(reference, positions=at.gather(1, order.argsort(1)))
+        return *gradients_of_reference(selected, (q, k, v), grad), None, None
     return *_backward(*ctx.saved_tensors, grad.contiguous()), None, None
 
 
@@ -182,16 +192,20 @@ def sparse_attention(
 ) -> Tensor:
     """q (B, H, k, d), k and v (B, H, N, d), integer positions (B, k) < N -> out (B, H, k, d).
 
-    Differentiable once. Raises ValueError for shapes that do not fit, positions that are no int32
-    or int64 or reach N (not checked on a GPU, where they see all N tokens), heads wider than 128
-    with impl="triton" (the reference takes them otherwise), and an `impl` that cannot run here.
+    A second derivative is the reference's. Raises ValueError for shapes that do not fit, positions
+    that are no int32 or int64 or reach N (not checked on a GPU, where they see all N tokens, nor
+    by torch.compile and torch.func), heads wider than 128 with impl="triton" (the reference takes
+    them otherwise), and an `impl` that cannot run here.
     """
-    in_triton, shape, n = takes_triton(impl, q, k, v), (q.shape[0], q.shape[2]), k.shape[2]
+    check(impl, q, k, v)
+    shape, n = (q.shape[0], q.shape[2]), k.shape[2]
+    in_triton = uses_triton(impl, takes(q, q.shape[3]), q=q, k=k, v=v)
     require(positions.shape == shape, "positions shape", tuple(positions.shape), f"{shape}")
     integer = positions.dtype in (torch.int32, torch.int64)
     require(integer, "positions dtype", positions.dtype, "torch.int32 or torch.int64")
     require(positions.device == q.device, "positions device", positions.device, f"{q.device}")
-    if positions.is_cpu and positions.numel() and not torch.compiler.is_compiling():
+    known = positions.is_cpu and not torch.compiler.is_compiling() and not transformed()
+    if known and positions.numel():
         require(int(positions.max()) < n, "positions", int(positions.max()), f"below N = {n}")
     if not in_triton:
         return reference(q, k, v, positions)

@@ -7,8 +7,6 @@ from torch.nn.functional import scaled_dot_product_attention
 
 from zoology_teach.checks import require, require_int
 from zoology_teach.kernels import flash_attention, sparse_attention
-from zoology_teach.kernels.attention_tiles import MAX_HEAD
-from zoology_teach.kernels.dispatch import auto_takes_triton
 from zoology_teach.mixers.convolution import ShortConv
 from zoology_teach.mixers.mixer import Mixer, rows, start_projections
 
@@ -80,7 +78,7 @@ class Attention(Mixer):
         On a GPU by the kernels of chapter 13, where they have one; PyTorch's own is at least as
         fast for the plain causal case.
         """
-        if auto_takes_triton(q) and q.shape[3] <= MAX_HEAD:
+        if flash_attention.takes(q, q.shape[3]):
             if positions is None and self.window is not None:
                 return flash_attention.attention(q, k, v, self.window)
             if positions is not None and self.window is None:

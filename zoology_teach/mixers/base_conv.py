@@ -11,8 +11,7 @@ from torch import Tensor, nn
 
 from zoology_teach.checks import require, require_int
 from zoology_teach.kernels import base_conv as kernel
-from zoology_teach.kernels.dispatch import alike, auto_takes_triton
-from zoology_teach.kernels.short_conv import MAX_TAPS
+from zoology_teach.kernels.dispatch import alike
 from zoology_teach.mixers.convolution import fft_conv_flops, long_conv, short_conv, short_conv_step
 from zoology_teach.mixers.implicit_filter import ImplicitFilter
 from zoology_teach.mixers.mixer import Mixer, rows
@@ -94,15 +93,12 @@ class BaseConv(Mixer):
 
     def forward(self, u: Tensor, positions: Tensor | None = None) -> Tensor:
         """u (B, N, D) -> (B, N, D), or (B, P, D) at `positions` (B, P)."""
-        if self.is_short and positions is None and self._has_kernel(u):
+        if self.is_short and positions is None and kernel.takes(u, self.explicit_filter):
             projection, taps = self.projection, self.explicit_filter
             tensors = alike(u, projection.weight, projection.bias, taps, self.conv_bias)
             return kernel.base_conv(*tensors)
         gate = self.projection(rows(u, positions))
         return gate * rows(self.convolve(u), positions)
-
-    def _has_kernel(self, u: Tensor) -> bool:
-        return auto_takes_triton(u) and self.kernel_size <= MAX_TAPS
 
     def step(self, u_t: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """The next token: u_t (B, D) and the last state (None at first) -> y_t (B, D), state.

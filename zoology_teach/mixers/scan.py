@@ -21,7 +21,6 @@ from torch.autograd.function import once_differentiable
 
 from zoology_teach.checks import require
 from zoology_teach.kernels import scan as kernel
-from zoology_teach.kernels.dispatch import auto_takes_triton
 
 # A CPU is busy enough with this many numbers a step: chunks would only add passes.
 BUSY = 4096
@@ -38,7 +37,7 @@ def linear_scan(a: Tensor, x: Tensor) -> Tensor:
     )
     fits = fits and a.shape[:2] == x.shape[:2]
     require(fits, "a shape", tuple(a.shape), f"(B, N, ...) broadcasting to {tuple(x.shape)}")
-    if auto_takes_triton(x) and x.dim() > 2:
+    if kernel.takes(x) and x.dim() > 2:
         flat = (z.expand_as(x).flatten(2).to(x.dtype) for z in (a, x))
         return kernel.linear_scan(*flat).view_as(x)
     return _LinearScan.apply(a, x)

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn.functional import pad, scaled_dot_product_attention
 
 from zoology_teach.checks import require_int
-from zoology_teach.kernels.dispatch import auto_takes_triton
+from zoology_teach.kernels import flash_attention
 from zoology_teach.mixers.attention import Attention
 
 
@@ -33,7 +33,8 @@ class SlidingWindow(Attention):
     def forward(self, u: Tensor, positions: Tensor | None = None) -> Tensor:
         """u (B, N, D) -> (B, N, D), or (B, P, D) at `positions` (B, P) at O(P N) cost."""
         n, w = u.shape[1], self.window
-        if positions is not None or n <= 2 * w or auto_takes_triton(u):
+        has_kernel = flash_attention.takes(u, self.d_model // self.num_heads)
+        if positions is not None or n <= 2 * w or has_kernel:
             return super().forward(u, positions)
         # Blocks of w queries; all they may see is their own block and the one before.
         u = pad(u, (0, 0, 0, -n % w))

@@ -66,13 +66,18 @@ def sample(
 
 @config
 class MQAR:
-    """The arguments of `sample` as one task that `train` can draw batches from."""
+    """The arguments of `sample` as one task that `train` can draw batches from.
+
+    rename  give all tokens, the blank too, new names in every batch, by one random permutation
+            of the vocabulary: what is learned then cannot be about certain tokens.
+    """
 
     seq_len: int = 64
     num_pairs: int = 8
     vocab_size: int = 256
     power: float = 0.01
     filler: Filler = "blank"
+    rename: bool = False
 
     def __post_init__(self) -> None:
         require_int("num_pairs", self.num_pairs, 1)
@@ -98,15 +103,22 @@ class MQAR:
 
     def sample(self, num_examples: int, seed: int | torch.Generator = 0) -> Examples:
         """`num_examples` sequences of this task; see `sample`."""
-        return sample(
+        generator = generator_from(seed)
+        drawn = sample(
             num_examples,
             self.seq_len,
             self.num_pairs,
             self.vocab_size,
             power=self.power,
             filler=self.filler,
-            seed=seed,
+            seed=generator,
         )
+        if not self.rename:
+            return drawn
+        names = torch.randperm(self.vocab_size, generator=generator)
+        asked = drawn.labels != IGNORED
+        labels = drawn.labels.where(~asked, names[drawn.labels.clamp(min=0)])
+        return Examples(names[drawn.inputs], labels)
 
 
 def _distinct(rows: int, size: int, low: int, high: int, generator: torch.Generator) -> Tensor:

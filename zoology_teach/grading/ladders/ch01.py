@@ -5,6 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from zoology_teach.grading.inputs import doubles
 from zoology_teach.grading.ladder import Call, Exercise, expect, expect_shape
 
 A = Exercise("01.a", "rare_repeats", "Rare repeats", minutes=15, difficulty=1)
@@ -100,11 +101,6 @@ def _(call: Call, generator: torch.Generator) -> None:
         threshold = 200 // 3**n
         marks = repeats_one_by_one(row.tolist(), training.tolist(), n, threshold)
         expect_marks(call(row, training, n, threshold), marks, 60)
-
-
-def doubles(*rows: Any) -> Tensor:
-    """A float64 tensor."""
-    return torch.tensor(rows[0] if len(rows) == 1 else rows, dtype=torch.float64)
 
 
 @B.rung("one slice is all", 1, "Return (R, S); a single slice holds the whole gap, 1.")

@@ -5,7 +5,9 @@ import math
 import torch
 from torch import Generator, Tensor
 
+from zoology_teach.grading.inputs import randn
 from zoology_teach.grading.ladder import Call, Exercise, expect, expect_shape
+from zoology_teach.grading.truths import attention_by_loops, induction_by_loops
 from zoology_teach.tasks.mqar import MQAR
 
 A = Exercise("03.a", "causal_attention", "Causal attention", minutes=10, difficulty=1)
@@ -14,29 +16,15 @@ C = Exercise("03.c", "induction_weights", "Induction by hand", minutes=25, diffi
 EXERCISES = [A, B, C]
 
 
-def attention_by_loops(q: Tensor, k: Tensor, v: Tensor, scale: float) -> Tensor:
-    """One sequence, (N, d), (N, d), (N, e) -> (N, e), one exponential after the other."""
-    y = torch.zeros_like(v)
-    for t in range(len(q)):
-        loud = [math.exp(scale * sum((q[t] * k[s]).tolist())) for s in range(t + 1)]
-        for s in range(t + 1):
-            y[t] += loud[s] / sum(loud) * v[s]
-    return y
-
-
-def draw(generator: Generator, *shape: int) -> Tensor:
-    return torch.randn(*shape, generator=generator)
-
-
 @A.rung("shape", 1, "y has one row for each position, as wide as v: (B, N, e)")
 def _(call: Call, generator: Generator) -> None:
-    q, k = draw(generator, 2, 5, 3), draw(generator, 2, 5, 3)
-    expect_shape(call(q, k, draw(generator, 2, 5, 4), 1.0), (2, 5, 4))
+    q, k = randn(generator, 2, 5, 3), randn(generator, 2, 5, 3)
+    expect_shape(call(q, k, randn(generator, 2, 5, 4), 1.0), (2, 5, 4))
 
 
 @A.rung("one token", 1, "a single position sees only itself and returns its own value")
 def _(call: Call, generator: Generator) -> None:
-    q, k, v = (draw(generator, 1, 1, 4) for _ in range(3))
+    q, k, v = (randn(generator, 1, 1, 4) for _ in range(3))
     expect(call(q, k, v, 1.0), v)
 
 
@@ -47,7 +35,7 @@ def _(call: Call, generator: Generator) -> None:
     "softmax (with -inf, not with 0), and let t see itself",
 )
 def _(call: Call, generator: Generator) -> None:
-    v = draw(generator, 1, 6, 2)
+    v = randn(generator, 1, 6, 2)
     means = torch.stack([v[:, : t + 1].mean(dim=1) for t in range(6)], dim=1)
     expect(call(torch.zeros(1, 6, 3), torch.zeros(1, 6, 3), v, 1.0), means)
 
@@ -68,7 +56,7 @@ def _(call: Call, generator: Generator) -> None:
     "q and k exchanged, or for a softmax over the wrong dimension",
 )
 def _(call: Call, generator: Generator) -> None:
-    q, k, v = draw(generator, 1, 5, 3), draw(generator, 1, 5, 3), draw(generator, 1, 5, 4)
+    q, k, v = randn(generator, 1, 5, 3), randn(generator, 1, 5, 3), randn(generator, 1, 5, 4)
     y = call(q, k, v, 0.7)
     expect_shape(y, (1, 5, 4))
     expect(y[:, -1], attention_by_loops(q[0], k[0], v[0], 0.7)[None, -1])
@@ -76,7 +64,7 @@ def _(call: Call, generator: Generator) -> None:
 
 @A.rung("agrees with loops", 2, "every sequence of the batch is treated alone, at any width")
 def _(call: Call, generator: Generator) -> None:
-    q, k, v = draw(generator, 3, 9, 5), draw(generator, 3, 9, 5), draw(generator, 3, 9, 2)
+    q, k, v = randn(generator, 3, 9, 5), randn(generator, 3, 9, 5), randn(generator, 3, 9, 2)
     truth = [attention_by_loops(q[b], k[b], v[b], 0.4) for b in range(3)]
     expect(call(q, k, v, 0.4), torch.stack(truth))
 
@@ -84,7 +72,7 @@ def _(call: Call, generator: Generator) -> None:
 @A.rung("loud scores", 1, "large scores must not overflow: use softmax, not exp divided by a sum")
 def _(call: Call, generator: Generator) -> None:
     keys = torch.eye(4)[None]
-    v = draw(generator, 1, 4, 2)
+    v = randn(generator, 1, 4, 2)
     expect(call(keys, keys, v, 1000.0), v)
 
 
@@ -154,27 +142,6 @@ def distinct_codes(half: int, generator: Generator) -> Tensor:
     return torch.tensor(rows)[torch.randperm(half, generator=generator)]
 
 
-def weights_by_loops(tokens: Tensor, codes: Tensor, scale: float) -> Tensor:
-    """One sequence (N,) -> (N, N), straight from the words of the exercise."""
-    half, c = codes.shape
-    found, flags = [], []
-    for s, token in enumerate(tokens.tolist()):
-        owner = token
-        if token >= half:
-            owner = tokens[s - 1].item() if s > 0 else 0
-        found.append(codes[owner].tolist() if 0 < owner < half else [0.0] * c)
-        flags.append(1.0 if token >= half else 0.0)
-    weights = torch.zeros(len(tokens), len(tokens))
-    for t in range(len(tokens)):
-        fits = [
-            scale / 2 * (sum(a * b for a, b in zip(found[t], found[s], strict=True)) + c * flags[s])
-            for s in range(t + 1)
-        ]
-        loud = [math.exp(fit - max(fits)) for fit in fits]
-        weights[t, : t + 1] = torch.tensor(loud) / sum(loud)
-    return weights
-
-
 @C.rung("shape", 1, "one weight for each pair of positions: (B, N, N)")
 def _(call: Call, generator: Generator) -> None:
     tokens = MQAR(8, 2, 8).sample(3, seed=generator).inputs
@@ -203,7 +170,7 @@ def _(call: Call, generator: Generator) -> None:
     codes = distinct_codes(8, generator)
     tokens = 1 + torch.randint(7, (1, 6), generator=generator)
     tokens[0, :2] = 0
-    expect(call(tokens, codes, 1.0), weights_by_loops(tokens[0], codes, 1.0)[None])
+    expect(call(tokens, codes, 1.0), induction_by_loops(tokens[0], codes, 1.0)[None])
 
 
 @C.rung(
@@ -216,7 +183,7 @@ def _(call: Call, generator: Generator) -> None:
     codes = distinct_codes(4, generator)
     value = 4 + int(torch.randint(4, (1,), generator=generator))
     tokens = torch.tensor([[0, value, 0, 0]])
-    expect(call(tokens, codes, 1.0), weights_by_loops(tokens[0], codes, 1.0)[None])
+    expect(call(tokens, codes, 1.0), induction_by_loops(tokens[0], codes, 1.0)[None])
 
 
 @C.rung(
@@ -229,7 +196,7 @@ def _(call: Call, generator: Generator) -> None:
     codes = distinct_codes(8, generator)
     one, two = (1 + torch.randperm(7, generator=generator)[:2]).tolist()
     tokens = torch.tensor([[one, 9, two, 12, 0, 0, one]])
-    expect(call(tokens, codes, 1.0), weights_by_loops(tokens[0], codes, 1.0)[None])
+    expect(call(tokens, codes, 1.0), induction_by_loops(tokens[0], codes, 1.0)[None])
 
 
 @C.rung(
@@ -242,14 +209,14 @@ def _(call: Call, generator: Generator) -> None:
     codes = distinct_codes(8, generator)
     one, two = (1 + torch.randperm(7, generator=generator)[:2]).tolist()
     tokens = torch.tensor([[9, one, two, 0, 12, one, 10, 11, two]])
-    expect(call(tokens, codes, 1.0), weights_by_loops(tokens[0], codes, 1.0)[None])
+    expect(call(tokens, codes, 1.0), induction_by_loops(tokens[0], codes, 1.0)[None])
 
 
 @C.rung("agrees with loops", 2, "every sequence of a batch with random filler is treated alone")
 def _(call: Call, generator: Generator) -> None:
     codes = distinct_codes(16, generator)
     tokens = MQAR(24, 4, 32, filler="random").sample(3, seed=generator).inputs
-    truth = torch.stack([weights_by_loops(row, codes, 3.0) for row in tokens])
+    truth = torch.stack([induction_by_loops(row, codes, 3.0) for row in tokens])
     expect(call(tokens, codes, 3.0), truth)
 
 

@@ -3,25 +3,17 @@
 import torch
 from torch import Tensor
 
+from zoology_teach.grading.inputs import randn
 from zoology_teach.grading.ladder import Call, Exercise, expect, expect_shape
+from zoology_teach.grading.truths import (
+    base_conv_one_by_one,
+    convolution_by_matrices,
+    recall_by_dictionary,
+)
 
 A = Exercise("04.a", "causal_conv", "A causal convolution", minutes=10, difficulty=1)
 B = Exercise("04.b", "base_conv", "BaseConv", minutes=15, difficulty=2)
 C = Exercise("04.c", "running_recall", "Running recall", minutes=25, difficulty=3)
-
-
-def randn(generator: torch.Generator, *shape: int) -> Tensor:
-    return torch.randn(*shape, generator=generator)
-
-
-def by_matrices(u: Tensor, h: Tensor) -> Tensor:
-    """The convolution as a Toeplitz matrix a channel, filled entry by entry."""
-    n, (d, taps) = u.shape[1], h.shape
-    matrices = torch.zeros(d, n, n)
-    for t in range(n):
-        for s in range(max(0, t - taps + 1), t + 1):
-            matrices[:, t, s] = h[:, t - s]
-    return torch.einsum("dts,bsd->btd", matrices, u)
 
 
 @A.rung("shape", 1, "The output has the shape of u, (B, N, D), however many taps h has")
@@ -69,7 +61,7 @@ def _(call: Call, generator: torch.Generator) -> None:
 )
 def _(call: Call, generator: torch.Generator) -> None:
     u, h = randn(generator, 3, 7, 4), randn(generator, 4, 7)
-    expect(call(u, h), by_matrices(u, h))
+    expect(call(u, h), convolution_by_matrices(u, h))
 
 
 @A.rung(
@@ -80,23 +72,13 @@ def _(call: Call, generator: torch.Generator) -> None:
 def _(call: Call, generator: torch.Generator) -> None:
     for n, taps in ((6, 3), (4, 9), (1, 5)):
         u, h = randn(generator, 2, n, 3), randn(generator, 3, taps)
-        expect(call(u, h), by_matrices(u, h))
+        expect(call(u, h), convolution_by_matrices(u, h))
 
 
 def problem(generator: torch.Generator, b: int, n: int, d: int, taps: int) -> list[Tensor]:
     """u, weight, bias_proj, filter, bias_conv at random."""
     shapes = ((b, n, d), (d, d), (d,), (d, taps), (d,))
     return [randn(generator, *shape) for shape in shapes]
-
-
-def one_by_one(u: Tensor, weight: Tensor, b1: Tensor, h: Tensor, b2: Tensor) -> Tensor:
-    """BaseConv from its definition, one position at a time."""
-    n, taps = u.shape[1], h.shape[1]
-    rows = []
-    for t in range(n):
-        past = sum(h[:, lag] * u[:, t - lag] for lag in range(min(taps, t + 1)))
-        rows.append((torch.einsum("bi,io->bo", u[:, t], weight) + b1) * (past + b2))
-    return torch.stack(rows, dim=1)
 
 
 @B.rung("shape", 1, "BaseConv maps (B, N, D) to (B, N, D)")
@@ -124,7 +106,7 @@ def _(call: Call, generator: torch.Generator) -> None:
 def _(call: Call, generator: torch.Generator) -> None:
     u, weight, b1, h, b2 = problem(generator, 2, 5, 3, 5)
     actual = call(u, 0 * weight, torch.ones_like(b1), h, b2)
-    expect(actual, by_matrices(u, h) + b2)
+    expect(actual, convolution_by_matrices(u, h) + b2)
 
 
 @B.rung(
@@ -134,7 +116,7 @@ def _(call: Call, generator: torch.Generator) -> None:
 )
 def _(call: Call, generator: torch.Generator) -> None:
     arguments = problem(generator, 2, 6, 4, 6)
-    expect(call(*arguments), one_by_one(*arguments))
+    expect(call(*arguments), base_conv_one_by_one(*arguments))
 
 
 @B.rung("nothing from the future", 1, "An output changed with a later input")
@@ -156,7 +138,7 @@ def _(call: Call, generator: torch.Generator) -> None:
 def _(call: Call, generator: torch.Generator) -> None:
     for n, d, taps in ((1, 3, 1), (6, 1, 6), (7, 3, 2), (3, 2, 8)):
         arguments = problem(generator, 2, n, d, taps)
-        expect(call(*arguments), one_by_one(*arguments))
+        expect(call(*arguments), base_conv_one_by_one(*arguments))
 
 
 def story(events: list[tuple[str, int, float]], num_keys: int) -> tuple[Tensor, Tensor]:
@@ -179,22 +161,6 @@ def value(s: float) -> tuple[str, int, float]:
 
 
 BLANK = ("blank", 0, 0.0)
-
-
-def by_dictionary(codes: Tensor, numbers: Tensor) -> Tensor:
-    """The truth with a Python dictionary and a loop over time."""
-    answers = torch.zeros_like(numbers)
-    for row in range(len(codes)):
-        book: dict[int, float] = {}
-        previous = None
-        for t in range(codes.shape[1]):
-            number = numbers[row, t].item()
-            if number and previous is not None:
-                book[previous] = book.get(previous, 0.0) + number
-            previous = int(codes[row, t].argmax()) if codes[row, t].any() else None
-            if previous is not None:
-                answers[row, t] = book.get(previous, 0.0)
-    return answers
 
 
 def random_story(generator: torch.Generator, b: int, n: int, c: int) -> tuple[Tensor, Tensor]:
@@ -254,7 +220,7 @@ def _(call: Call, generator: torch.Generator) -> None:
 @C.rung("agrees with a dictionary", 2, "On random sequences the answers differ from a look-up")
 def _(call: Call, generator: torch.Generator) -> None:
     codes, numbers = random_story(generator, 4, 30, 5)
-    expect(call(codes, numbers), by_dictionary(codes, numbers))
+    expect(call(codes, numbers), recall_by_dictionary(codes, numbers))
 
 
 @C.rung(

@@ -7,17 +7,15 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from zoology_teach.grading.inputs import randn
 from zoology_teach.grading.ladder import Call, Exercise, expect, expect_number, expect_shape
+from zoology_teach.grading.truths import kinds_one_by_one, rates_one_by_one
 
 A = Exercise("05.a", "loss_at_positions", "The loss by hand", minutes=15, difficulty=1)
 B = Exercise("05.b", "schedule", "A whole schedule", minutes=15, difficulty=2)
 C = Exercise("05.c", "three_kinds", "Three kinds of answers", minutes=20, difficulty=2)
 
 IGNORED = -100
-
-
-def randn(generator: torch.Generator, *shape: int) -> Tensor:
-    return torch.randn(*shape, generator=generator)
 
 
 def some_labels(generator: torch.Generator, rows: int, n: int, vocab: int, asked: int) -> Tensor:
@@ -95,18 +93,6 @@ def _(call: Call, generator: torch.Generator) -> None:
     logits, labels = 400 * randn(generator, 2, 6, 8), some_labels(generator, 2, 6, 8, asked=3)
     truth = cross_entropy(logits.double().flatten(0, 1), labels.flatten())
     expect_number(call(logits, labels), truth.item())
-
-
-def rates_one_by_one(steps: int, warmup: int, peak: float, floor: float) -> Tensor:
-    """The schedule update by update; the fall as a squared cosine of half the angle."""
-    rates = []
-    for update in range(steps):
-        if update < warmup:
-            rates.append(peak * (update + 1) / warmup)
-        else:
-            half_angle = math.pi / 2 * (update - warmup) / (steps - warmup)
-            rates.append(floor + (peak - floor) * math.cos(half_angle) ** 2)
-    return torch.tensor(rates)
 
 
 def uniform(generator: torch.Generator, low: float, high: float) -> float:
@@ -190,18 +176,6 @@ def distinct(generator: torch.Generator, rows: int, n: int, vocab: int) -> Tenso
     return torch.rand(rows, vocab, generator=generator).topk(n).indices
 
 
-def counted(logits: Tensor, labels: Tensor) -> Tensor:
-    """The three shares by counting answers one at a time."""
-    counts = [0, 0, 0]
-    for row, asked in zip(logits.tolist(), labels.tolist(), strict=True):
-        listed = {label for label in asked if label != IGNORED}
-        for scores, label in zip(row, asked, strict=True):
-            if label != IGNORED:
-                guess = scores.index(max(scores))
-                counts[0 if guess == label else 1 if guess in listed else 2] += 1
-    return torch.tensor(counts) / sum(counts)
-
-
 @C.rung("three shares", 1, "Return a tensor of three floats that add up to 1: one kind an answer")
 def _(call: Call, generator: torch.Generator) -> None:
     labels = distinct(generator, 4, 5, 8)
@@ -245,7 +219,7 @@ def _(call: Call, generator: torch.Generator) -> None:
 def _(call: Call, generator: torch.Generator) -> None:
     labels = some_labels(generator, 6, 9, 6, asked=4)
     logits = randn(generator, 6, 9, 6)
-    expect(call(logits, labels), counted(logits, labels))
+    expect(call(logits, labels), kinds_one_by_one(logits, labels))
 
 
 @C.rung(
@@ -258,7 +232,7 @@ def _(call: Call, generator: torch.Generator) -> None:
     for row, kept in enumerate((1, 0, 2, 3, 9, 9)):
         labels[row, kept:] = IGNORED
     logits = randn(generator, 6, 9, 6)
-    expect(call(logits, labels), counted(logits, labels))
+    expect(call(logits, labels), kinds_one_by_one(logits, labels))
 
 
 EXERCISES = [A, B, C]

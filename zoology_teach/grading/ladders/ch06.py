@@ -5,6 +5,7 @@ import math
 import torch
 from torch import Tensor
 
+from zoology_teach.grading.inputs import signs
 from zoology_teach.grading.ladder import Call, Exercise, expect, expect_number, expect_shape
 
 A = Exercise("06.a", "needed_width", "The width a level needs", minutes=15, difficulty=1)
@@ -106,11 +107,6 @@ def _(call: Call, generator: torch.Generator) -> None:
     for shape in ((3, 4), (2, 7), (5, 2)):
         table = torch.rand(shape, generator=generator)
         expect_number(call(table), by_loop(table), tolerance=1e-5)
-
-
-def signs(generator: torch.Generator, *shape: int) -> Tensor:
-    """Random -1 and 1."""
-    return torch.randint(2, shape, generator=generator) * 2.0 - 1
 
 
 @C.rung("shape", 1, "Return one candidate number per query: int64 of shape (B, Q).")

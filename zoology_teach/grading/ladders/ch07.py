@@ -6,17 +6,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from zoology_teach.grading.inputs import signs
 from zoology_teach.grading.ladder import Call, Exercise, expect, expect_shape
 
 A = Exercise("07.a", "margins", "Margins", minutes=15, difficulty=1)
 B = Exercise("07.b", "index", "N bits through a state", minutes=30, difficulty=3)
 C = Exercise("07.c", "fooled", "A state with too few bits", minutes=20, difficulty=2)
 EXERCISES = [A, B, C]
-
-
-def signs(generator: torch.Generator, *shape: int) -> Tensor:
-    """Random -1.0 and 1.0."""
-    return torch.randint(2, shape, generator=generator) * 2.0 - 1
 
 
 def margins_by_loop(keys: Tensor, values: Tensor, answers: Tensor) -> Tensor:

@@ -5,17 +5,13 @@ import math
 import torch
 from torch import Tensor
 
+from zoology_teach.grading.inputs import flags
 from zoology_teach.grading.ladder import Call, Exercise, expect, expect_shape
 
 A = Exercise("09.a", "seen_before", "Seen before", minutes=10, difficulty=1)
 B = Exercise("09.b", "causal_top_k", "A top-k that does not look ahead", minutes=20, difficulty=2)
 C = Exercise("09.c", "asking_rows", "Rows that ask", minutes=30, difficulty=3)
 EXERCISES = [A, B, C]
-
-
-def flags(*rows: str) -> Tensor:
-    """ "01" per token, one text a sequence -> bool (B, N)."""
-    return torch.tensor([[letter == "1" for letter in row] for row in rows])
 
 
 @A.rung("shape", 1, "Return one bool for every token: shape (B, N).")

@@ -1,12 +1,17 @@
 """Ladders of chapter 10: perplexity by slice, what an induction head reads, documents drawn."""
 
-import math
 from typing import Any
 
 import torch
 from torch import Generator, Tensor
 
+from zoology_teach.grading.inputs import doubles, flags
 from zoology_teach.grading.ladder import Call, Exercise, expect, expect_shape
+from zoology_teach.grading.truths import (
+    differences_one_by_one,
+    followers_one_by_one,
+    perplexities_one_by_one,
+)
 
 A = Exercise("10.a", "slice_perplexity", "Perplexity by slice", minutes=15, difficulty=1)
 B = Exercise("10.b", "follower_weights", "What an induction head reads", minutes=25, difficulty=2)
@@ -14,19 +19,9 @@ C = Exercise("10.c", "resampled_difference", "Is the difference real?", minutes=
 EXERCISES = [A, B, C]
 
 
-def flags(*rows: str) -> Tensor:
-    """ "01" per token, one text a row -> bool (B, N)."""
-    return torch.tensor([[letter == "1" for letter in row] for row in rows])
-
-
 def nats(*size: int, generator: Generator) -> Tensor:
     """Losses from 0 to 6 nats."""
     return 6 * torch.rand(size, generator=generator)
-
-
-def doubles(numbers: list[float]) -> Tensor:
-    """A float64 tensor."""
-    return torch.tensor(numbers, dtype=torch.float64)
 
 
 def expect_or_nan(found: Any, expected: list[float]) -> None:
@@ -36,20 +31,6 @@ def expect_or_nan(found: Any, expected: list[float]) -> None:
     for i in nothing.nonzero().flatten().tolist():
         assert found[i].isnan(), f"at [{i}] you return {found[i].item():.4g}, expected nan"
     expect(found.masked_fill(nothing, 0), doubles(expected).masked_fill(nothing, 0))
-
-
-def perplexities_one_by_one(losses: Tensor, slices: Tensor) -> list[float]:
-    """exp of the mean loss of each slice, token by token."""
-    found = []
-    for chosen in slices.tolist():
-        inside = [
-            loss
-            for row, marks in zip(losses.tolist(), chosen, strict=True)
-            for loss, mark in zip(row, marks, strict=True)
-            if mark
-        ]
-        found.append(math.exp(sum(inside) / len(inside)) if inside else math.nan)
-    return found
 
 
 @A.rung("shape", 1, "Return one perplexity for each slice: shape (S,).")
@@ -108,16 +89,6 @@ def _(call: Call, generator: Generator) -> None:
 def different(generator: Generator, number: int) -> list[int]:
     """So many different tokens, none of them token 0."""
     return (1 + torch.randperm(90, generator=generator)[:number]).tolist()
-
-
-def weights_one_by_one(tokens: list[int]) -> Tensor:
-    """(N, N): each row spread over the followers of its token, looked up one by one."""
-    found = torch.zeros(len(tokens), len(tokens), dtype=torch.float64)
-    for t, token in enumerate(tokens):
-        places = [s for s in range(1, t + 1) if tokens[s - 1] == token]
-        for s in places:
-            found[t, s] = 1 / len(places)
-    return found
 
 
 def expect_row(call: Call, tokens: list[int], t: int, expected: dict[int, float]) -> None:
@@ -187,25 +158,12 @@ def _(call: Call, generator: Generator) -> None:
 def _(call: Call, generator: Generator) -> None:
     for vocab_size, size in ((3, 20), (9, 40)):
         tokens = torch.randint(vocab_size, (size,), generator=generator)
-        expect(call(tokens), weights_one_by_one(tokens.tolist()))
+        expect(call(tokens), followers_one_by_one(tokens.tolist()))
 
 
 def two_models(generator: Generator, size: int) -> tuple[Tensor, Tensor]:
     """Losses (size,) of a and b; a loses about 1 nat more."""
     return nats(size, generator=generator) + 1, nats(size, generator=generator)
-
-
-def differences_one_by_one(
-    a: Tensor, b: Tensor, mask: Tensor, document: Tensor, draws: Tensor
-) -> list[float]:
-    """Mean loss of a minus that of b in each draw, document by document, token by token."""
-    tokens = list(zip(a.tolist(), b.tolist(), mask.tolist(), document.tolist(), strict=True))
-    found = []
-    for drawn in draws.tolist():
-        inside = [(x, y) for d in drawn for x, y, chosen, of in tokens if chosen and of == d]
-        of_a, of_b = sum(x for x, _ in inside), sum(y for _, y in inside)
-        found.append((of_a - of_b) / len(inside) if inside else math.nan)
-    return found
 
 
 def expect_draws(call: Call, *arguments: Tensor) -> None:

@@ -9,16 +9,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from zoology_teach.grading.inputs import randn
 from zoology_teach.grading.ladder import Call, Exercise, expect, expect_shape
+from zoology_teach.grading.truths import convolution_by_matrices
 
 A = Exercise("12.a", "scale_and_add", "Scale and add", minutes=10, difficulty=1)
 B = Exercise("12.b", "short_conv", "A short convolution", minutes=25, difficulty=2)
 C = Exercise("12.c", "grad_input", "What reaches the input", minutes=25, difficulty=3)
 EXERCISES = [A, B, C]
-
-
-def randn(generator: torch.Generator, *shape: int) -> Tensor:
-    return torch.randn(*shape, generator=generator)
 
 
 def launch(call: Call, *arguments: Any, out: Tensor, block: int) -> Tensor:
@@ -80,21 +78,11 @@ def _(call: Call, generator: torch.Generator) -> None:
         expect_untouched(add(call, generator, n, block))
 
 
-def by_matrices(u: Tensor, h: Tensor) -> Tensor:
-    """The convolution as a banded matrix a channel, filled entry by entry, in float64."""
-    n, (d, taps) = u.shape[1], h.shape
-    matrices = torch.zeros(d, n, n, dtype=torch.float64)
-    for t in range(n):
-        for s in range(max(0, t - taps + 1), t + 1):
-            matrices[:, t, s] = h[:, t - s]
-    return torch.einsum("dts,bsd->btd", matrices, u.double()).float()
-
-
 def convolve(call: Call, u: Tensor, h: Tensor, block: int) -> Tensor:
     """Check h * u against matrices; the room behind it is returned."""
     (b, n, d), rows = u.shape, u.shape[0] * u.shape[1]
     found = launch(call, u, h, out=poisoned(rows, block, d), block=block)
-    expect(found[:rows].view(b, n, d), by_matrices(u, h))
+    expect(found[:rows].view(b, n, d), convolution_by_matrices(u, h))
     return found[rows:]
 
 
