@@ -11,7 +11,7 @@ from typer.core import TyperGroup
 
 from zoology_teach import doctor as doctors
 from zoology_teach.experiments import commands
-from zoology_teach.files import checkout
+from zoology_teach.files import book, checkout
 
 
 class OneLineErrors(TyperGroup):
@@ -25,7 +25,8 @@ class OneLineErrors(TyperGroup):
         except (ValueError, OSError) as error:
             complaint = str(error)
         except ImportError as error:
-            complaint = f"{error}; to repair: zoology-teach doctor"
+            missing = (error.name or "").partition(".")[0].replace("_", "-")
+            complaint = f"{error}; to repair: {doctors.install_command(missing)}"
         except KeyboardInterrupt:
             typer.echo("interrupted; what was finished is kept", err=True)
             raise typer.Exit(130) from None
@@ -42,11 +43,6 @@ app = typer.Typer(
 )
 
 
-def root() -> Path:
-    """Where book/, solutions/ and exercises/ lie: the checkout, or else the current folder."""
-    return checkout() or Path.cwd()
-
-
 @app.command()
 def doctor() -> None:
     """Say what works on this machine, and what to do about what does not."""
@@ -57,18 +53,23 @@ app.command()(commands.sweep)
 app.command()(commands.text)
 
 
+def chapter_sources(folder: Path) -> list[Path]:
+    """What is built when nothing is named: the chapters in order, and the teacher's notebook."""
+    return [*sorted(folder.glob("[0-9][0-9]_*.md")), *folder.glob("teacher.md")]
+
+
 @app.command()
 def build(
     chapters: Annotated[list[Path] | None, typer.Argument(help="Sources. [default: all]")] = None,
     force: Annotated[bool, typer.Option("--force", help="Also where nothing changed.")] = False,
 ) -> None:
     """Run the chapters whose text has changed and store their outputs."""
+    sources_there = chapters or chapter_sources(book())
     from nbclient.exceptions import CellExecutionError
 
     from zoology_teach import chapters as sources
 
-    book = root() / "book"
-    for path in chapters or [*sorted(book.glob("[0-9][0-9]_*.md")), *book.glob("teacher.md")]:
+    for path in sources_there:
         try:
             executed = sources.build(path, force=force)
         except CellExecutionError as error:  # its text is the cell and where in it this happened
@@ -86,15 +87,16 @@ def release(
     ] = None,
 ) -> None:
     """Write the exercises that students get from the solutions, and the marking guide."""
+    root = book().parent
     if nbgrader is None:
         from zoology_teach.grading.release import release as write
 
-        target = root() / "exercises"
+        target = root / "exercises"
     else:
         from zoology_teach.grading.nbgrader import release as write
 
         target = nbgrader
-    changed = write(root() / "solutions", target, check=check)
+    changed = write(root / "solutions", target, check=check)
     for path in changed:
         typer.echo(f"{'stale' if check else 'written'}: {Path(path).name}")
     if check and changed:
@@ -124,7 +126,7 @@ def grade(
     from zoology_teach.grading.feedback import NO_SANDBOX
     from zoology_teach.grading.grade import grade as run
 
-    solutions = root() / "solutions"
+    solutions = (checkout() or Path.cwd()) / "solutions"
     graded = run(
         submissions,
         out,

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from zoology_teach.checks import choose
-from zoology_teach.files import checkout
+from zoology_teach.files import book
 
 Plugins = Annotated[
     list[Path] | None,
@@ -116,7 +116,7 @@ def _table(out: Path | None, stem: str, of_the_table: bool) -> Path:
         raise typer.BadParameter(
             f"needed here: {stem}.csv holds the preset's own runs", param_hint="--out"
         )
-    return require_table(out or (checkout() or Path.cwd()) / "book" / "results" / f"{stem}.csv")
+    return require_table(out or book() / "results" / f"{stem}.csv")
 
 
 def _measure(runs, table, dry_run, executor, workers, device, plugins) -> None:
