@@ -10,22 +10,28 @@ from torch import Tensor, nn
 
 from zoology_teach.checks import require, require_int, require_positive
 from zoology_teach.configuration import config
-from zoology_teach.mixers import MIXERS
+from zoology_teach.mixers import find
 from zoology_teach.mixers.mixer import rows, start_projections
 
 
 @dataclass(frozen=True)
 class Layer:
-    """One block: the mixer's name in `MIXERS` and its options (all but d_model)."""
+    """One block: the mixer's name and its options (all but d_model).
+
+    A name of `mixers.MIXERS`, or "module:Class" for a mixer from outside (`mixers.find`).
+    Raises ValueError for a name that is not found and an option that the mixer does not have.
+    """
 
     mixer: str
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        require(self.mixer in MIXERS, "mixer", self.mixer, f"one of {sorted(MIXERS)}")
-        known = [name for name in inspect.signature(MIXERS[self.mixer]).parameters][1:]
+        _, *parameters = inspect.signature(find(self.mixer)).parameters.values()
+        known = [p.name for p in parameters]
+        takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters)
         for name in self.options:
-            require(name in known, f"option of {self.mixer}", name, f"one of {known}")
+            is_known = name in known or takes_any
+            require(is_known, f"option of {self.mixer}", name, f"one of {known}")
         object.__setattr__(self, "options", dict(self.options))
 
 
@@ -91,7 +97,7 @@ class LanguageModel(nn.Module):
             nn.init.normal_(self.embedding.weight, std=config.embedding_std)
             if config.max_len is not None:
                 self.position_embedding = nn.Parameter(0.02 * torch.randn(config.max_len, d))
-            self.mixers = nn.ModuleList(MIXERS[x.mixer](d, **x.options) for x in config.layers)
+            self.mixers = nn.ModuleList(find(x.mixer)(d, **x.options) for x in config.layers)
 
         def norm() -> nn.Module:
             return nn.LayerNorm(d) if config.norm else nn.Identity()
@@ -105,8 +111,11 @@ class LanguageModel(nn.Module):
             self.mlps = nn.ModuleList(nn.Sequential(norm(), mlp) for mlp in mlps)
 
     def forward(self, inputs: Tensor, positions: Tensor | None = None) -> Tensor:
-        """inputs (B, N) int64 -> logits (B, N, V), or (B, P, V) at `positions` (B, P) int64."""
-        self._check(inputs)
+        """inputs (B, N) int64 -> logits (B, N, V), or (B, P, V) at `positions` (B, P) int64.
+
+        Raises ValueError for another shape or dtype, and for no token at all.
+        """
+        self._check(inputs, positions)
         u = self.embedding(inputs)
         if self.config.max_len is not None:
             u = u + self.position_embedding[: u.shape[1]]
@@ -119,8 +128,13 @@ class LanguageModel(nn.Module):
                 u = u + self.mlps[i](u)
         return self.final_norm(u) @ self.embedding.weight.T
 
-    def _check(self, inputs: Tensor) -> None:
-        require(inputs.dim() == 2, "inputs shape", tuple(inputs.shape), "(B, N)")
+    def _check(self, inputs: Tensor, positions: Tensor | None) -> None:
+        fits = inputs.dim() == 2 and inputs.numel() > 0
+        require(fits, "inputs shape", tuple(inputs.shape), "(B, N), none of them 0")
+        if positions is not None:
+            fits = positions.dim() == 2 and len(positions) == len(inputs)
+            require(fits, "positions shape", tuple(positions.shape), "(B, P), with the B of inputs")
+            require(positions.dtype == torch.int64, "positions dtype", positions.dtype, "int64")
         require(inputs.dtype == torch.int64, "inputs dtype", inputs.dtype, "torch.int64")
         longest = self.config.max_len
         if longest is not None:
@@ -128,7 +142,7 @@ class LanguageModel(nn.Module):
                 inputs.shape[1] <= longest, "N", inputs.shape[1], f"at most max_len = {longest}"
             )
         v = self.config.vocab_size
-        if inputs.is_cpu and inputs.numel() and not torch.compiler.is_compiling():
+        if inputs.is_cpu and not torch.compiler.is_compiling():
             low, high = inputs.aminmax()
             require(
                 0 <= low and high < v, "inputs", (int(low), int(high)), f"tokens in 0 .. {v - 1}"

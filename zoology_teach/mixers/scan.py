@@ -13,15 +13,16 @@ one after the other. O(N) work.
 """
 
 import math
+from typing import Any
 
 import torch
 from einops import rearrange
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from zoology_teach.checks import require
 from zoology_teach.kernels import scan as kernel
 from zoology_teach.kernels.dispatch import auto_takes_triton
+from zoology_teach.mixers.derivatives import differentiated_again, transformed
 
 # A CPU is busy enough with this many numbers a step: chunks would only add passes.
 BUSY = 4096
@@ -31,8 +32,10 @@ def linear_scan(a: Tensor, x: Tensor) -> Tensor:
     """s_t = a_t s_{t-1} + x_t along dimension 1, for x (B, N, ...) and a of a shape that
     broadcasts to it in the later dimensions -> s (B, N, ...). Any decay, 0 and 1 included.
 
-    Raises ValueError for shapes that do not fit.
+    16-bit numbers are summed in float32. Raises ValueError for shapes that do not fit, and for
+    an empty x.
     """
+    require(x.numel() > 0, "x shape", tuple(x.shape), "(B, N, ...), none of them 0")
     fits = a.dim() == x.dim() >= 2 and all(
         p in (1, q) for p, q in zip(a.shape, x.shape, strict=False)
     )
@@ -41,7 +44,18 @@ def linear_scan(a: Tensor, x: Tensor) -> Tensor:
     if auto_takes_triton(x) and x.dim() > 2:
         flat = (z.expand_as(x).flatten(2).to(x.dtype) for z in (a, x))
         return kernel.linear_scan(*flat).view_as(x)
-    return _LinearScan.apply(a, x)
+    if min(a.itemsize, x.itemsize) < 4:
+        return linear_scan(a.float(), x.float()).to(x.dtype)
+    return (_one_by_one if transformed(a, x) else _LinearScan.apply)(a, x)
+
+
+def _one_by_one(a: Tensor, x: Tensor) -> Tensor:
+    """The definition."""
+    s, states = torch.zeros_like(x[:, 0]), []
+    for a_t, x_t in zip(a.unbind(1), x.unbind(1), strict=True):
+        s = a_t * s + x_t
+        states.append(s)
+    return torch.stack(states, dim=1)
 
 
 class _LinearScan(torch.autograd.Function):
@@ -51,16 +65,19 @@ class _LinearScan(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx, a: Tensor, x: Tensor) -> Tensor:
+    def forward(ctx: Any, a: Tensor, x: Tensor) -> Tensor:
         s = _scan(a, x)
         ctx.save_for_backward(a, s)
         return s
 
     @staticmethod
-    @once_differentiable
-    def backward(ctx, grad: Tensor) -> tuple[Tensor, Tensor]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor]:
         a, s = ctx.saved_tensors
         after = torch.cat([a[:, 1:], torch.zeros_like(a[:, :1])], dim=1)
+        if differentiated_again(grad):
+            g = linear_scan(after.flip(1), grad.flip(1)).flip(1)
+            before = torch.cat([torch.zeros_like(s[:, :1]), s[:, :-1]], dim=1)
+            return (g * before).sum_to_size(a.shape), g
         g = _scan(after, grad, backwards=True)
         grad_a = torch.zeros_like(a)
         grad_a[:, 1:] = (g[:, 1:] * s[:, :-1]).sum_to_size(grad_a[:, 1:].shape)
