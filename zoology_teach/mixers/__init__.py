@@ -77,6 +77,7 @@ def _imported(name: str, module: str, kind: str) -> type[Mixer]:
     missing = sorted(found.__abstractmethods__)
     require(not missing, "mixer", name, f"complete: it lacks {', '.join(missing)}")
     if found.wants_max_len:
-        has = "max_len" in inspect.signature(found).parameters
+        parameters = inspect.signature(found).parameters.values()
+        has = any(p.name == "max_len" or p.kind is p.VAR_KEYWORD for p in parameters)
         require(has, "mixer", name, "one with the option max_len, as its wants_max_len says")
     return found
