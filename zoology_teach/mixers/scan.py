@@ -89,19 +89,23 @@ def _scan(a: Tensor, x: Tensor, backwards: bool = False) -> Tensor:
     n = x.shape[1]
     plain = x.is_cpu and x[:, 0].numel() >= BUSY
     length = n if plain else math.isqrt(n - 1) + 1
-    order, last = (-1, slice(0, 1)) if backwards else (1, slice(-1, None))
     a, x = (_chunks(z, length) for z in (a, x))
     s = torch.empty_like(x)
 
+    # All chunks side by side, each from a state of 0.
     before = torch.zeros_like(x[:, :, 0])
-    for a_t, x_t, s_t in list(zip(a.unbind(2), x.unbind(2), s.unbind(2), strict=True))[::order]:
+    steps = list(zip(a.unbind(2), x.unbind(2), s.unbind(2), strict=True))
+    for a_t, x_t, s_t in reversed(steps) if backwards else steps:
         before = torch.addcmul(x_t, a_t, before, out=s_t)
 
+    # One chunk after another: what the last one hands over reaches each token, decayed.
     if s.shape[1] > 1:
         reach = a.flip(2).cumprod(2).flip(2) if backwards else a.cumprod(2)
-        before = torch.zeros_like(s[:, 0, :1])
-        for reach_c, s_c in list(zip(reach.unbind(1), s.unbind(1), strict=True))[::order]:
-            before = s_c.addcmul_(reach_c, before)[:, last]
+        handed_over = torch.zeros_like(s[:, 0, :1])
+        chunks = list(zip(reach.unbind(1), s.unbind(1), strict=True))
+        for reach_c, s_c in reversed(chunks) if backwards else chunks:
+            s_c.addcmul_(reach_c, handed_over)
+            handed_over = s_c[:, :1] if backwards else s_c[:, -1:]
     return rearrange(s, "b c l ... -> b (c l) ...")[:, :n]
 
 
