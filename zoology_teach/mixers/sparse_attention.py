@@ -139,8 +139,8 @@ class SparseAttention(Attention):
         asks = torch.full((1, n), expected) if f is None else f != 0
         idle = 1 - asks.double().mean(0)  # of each row, how often it does not ask
         pairs = 4 * self.d_model * torch.arange(1, n + 1, device=idle.device)
-        projections = (4 if isinstance(self.convs[0], nn.Identity) else 2) * self.d_model**2
-        saved = round((idle * (pairs + projections)).sum().item())
+        query_and_out = (4 if isinstance(self.convs[0], nn.Identity) else 2) * self.d_model**2
+        saved = round((idle * (pairs + query_and_out)).sum().item())
         return super().flops(n) + self.select.flops(n) - saved
 
 
