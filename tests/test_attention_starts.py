@@ -30,6 +30,9 @@ def test_pairs_are_turned_by_their_own_angles():
     turned = rotate(x)[0, 0]
     angles = torch.arange(3.0)
     assert torch.allclose(turned[:, 0], angles.cos()) and torch.allclose(turned[:, 2], angles.sin())
+    precise = rotate(torch.ones(1, 1, 2000, 8, dtype=torch.float64))[0, 0, -1]
+    angle = 1999 * 10000.0 ** (-torch.arange(4, dtype=torch.float64) / 4)
+    assert torch.allclose(precise[:4], angle.cos() - angle.sin(), rtol=0, atol=1e-11)
     slow = rotate(torch.tensor([[[[0.0, 1, 0, 0]]]]).expand(1, 1, 3, 4))[0, 0]
     assert torch.allclose(slow[:, 3], (angles / 100).sin())
 
@@ -57,7 +60,8 @@ def test_rows_asked_for_are_those_of_the_whole(options):
 def test_at_the_start_a_token_finds_what_followed_its_earlier_occurrence(kind):
     d, start = 256, {"short_conv": 3, "init": "induction"}
     torch.manual_seed(0)
-    sparse = {} if kind == "attention" else {"selection": kind, "blank": None}
+    sparse = {"full": {}, "programmatic": {"blank": None}}.get(kind)
+    sparse = {} if sparse is None else {"selection": kind, **sparse}
     mixer = (SparseAttention if sparse else Attention)(d, **start, **sparse)
     tokens = torch.tensor([[4, 1, 2, 3, 5, 6, 7, 1]])
     u = torch.randn(8, d)[tokens]
@@ -76,9 +80,9 @@ def test_selected_rows_are_those_of_full_attention():
     full = Attention(16, **start).double()
     full.load_state_dict(sparse.state_dict(), strict=False)
     tokens, u = torch.randint(0, 5, (2, 12)), torch.randn(2, 12, 16, dtype=torch.float64)
-    f = sparse.select(u, tokens)
+    y, f = sparse(u, None, tokens), sparse.last_selection
     assert 0 < f.sum() < f.numel()
-    assert torch.allclose(sparse(u, None, tokens), f[..., None] * full(u))
+    assert torch.allclose(y, f[..., None] * full(u))
 
 
 @pytest.mark.parametrize(

@@ -255,3 +255,32 @@ def test_base_convs_simulate_h3_and_hyena(mixer, init, n):
     expected = original.float()(u.float())
     assert (stack.float()(u.float()) - expected).abs().max() < 1e-5 * max(1, expected.abs().max())
     assert expected.abs().max() > 0.1
+
+
+@pytest.mark.parametrize(
+    ("call", "named"),
+    [
+        (
+            lambda: constructions.to_tokens(torch.zeros(0, dtype=torch.int64), 8),
+            "bits shape = (0,)",
+        ),
+        (lambda: Index(index(4, 5).model, 0), "num_bits = 0: must be an integer >= 1"),
+        (lambda: index(4, 5).bob(0, torch.tensor([4])), "asked = [4]: must be bits in 0 .. 3"),
+        (lambda: index(4, 5).bob(0, torch.tensor([-1])), "asked = [-1]"),
+        (lambda: constructions.fooling_pair(int, -1), "num_bits = -1"),
+        (lambda: constructions.sign_codes(0), "count = 0: must be an integer >= 1"),
+        (lambda: constructions.attention(8, score_scale=0.0), "score_scale = 0.0"),
+        (lambda: constructions.channels_needed(0, 8), "num_pairs = 0"),
+        (lambda: constructions.channels_needed(1, 3), "vocab_size = 3"),
+        (
+            lambda: constructions.write(
+                constructions.holographic(MQAR(16, 2, 8), 4), torch.zeros(0, 4, dtype=torch.int64)
+            ),
+            "tokens shape = (0, 4): must be (B, N), none of them 0",
+        ),
+    ],
+)
+def test_what_cannot_be_asked_is_named(call, named):
+    with pytest.raises(ValueError) as error:
+        call()
+    assert named in str(error.value)

@@ -50,10 +50,59 @@ def test_attention_is_torchs_count_without_the_masked_pairs(batch, n, d):
     assert cost.count(mixer, batch, n).flops == matmul_flops(mixer, batch, n) - masked
 
 
-def test_linear_attention_is_torchs_count_and_the_feature_map():
-    mixer = cost.build("linear_attention", 16, 24)
-    elementwise = 2 * 3 * 24 * 24  # 1 + x + x²/2 for every pair
-    assert cost.count(mixer, 2, 24).flops == matmul_flops(mixer, 2, 24) + elementwise
+@pytest.mark.parametrize("batch", [1, 32])
+@pytest.mark.parametrize("feature_map", ["taylor", "elu"])
+@pytest.mark.parametrize(("n", "chunk"), [(24, 64), (24, 24), (24, 8)])
+def test_linear_attention_is_torchs_count_of_the_visible_pairs(batch, feature_map, n, chunk):
+    options = {"feature_map": feature_map, "feature_dim": 4, "num_heads": 2, "chunk": chunk}
+    mixer = MIXERS["linear_attention"](16, **options)
+    side = min(n, chunk)
+    masked = n // side * side * (side - 1) // 2
+    visible = n * side - masked
+    dense = 2 * 2 * 4 + 2 * (16 + 2)  # q.k, and v with a column of ones
+    weight = 2 * 3 if feature_map == "taylor" else 0  # 1 + x + x²/2 in each head
+    expected = matmul_flops(mixer, batch, n) - batch * (masked * dense - visible * weight)
+    assert cost.count(mixer, batch, n).flops == expected
+
+
+def test_a_last_chunk_that_is_not_full_reads_and_is_not_written():
+    mixer = MIXERS["linear_attention"](16, feature_dim=4, chunk=8)
+    features, wide = 1 + 4 + 10, 16 + 1
+    more = mixer.flops(19) - mixer.flops(16)
+    pairs = 3 * 4 // 2 * (2 * 4 + 3 + 2 * wide)
+    reads_and_writes = 2 * features * wide * (3 + 8)  # three read; now the second chunk is written
+    assert more == 3 * 4 * 16 * (4 + 16) + pairs + reads_and_writes
+
+
+@pytest.mark.parametrize("name", MIXERS)
+def test_what_a_batch_shares_counts_once(name):
+    mixer = cost.build(name, 16, 24)
+    one, many = (cost.count(mixer, batch, 24).flops for batch in (1, 32))
+    fft = 5 * 48 * 5 // 2  # 5/2 M log2 M of M = 48, the logarithm rounded down
+    shared = {"base_conv": 16 * fft, "long_conv": 16 * fft}
+    shared["s4d"] = shared["h3"] = 4 * 24 * 16 * 32 + 16 * fft
+    network = 17 * 32 + 32 + 32 * 32 + 32 + 32 * 16 + 16
+    shared["hyena"] = 2 * (2 * 24 * network + 16 * fft)
+    assert 32 * one - many == 31 * shared.get(name, 0)
+    assert one == mixer.flops(24)
+
+
+@pytest.mark.parametrize(
+    ("name", "mflop"), [("hyena", 108.5), ("s4d", 36.6), ("h3", 87.9), ("base_conv", 32.7)]
+)
+def test_the_counts_of_chapter_11(name, mflop):
+    assert cost.count(cost.build(name, 64, 512), 4, 512).flops / 1e6 == pytest.approx(mflop, 1e-3)
+
+
+@pytest.mark.parametrize("batch", [1, 32])
+@pytest.mark.parametrize("name", ["s4d", "h3", "hyena"])
+def test_shared_matrix_products_are_torchs_count(name, batch):
+    """Of the filters: the SSM kernel from its two tables, the networks of the lag."""
+    n, d, mixer = 36, 16, cost.build(name, 16, 36)
+    filters = matmul_flops(mixer, batch, n) - cost.count(mixer, batch, n).projection_flops
+    by_hand = 2 * n * 2 * (17 * 32 + 32 * 32 + 32 * d)
+    assert filters == {"s4d": 4 * n * d * 32, "h3": 4 * n * d * 32, "hyena": by_hand}[name]
+    assert filters <= mixer.shared_flops(n)
 
 
 @pytest.mark.parametrize("n", [2, 8, 64, 1024])
@@ -90,7 +139,8 @@ def test_what_runs_moves_more_than_the_floor(name, batch, n, d):
 class Doubled(Mixer):
     """One operation and one view, for the counters."""
 
-    d_model = 4
+    def __init__(self):
+        super().__init__(4)
 
     def forward(self, u, positions=None):
         return (2 * u).transpose(1, 2).transpose(1, 2)
@@ -126,7 +176,7 @@ def test_a_decoding_step_writes_what_a_token_leaves(name):
     assert step.bytes >= 4 * 2 * (step.read + step.written)
 
 
-@pytest.mark.parametrize("name", [name for name in MIXERS if hasattr(MIXERS[name], "step")])
+@pytest.mark.parametrize("name", [name for name in MIXERS if MIXERS[name](16).has_step])
 def test_the_state_that_is_read_is_the_one_that_step_keeps(name):
     mixer = MIXERS[name](16)
     state = None
@@ -136,6 +186,19 @@ def test_the_state_that_is_read_is_the_one_that_step_keeps(name):
     parts = state if isinstance(state, tuple) else (state,)
     kept = sum(torch.view_as_real(x).numel() if x.is_complex() else x.numel() for x in parts)
     assert cost.decode(mixer, 2, 90).read == kept // 2
+
+
+def test_projections_are_what_a_mixer_says_they_are():
+    """Not what it is made of: a network of the lag, a router, a projection with another name."""
+    mixer = cost.build("hyena", 8, 16)
+    assert cost.count(mixer, 1, 16).projection_flops == 2 * 16 * 4 * 64
+    learned = MIXERS["sparse_attention"](8, selection="learned")
+    assert cost.count(learned, 1, 16).projection_flops == 2 * 16 * (4 * 64 + 8)
+    wide = MIXERS["mamba"](8, expand=2)
+    inner, select, dt = 2 * 16, 1 + 2 * 16, 16  # columns of each; W_out reads 16
+    handed_over = inner + select + dt + 16
+    parameters = sum(p.numel() for p in wide.parameters())
+    assert cost.count(wide, 1, 5).bytes == 4 * (parameters + 2 * 5 * (8 + handed_over))
 
 
 def test_decoding_attention_by_hand():
@@ -174,7 +237,7 @@ def test_measuring_leaves_no_trace():
 
 
 def test_wrong_input_is_named():
-    with pytest.raises(ValueError, match="name = 'zebra'"):
+    with pytest.raises(ValueError, match="mixer = 'zebra': must be one of"):
         cost.build("zebra", 16, 8)
     mixer = cost.build("attention", 16, 8)
     for wrong in (0, -1, 2.0, None):
@@ -231,6 +294,9 @@ def test_an_interrupted_benchmark_continues(benchmark, monkeypatch):
     assert table.groupby("seq_len")["mixer"].nunique().to_dict() == {16: 14, 32: 14}
     (command,) = results.provenance(benchmark.OUT)["commands"]
     assert command["command"] == "python benchmarks/cost.py"
+    table.assign(flops=1, bytes_as_run=2).to_csv(benchmark.OUT, index=False)
+    benchmark.count_again()
+    pd.testing.assert_frame_equal(pd.read_csv(benchmark.OUT), table)
 
 
 def test_the_committed_table_is_whole_and_its_counts_are_todays(benchmark):

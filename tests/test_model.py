@@ -102,6 +102,8 @@ def test_an_unknown_field_is_an_error_that_lists_the_known_ones(make, named):
     ("inputs", "named"),
     [
         (torch.zeros(5, dtype=torch.int64), "inputs shape = (5,)"),
+        (torch.zeros(0, 5, dtype=torch.int64), "inputs shape = (0, 5): must be (B, N), none of"),
+        (torch.zeros(2, 0, dtype=torch.int64), "inputs shape = (2, 0)"),
         (torch.zeros(1, 5), "inputs dtype"),
         (torch.full((1, 5), 64), "inputs = (64, 64): must be tokens in 0 .. 63"),
         (torch.zeros(1, 9, dtype=torch.int64), "N = 9: must be at most max_len = 8"),
@@ -112,3 +114,30 @@ def test_wrong_inputs_never_reach_torch(inputs, named):
     with pytest.raises(ValueError) as error:
         model(inputs)
     assert named in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("positions", "named"),
+    [
+        (torch.zeros(1, dtype=torch.int64), "positions shape = (1,): must be (B, P)"),
+        (torch.zeros(2, 1, dtype=torch.int64), "positions shape = (2, 1)"),
+        (torch.zeros(1, 1), "positions dtype = torch.float32: must be int64"),
+    ],
+)
+def test_wrong_positions_are_named_and_none_are_no_rows(positions, named):
+    model = LanguageModel(ModelConfig(64, 16, LAYERS))
+    inputs = torch.zeros(1, 5, dtype=torch.int64)
+    assert model(inputs, torch.zeros(1, 0, dtype=torch.int64)).shape == (1, 0, 64)
+    with pytest.raises(ValueError) as error:
+        model(inputs, positions)
+    assert named in str(error.value)
+
+
+def test_a_layer_has_options_of_its_own():
+    assert Layer("attention") == layer("attention") and Layer("attention").options == {}
+    options = {"window": 3}
+    made = Layer("attention", options)
+    options["window"] = 4
+    assert made.options == {"window": 3}
+    first = LanguageModel(ModelConfig(64, 16, (Layer("base_conv"),))).mixers[0]
+    assert first.filter(9).shape == (16, 3), "the mixer's own defaults"

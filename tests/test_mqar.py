@@ -117,6 +117,32 @@ def test_same_seed_same_data_and_a_generator_moves_on():
     assert torch.equal(torch.random.get_rng_state(), before), "the global generator is untouched"
 
 
+@pytest.mark.parametrize("task", [mqar.MQAR(32, 4, 16), mqar.MQAR(32, 4, 512)])
+def test_the_default_dtype_of_torch_draws_nothing_else(task):
+    single = task.sample(20, seed=3)
+    try:
+        torch.set_default_dtype(torch.float64)
+        double = task.sample(20, seed=3)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert torch.equal(single.inputs, double.inputs)
+    assert torch.equal(single.labels, double.labels)
+
+
+def test_the_sequence_in_the_docstring_is_one_of_the_task():
+    _, inputs, labels = (
+        line.split()
+        for line in mqar.__doc__.splitlines()
+        if "inputs " in line or "labels " in line or "N = 12" in line
+    )
+    tokens, answers = [int(t) for t in inputs[1:]], labels[1:13]
+    task = mqar.MQAR(12, 2, 16)
+    assert len(tokens) == task.seq_len and max(tokens) < task.vocab_size
+    pairs = dict(zip(tokens[:4:2], tokens[1:4:2], strict=True))
+    for t, answer in enumerate(answers):
+        assert (answer == ".") if t < 4 or tokens[t] == 0 else (int(answer) == pairs[tokens[t]])
+
+
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
@@ -163,6 +189,22 @@ def test_examples_know_where_something_is_asked():
     ragged = Examples(labels, torch.tensor([[1, 2, IGNORED, 3], [1, 2, IGNORED, IGNORED]]))
     with pytest.raises(ValueError, match="same number of questions"):
         _ = ragged.positions
+    none = Examples(labels[:0], labels[:0])
+    assert none.positions.shape == none.targets.shape == (0, 0) and len(none) == 0
+    silent = Examples(labels, torch.full_like(labels, IGNORED))
+    assert silent.positions.shape == (2, 0)
+    with pytest.raises(ValueError, match=r"labels shape = \(1, 4\): must be \(2, 4\)"):
+        Examples(labels, labels[:1])
+    with pytest.raises(ValueError, match=r"inputs shape = \(4,\)"):
+        Examples(labels[0], labels[0])
+
+
+def test_a_single_query_asks_for_each_shown_pair_alike():
+    """So a key that is shown twice is asked twice as often, as the docstring says."""
+    examples = single_query.sample(40_000, 7, 4, seed=0)  # three pairs of two keys
+    shown, asked = examples.inputs[:, 0:-1:2], examples.inputs[:, -1]
+    twice = shown.sum(1) == 2  # key 1 is shown twice, key 0 once
+    assert asked[twice].double().mean().item() == pytest.approx(2 / 3, abs=0.02)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")

@@ -10,6 +10,7 @@ from torch import nn
 from zoology_teach import plots
 from zoology_teach.experiments import results, sweep, synthetic_presets
 from zoology_teach.mixers.attention import Attention
+from zoology_teach.mixers.selections import Full, Programmatic, Random
 from zoology_teach.mixers.sparse_attention import (
     SELECTIONS,
     SparseAttention,
@@ -49,10 +50,11 @@ def by_definition(mixer: SparseAttention, u: torch.Tensor, f: torch.Tensor) -> t
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("selection", SELECTIONS)
 def test_rows_are_those_of_attention_times_f(selection, training):
-    mixer = make(selection, k=6).train(training)
+    mixer = make(selection, **({"k": 6} if selection == "learned" else {})).train(training)
     u, tokens = sequences()
     y = mixer(u, tokens=tokens)
-    f = mixer.select(u, tokens)  # draws nothing new: the same pass
+    f = mixer.last_selection
+    assert f.shape == (3, N) and not f.requires_grad
     assert torch.allclose(y, by_definition(mixer, u, f), atol=1e-12)
     if selection != "full":
         assert 0 < (f != 0).sum() < f.numel()
@@ -97,7 +99,7 @@ def test_a_router_in_training_looks_at_the_whole_sequence():
     u, _ = sequences()
     early = mixer(u)[:, :4]
     later = u.clone()
-    later[:, -3:] = 20 * mixer.router.weight[0]
+    later[:, -3:] = 20 * mixer.select.router.weight[0]
     assert not torch.allclose(mixer(later)[:, :4], early, atol=1e-3)
 
 
@@ -120,7 +122,7 @@ def test_random_keeps_a_share_p_anew_in_training_and_the_same_at_test():
     draws = []
     for _ in range(2):
         mixer(u)
-        draws.append(mixer.select(u))
+        draws.append(mixer.last_selection)
     assert not torch.equal(*draws)
     mixer.eval()
     assert torch.equal(mixer.select(u), mixer.select(u))
@@ -132,25 +134,54 @@ def test_the_router_keeps_k_in_training_and_learns_a_threshold():
     mixer = make("learned", k=6, noise=0.5, soft_steps=2)
     for step in range(60):
         mixer(u)
-        rows = (mixer.select(u) != 0).sum(1)
+        rows = (mixer.last_selection != 0).sum(1)
         assert (rows == (N if step < 2 else 6)).all()
-    mixer.eval()
-    f = mixer.select(u)
-    clean = torch.sigmoid(mixer.router(u)[..., 0])
-    border = clean.topk(7, dim=1).values[:, 5:].mean()
-    assert mixer.threshold.item() == pytest.approx(border.item(), abs=0.01)
-    assert torch.equal(f != 0, clean >= mixer.threshold)
-    assert (f != 0).sum(1).double().mean().item() == pytest.approx(6, abs=0.6)
+    f = mixer.eval().select(u)
+    clean = mixer.select.router(u)[..., 0]
+    ordered = clean.flatten().sort(descending=True).values
+    border = (ordered[6 * 50 - 1] + ordered[6 * 50]) / 2
+    assert mixer.select.threshold.item() == pytest.approx(border.item(), abs=0.01)
+    assert torch.equal(f != 0, clean >= mixer.select.threshold)
+    assert torch.equal(f[f != 0], clean.sigmoid()[f != 0])
+
+
+@pytest.mark.parametrize("scale", [1, 200])
+@pytest.mark.parametrize("k", [5, 16, 64])
+def test_as_many_rows_are_kept_at_test_as_it_says(k, scale):
+    """Also where nearly all gates are 0 or 1 to the last digit."""
+    generator = torch.Generator().manual_seed(0)
+    mixer = SparseAttention(D, selection="learned", k=k)
+    mixer.select.router.weight.data = scale * torch.randn(1, D, generator=generator) / 4
+
+    def batch() -> torch.Tensor:  # sequences differ: some have large logits throughout
+        u = torch.randn(32, 128, D, generator=generator)
+        return u + torch.randn(32, 1, D, generator=generator)
+
+    with torch.no_grad():
+        for _ in range(60):
+            mixer.select(batch())
+        mixer.eval()
+        kept = torch.cat([(mixer.select(batch()) != 0).sum(1) for _ in range(40)]).double()
+    assert kept.mean().item() == pytest.approx(k, rel=0.12)
+    assert kept.std() > 1, "on average, not in each sequence"
 
 
 def test_a_sequence_shorter_than_k_keeps_all_its_rows():
     u, _ = sequences(4)
     mixer = make("learned", k=6)
-    assert torch.allclose(mixer(u), by_definition(mixer, u, mixer.select(u)))
-    assert (mixer.select(u) != 0).all()
-    for _ in range(60):
-        mixer(u)
-    assert (mixer.eval().select(u) != 0).all()
+    y = mixer(u)
+    assert (mixer.last_selection != 0).all()
+    assert torch.allclose(y, by_definition(mixer, u, mixer.last_selection))
+    assert (mixer.eval().select(u) != 0).all(), "the latest border, not a mean with the first"
+
+
+def test_a_threshold_survives_short_sequences_in_between():
+    (long, _), (short, _) = sequences(N, 50), sequences(4)
+    mixer = make("learned", k=6, noise=0.0)
+    mixer(short)
+    mixer(long)
+    kept = (mixer.eval().select(long) != 0).sum(1).double().mean().item()
+    assert kept == pytest.approx(6, abs=0.1)
 
 
 def test_no_row_selected_is_no_row_of_output():
@@ -173,7 +204,7 @@ def test_the_auxiliary_loss_joins_the_training_loss_and_nothing_else():
     model = LanguageModel(ModelConfig(64, 16, layers))
     batch = MQAR(32, 4, 64).sample(4, seed=0)
     loss = batch_loss(model, batch.inputs, batch.labels)
-    router = model.mixers[1].router
+    router = model.mixers[1].select.router
     extra = model.auxiliary_loss()
     assert 0 < extra.item() < loss.item()
     (through_loss,) = torch.autograd.grad(extra, router.bias, retain_graph=True)
@@ -190,7 +221,7 @@ def test_the_auxiliary_loss_joins_the_training_loss_and_nothing_else():
 
 @pytest.mark.parametrize("selection", ["random", "programmatic", "learned"])
 def test_gradients(selection):
-    mixer = make(selection, k=6).eval()
+    mixer = make(selection, **({"k": 6} if selection == "learned" else {})).eval()
     u, tokens = sequences(7, 2)
     assert torch.autograd.gradcheck(
         lambda x: mixer(x, tokens=tokens), (u.requires_grad_(),), fast_mode=True
@@ -201,10 +232,9 @@ def test_gradients(selection):
 def test_the_router_learns_from_the_rows_it_keeps(selection, soft_steps):
     mixer = make(selection, k=3, noise=0.0, soft_steps=soft_steps)
     u, _ = sequences()
-    f = mixer(u).sum()
-    (grad,) = torch.autograd.grad(f, mixer.router.weight)
+    (grad,) = torch.autograd.grad(mixer(u).sum(), mixer.select.router.weight)
     y = by_definition(mixer, u, torch.ones(3, N)).sum(2)
-    gate = mixer.select(u)
+    gate = mixer.last_selection
     slope = (y * gate * (1 - gate))[..., None] * u
     assert torch.allclose(grad[0], slope.sum((0, 1)), atol=1e-9)
 
@@ -212,7 +242,7 @@ def test_the_router_learns_from_the_rows_it_keeps(selection, soft_steps):
 @pytest.mark.parametrize("selection", ["random", "programmatic", "learned"])
 def test_rows_that_are_not_selected_are_not_computed(selection):
     """Fewer rows reach the projections and the scores, in training and at test."""
-    mixer = make(selection, k=5, p=0.2)
+    mixer = make(selection, **{"learned": {"k": 5}, "random": {"p": 0.2}}.get(selection, {}))
     u, tokens = sequences()
     seen = {}
     for name in ("query", "key", "out"):
@@ -221,7 +251,7 @@ def test_rows_that_are_not_selected_are_not_computed(selection):
     for training in (True, False):
         mixer.train(training)
         mixer(u, tokens=tokens)
-        most = int((mixer.select(u, tokens) != 0).sum(1).max())
+        most = int((mixer.last_selection != 0).sum(1).max())
         assert seen == {"query": most, "key": N, "out": most} and most < N
 
 
@@ -263,6 +293,24 @@ def test_flops_by_rows():
     assert make("learned", k=50).flops(n) == dense.flops(n) + router
 
 
+@pytest.mark.parametrize("selection", SELECTIONS)
+def test_a_selection_with_its_options_at_their_defaults(selection):
+    """Seeds may be given to every layer; and what is learned stands after the projections."""
+    made = SparseAttention(D, selection=selection, seed=3)
+    torch.manual_seed(0)
+    one = SparseAttention(D, selection=selection)
+    torch.manual_seed(0)
+    plain = Attention(D)
+    for (name, x), (same, y) in zip(one.named_parameters(), plain.named_parameters(), strict=False):
+        assert name == same and torch.equal(x, y)
+    assert type(made.select) is SELECTIONS[selection]
+    mixer = made.eval()
+    u, tokens = sequences()
+    mixer.float()(u.float(), torch.zeros(3, 0, dtype=torch.int64), tokens)
+    share = {"full": 1, "programmatic": 1, "random": 0.5, "learned": 16 / 40}[selection]
+    assert made.select.expected_rows(40) == share * 40
+
+
 def test_the_state_is_that_of_attention():
     assert make("learned").state_size(50) == Attention(D).state_size(50) == 2 * D * 50
 
@@ -271,11 +319,26 @@ def test_the_state_is_that_of_attention():
     ("make_it", "named"),
     [
         (lambda: SparseAttention(8, selection="some"), "selection = 'some'"),
-        (lambda: SparseAttention(8, p=1.5), "p = 1.5"),
-        (lambda: SparseAttention(8, k=0), "k = 0"),
-        (lambda: SparseAttention(8, noise=-1.0), "noise = -1.0"),
-        (lambda: SparseAttention(8, soft_steps=-1), "soft_steps = -1"),
-        (lambda: SparseAttention(8, seed=0.5), "seed = 0.5"),
+        (lambda: SparseAttention(8, selection="random", p=1.5), "p = 1.5: must be a probability"),
+        (lambda: SparseAttention(8, selection="random", p=-0.1), "p = -0.1: must be a prob"),
+        (lambda: SparseAttention(8, selection="learned", k=0), "k = 0: must be an integer >= 1"),
+        (lambda: SparseAttention(8, selection="learned", noise=-1.0), "noise = -1.0: must be at"),
+        (lambda: SparseAttention(8, selection="learned", soft_steps=-1), "soft_steps = -1: must"),
+        (lambda: SparseAttention(8, seed=0.5), "seed = 0.5: must be an integer >= 0"),
+        (lambda: SparseAttention(8, k=3), "k = 3: must be left out: selection = 'full' has no k"),
+        (lambda: SparseAttention(8, blank=None), "blank = None: must be left out"),
+        (lambda: SparseAttention(8, selection="random", noise=0.0), "noise = 0.0: must be left"),
+        (lambda: SparseAttention(8, selection="learned", p=0.1), "p = 0.1: must be left out"),
+        (
+            lambda: SparseAttention(8, selection="programmatic", soft_steps=9),
+            "soft_steps = 9: must be left out: selection = 'programmatic' has no soft_steps",
+        ),
+        (
+            lambda: SparseAttention(8, selection="programmatic")(
+                torch.zeros(1, 3, 8), tokens=torch.zeros(3, dtype=torch.int64)
+            ),
+            "tokens shape = (3,)",
+        ),
         (
             lambda: SparseAttention(8, selection="programmatic")(torch.zeros(1, 3, 8)),
             "tokens = None",
@@ -295,7 +358,7 @@ def test_a_model_hands_over_its_tokens():
     whole = model(batch.inputs)
     picked = model(batch.inputs, batch.positions)
     assert torch.allclose(picked, torch.take_along_dim(whole, batch.positions[..., None], 1))
-    model.mixers[1].selection = "full"
+    model.mixers[1].select = Full()
     assert torch.allclose(model(batch.inputs, batch.positions), picked), "questions are repeats"
     assert not torch.allclose(model(batch.inputs), whole)
 
@@ -336,12 +399,12 @@ def trained() -> LanguageModel:
 @pytest.mark.parametrize("p", [0.1, 0.25, 0.5, 0.75])
 def test_random_rows_answer_their_share_of_the_questions(trained, p):
     mixer = trained.mixers[1]
-    mixer.selection, mixer.p = "random", p
+    mixer.select = Random(p)
     assert accuracy(trained, MQAR(64, 8, 256).sample(500, seed=9)) == pytest.approx(p, abs=0.05)
 
 
 def test_programmatic_rows_are_an_eighth_and_answer_all(trained):
-    trained.mixers[1].selection = "programmatic"
+    trained.mixers[1].select = Programmatic()
     unseen = MQAR(64, 8, 256).sample(500, seed=9)
     assert accuracy(trained, unseen) >= 0.99
     assert seen_before(unseen.inputs).double().mean() == 1 / 8

@@ -15,40 +15,42 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from zoology_teach.checks import require, require_int, require_positive
-from zoology_teach.mixers import MIXERS
-from zoology_teach.mixers.implicit_filter import ImplicitFilter
+from zoology_teach.checks import require_int, require_positive
+from zoology_teach.mixers import find
 from zoology_teach.mixers.mixer import Mixer
 
 FLOAT = 4  # bytes of a float32
 
 
 def build(name: str, d_model: int, n: int) -> Mixer:
-    """A mixer of `MIXERS` with random weights (seed 0), for sequences of `n` tokens.
+    """A mixer by name (`mixers.find`) with random weights (seed 0), for sequences of `n` tokens.
 
     Long filters cover exactly n lags, so that every parameter is used; "base_conv" is the
     one with a long filter. Raises ValueError for an unknown name or a wrong size.
     """
-    require(name in MIXERS, "name", name, f"one of {sorted(MIXERS)}")
+    kind = find(name)
     require_int("n", n, 1)
-    options = {name: {"max_len": n} for name in ("base_conv", "long_conv", "hyena")}
-    options["base_conv"]["filter"] = "long"
+    options: dict[str, Any] = {"max_len": n} if kind.wants_max_len else {}
+    if name == "base_conv":
+        options["filter"] = "long"
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        return MIXERS[name](d_model, **options.get(name, {}))
+        return kind(d_model, **options)
 
 
 @dataclass(frozen=True)
 class Cost:
     """One forward pass over `batch` sequences of `seq_len` tokens.
 
-    flops             floating-point operations; a multiply-add is 2.
+    flops             floating-point operations; a multiply-add is 2. What the sequences share,
+                      such as a filter and its transform, counts once.
     projection_flops  those of them that are dense projections, the N D² term.
     bytes             the least that has to move, in float32; see `count`.
     state             numbers kept for each sequence, in order to decode the next token.
@@ -73,6 +75,8 @@ class Cost:
 def count(mixer: Mixer, batch: int, n: int) -> Cost:
     """Count one forward pass of `mixer` over `batch` sequences of `n` tokens.
 
+    The FLOPs are `Mixer.flops` of each sequence, `Mixer.shared_flops` only once.
+
     The bytes are those of a program that runs three kinds of work one after another, the
     projections, the mixing of positions, the last projection, and keeps nothing in between:
 
@@ -86,28 +90,25 @@ def count(mixer: Mixer, batch: int, n: int) -> Cost:
     """
     require_int("batch", batch, 1)
     require_int("n", n, 1)
-    d, projections = mixer.d_model, _projections(mixer)
-    handed_over = sum(p.out_features for p in projections)
-    if isinstance(getattr(mixer, "out", None), nn.Linear):
-        handed_over += mixer.out.in_features - mixer.out.out_features
+    first, last = mixer.projections()
+    handed_over = sum(p.out_features for p in first) + (last.in_features if last else 0)
+    shared = mixer.shared_flops(n)
     parameters = sum(p.numel() for p in mixer.parameters())
     return Cost(
         batch=batch,
         seq_len=n,
-        d_model=d,
-        flops=batch * mixer.flops(n),
-        projection_flops=2 * batch * n * sum(p.weight.numel() for p in projections),
-        bytes=FLOAT * (parameters + 2 * batch * n * (d + handed_over)),
+        d_model=mixer.d_model,
+        flops=shared + batch * (mixer.flops(n) - shared),
+        projection_flops=2 * batch * n * _projection_weights(mixer),
+        bytes=FLOAT * (parameters + 2 * batch * n * (mixer.d_model + handed_over)),
         state=mixer.state_size(n),
         parameters=parameters,
     )
 
 
-def _projections(mixer: Mixer) -> list[nn.Linear]:
-    """The dense projections of tokens; an implicit filter's network works on lags instead."""
-    filters = [m for m in mixer.modules() if isinstance(m, ImplicitFilter)]
-    on_lags = {id(m) for f in filters for m in f.modules()}
-    return [m for m in mixer.modules() if isinstance(m, nn.Linear) and id(m) not in on_lags]
+def _projection_weights(mixer: Mixer) -> int:
+    first, last = mixer.projections()
+    return sum(p.weight.numel() for p in first) + (last.weight.numel() if last else 0)
 
 
 @dataclass(frozen=True)
@@ -139,7 +140,7 @@ def decode(mixer: Mixer, batch: int, n: int) -> Decode:
     require_int("batch", batch, 1)
     require_int("n", n, 1)
     read, written = mixer.state_size(n), mixer.state_size(1)
-    weights = sum(p.weight.numel() for p in _projections(mixer))
+    weights = _projection_weights(mixer)
     parameters = sum(p.numel() for p in mixer.parameters())
     return Decode(
         batch=batch,

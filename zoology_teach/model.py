@@ -16,15 +16,22 @@ from zoology_teach.mixers.mixer import rows, start_projections
 
 @dataclass(frozen=True)
 class Layer:
-    """One block: the mixer's name in `MIXERS` and its options (all but d_model)."""
+    """One block: the mixer's name and its options (all but d_model).
+
+    A name of `mixers.MIXERS`, or "module:Class" for a mixer from outside (`mixers.find`).
+    Raises ValueError for a name that is not found and an option that the mixer does not have.
+    """
 
     mixer: str
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        known = list(inspect.signature(find(self.mixer)).parameters)[1:]
+        _, *parameters = inspect.signature(find(self.mixer)).parameters.values()
+        known = [p.name for p in parameters]
+        takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters)
         for name in self.options:
-            require(name in known, f"option of {self.mixer}", name, f"one of {known}")
+            is_known = name in known or takes_any
+            require(is_known, f"option of {self.mixer}", name, f"one of {known}")
         object.__setattr__(self, "options", dict(self.options))
 
 
@@ -104,8 +111,11 @@ class LanguageModel(nn.Module):
             self.mlps = nn.ModuleList(nn.Sequential(norm(), mlp) for mlp in mlps)
 
     def forward(self, inputs: Tensor, positions: Tensor | None = None) -> Tensor:
-        """inputs (B, N) int64 -> logits (B, N, V), or (B, P, V) at `positions` (B, P) int64."""
-        self._check(inputs)
+        """inputs (B, N) int64 -> logits (B, N, V), or (B, P, V) at `positions` (B, P) int64.
+
+        Raises ValueError for another shape or dtype, and for no token at all.
+        """
+        self._check(inputs, positions)
         u = self.embedding(inputs)
         if self.config.max_len is not None:
             u = u + self.position_embedding[: u.shape[1]]
@@ -118,8 +128,13 @@ class LanguageModel(nn.Module):
                 u = u + self.mlps[i](u)
         return self.final_norm(u) @ self.embedding.weight.T
 
-    def _check(self, inputs: Tensor) -> None:
-        require(inputs.dim() == 2, "inputs shape", tuple(inputs.shape), "(B, N)")
+    def _check(self, inputs: Tensor, positions: Tensor | None) -> None:
+        fits = inputs.dim() == 2 and inputs.numel() > 0
+        require(fits, "inputs shape", tuple(inputs.shape), "(B, N), none of them 0")
+        if positions is not None:
+            fits = positions.dim() == 2 and len(positions) == len(inputs)
+            require(fits, "positions shape", tuple(positions.shape), "(B, P), with the B of inputs")
+            require(positions.dtype == torch.int64, "positions dtype", positions.dtype, "int64")
         require(inputs.dtype == torch.int64, "inputs dtype", inputs.dtype, "torch.int64")
         longest = self.config.max_len
         if longest is not None:
@@ -127,7 +142,7 @@ class LanguageModel(nn.Module):
                 inputs.shape[1] <= longest, "N", inputs.shape[1], f"at most max_len = {longest}"
             )
         v = self.config.vocab_size
-        if inputs.is_cpu and inputs.numel() and not torch.compiler.is_compiling():
+        if inputs.is_cpu and not torch.compiler.is_compiling():
             low, high = inputs.aminmax()
             require(
                 0 <= low and high < v, "inputs", (int(low), int(high)), f"tokens in 0 .. {v - 1}"

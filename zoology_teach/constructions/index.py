@@ -27,6 +27,7 @@ def to_tokens(bits: Tensor, vocab_size: int) -> Tensor:
 
     Each value carries b = log2(V/2) bits, the first the highest; the last is filled with 0.
     """
+    require(bits.dim() == 1 and len(bits) > 0, "bits shape", tuple(bits.shape), "(n,), not empty")
     b = bits_per_value(vocab_size)
     groups = torch.nn.functional.pad(bits, (0, -len(bits) % b)).view(-1, b)
     require(
@@ -44,6 +45,9 @@ class Index:
     model: LanguageModel
     num_bits: int
 
+    def __post_init__(self) -> None:
+        require_int("num_bits", self.num_bits, 1)
+
     @property
     def pairs(self) -> int:
         """G, the pairs of the prefix."""
@@ -57,6 +61,8 @@ class Index:
 
     def bob(self, sent: int, asked: Tensor) -> Tensor:
         """The number that was sent, and which bits (Q,) are asked -> their values (Q,)."""
+        within = bool(((asked >= 0) & (asked < self.num_bits)).all())
+        require(within, "asked", asked.tolist(), f"bits in 0 .. {self.num_bits - 1}")
         vocab_size = self.model.config.vocab_size
         b, channels = bits_per_value(vocab_size), self.model.config.d_model // 2
         state = unpack(sent, self.pairs, channels)[None]
@@ -97,6 +103,7 @@ def fooling_pair(encode: Callable[[int], int], num_bits: int) -> tuple[int, int]
     With fewer than `num_bits` bits of code there always are two: 2^s codes, 2^n messages.
     Bob answers both alike, and at the bits in which they differ he is wrong for one.
     """
+    require_int("num_bits", num_bits, 0)
     seen: dict[int, int] = {}
     for message in range(2**num_bits):
         first = seen.setdefault(encode(message), message)
@@ -112,6 +119,7 @@ def fewest_bits(num_bits: int, accuracy: float) -> float:
     message, and a bit guessed right with probability p is 1 - H(p) known (Fano). Summed
     over independent bits, with H concave, p may be their average.
     """
+    require_int("num_bits", num_bits, 0)
     require(0 <= accuracy <= 1, "accuracy", accuracy, "between 0 and 1")
     entropy = -sum(p * math.log2(p) for p in (accuracy, 1 - accuracy) if p > 0)
     return num_bits * (1 - entropy)

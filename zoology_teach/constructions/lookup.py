@@ -8,6 +8,7 @@ import math
 import torch
 from torch import Tensor
 
+from zoology_teach.checks import require, require_int, require_positive
 from zoology_teach.constructions.blank import blank_model, check_vocabulary
 from zoology_teach.model import LanguageModel, ModelConfig, layer
 from zoology_teach.tasks.mqar import MQAR
@@ -23,6 +24,7 @@ def attention(vocab_size: int, score_scale: float = 20.0) -> LanguageModel:
     Needs 2 * exp(-score_scale) * N << 1. Works with blank and with random filler.
     """
     check_vocabulary(vocab_size)
+    require_positive("score_scale", score_scale)
     first_value = vocab_size // 2
     code = sign_codes(first_value)
     c = code.shape[1]
@@ -68,8 +70,7 @@ def one_channel_per_key(task: MQAR) -> LanguageModel:
     The task's filler must be blank. `task.seq_len` sizes the running sum. In float32 exact
     up to V = 256; use ``.double()`` above, since neighbouring values lie 16/V apart.
     """
-    if task.filler != "blank":
-        raise ValueError(f"task.filler = {task.filler!r}: must be 'blank'")
+    require(task.filler == "blank", "task.filler", task.filler, "'blank'")
     vocab_size = task.vocab_size
     first_value = vocab_size // 2
     keys, number, square = slice(0, first_value - 1), first_value - 1, first_value
@@ -110,6 +111,7 @@ def one_channel_per_key(task: MQAR) -> LanguageModel:
 
 def sign_codes(count: int) -> Tensor:
     """(count, ceil(log2 count)) of -1 and 1: the binary digits of 0 .. count-1."""
+    require_int("count", count, 1)
     bits = max(1, math.ceil(math.log2(count)))
     digits = torch.arange(count)[:, None] >> torch.arange(bits) & 1
     return 2.0 * digits - 1

@@ -95,7 +95,9 @@ def _memory(task: MQAR, key_codes: Tensor, value_codes: Tensor) -> LanguageModel
 @torch.no_grad()
 def write(model: LanguageModel, tokens: Tensor) -> Tensor:
     """The memory (B, m) of a `holographic` model after tokens (B, N), N even: whole numbers."""
-    require(tokens.shape[1] % 2 == 0, "N", tokens.shape[1], "even")
+    shape = tuple(tokens.shape)
+    require(len(shape) == 2 and tokens.numel() > 0, "tokens shape", shape, "(B, N), none of them 0")
+    require(shape[1] % 2 == 0, "N", shape[1], "even")
     u = model.embedding(tokens)
     products = u + model.mixers[0](u)
     return products[:, 1::2, : u.shape[2] // 2].sum(dim=1).round().long()
@@ -118,6 +120,8 @@ def channels_needed(num_pairs: int, vocab_size: int) -> float:
     a standard normal number, and the largest of them reaches sqrt(2 ln(V/2)) of these.
     A half to two thirds of the answers are right there; `predicted_accuracy` has the curve.
     """
+    require_int("num_pairs", num_pairs, 1)
+    require_int("vocab_size", vocab_size, 4)
     return 2 * (num_pairs - 1) * math.log(vocab_size / 2)
 
 

@@ -1,7 +1,7 @@
-"""Derivatives that no kernel computes: forward mode, torch.func, gradients of gradients.
+"""Derivatives that are not written out: forward mode, torch.func, gradients of gradients.
 
-A kernel gives one gradient. All others are those of the reference, which PyTorch differentiates
-in any way and as often as it is asked.
+A kernel, or a `torch.autograd.Function`, gives one gradient. All others are those of the same
+formula in plain operations, which PyTorch differentiates in any way and as often as it is asked.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,17 +11,22 @@ from torch import Tensor
 from torch.autograd import forward_ad
 
 
-def transformed() -> bool:
+def transformed(*tensors: Tensor) -> bool:
     """Whether forward mode or a transform of torch.func is on, which sees nothing of a kernel.
 
     True for all tensors of the moment: torch.compile can follow that, and guards against it.
+    Among `tensors` there may also be a batch of gradients (`is_grads_batched`).
     """
-    return forward_ad._current_level >= 0 or torch._C._are_functorch_transforms_active()
+    if forward_ad._current_level >= 0 or torch._C._are_functorch_transforms_active():
+        return True
+    if torch.compiler.is_compiling():
+        return False
+    return any(map(torch._C._functorch.is_legacy_batchedtensor, tensors))
 
 
-def beyond_one_gradient() -> bool:
+def beyond_one_gradient(*grads: Tensor) -> bool:
     """Asked in a backward: whether its result is to be differentiated in its turn."""
-    return torch.is_grad_enabled() or transformed()  # create_graph=True enables it
+    return torch.is_grad_enabled() or transformed(*grads)  # create_graph=True enables it
 
 
 def gradients_of_reference(

@@ -1,7 +1,12 @@
-"""Sequence mixers by name. A new one is a class of its own file and a line here."""
+"""Sequence mixers by name. A new one is a class of its own file and a line here.
 
-import importlib
+A mixer that lives outside this package is named "module:Class"; see `find`.
+"""
 
+import inspect
+from importlib import import_module
+
+from zoology_teach.checks import require
 from zoology_teach.mixers.attention import Attention
 from zoology_teach.mixers.base_conv import BaseConv
 from zoology_teach.mixers.base_conv_autocorrelation import AutocorrelationBaseConv
@@ -33,8 +38,46 @@ MIXERS: dict[str, type[Mixer]] = {
 
 
 def find(name: str) -> type[Mixer]:
-    """The class of a name in `MIXERS`, or of "module:Class"."""
+    """The class of a mixer: by its name in `MIXERS`, or by "module:Class", which is imported.
+
+    Every process of a sweep finds the mixer by this name, so the class has to stand in a file.
+    Raises ValueError for an unknown name, for a class of a notebook, and for one that is no
+    complete `Mixer`.
+    """
+    if isinstance(name, type):
+        name = f"{name.__module__}:{name.__qualname__}"
+        require(
+            name.startswith("__main__:"),
+            "mixer",
+            name,
+            "given by this name, not as the class itself",
+        )
+    require(isinstance(name, str), "mixer", name, 'a name, or "module:Class"')
     if name in MIXERS:
         return MIXERS[name]
-    module, _, cls = name.partition(":")
-    return getattr(importlib.import_module(module), cls)
+    module, _, kind = name.partition(":")
+    by_name = f'one of {sorted(MIXERS)}, or "module:Class" for a mixer of your own'
+    require(bool(module and kind), "mixer", name, by_name)
+    in_a_file = f'in a file: put the class into my_mixer.py and name it "my_mixer:{kind}"'
+    in_a_file += " (on the command line: --plugin my_mixer.py)"
+    require(module != "__main__", "mixer", name, in_a_file)
+    return _imported(name, module, kind)
+
+
+def _imported(name: str, module: str, kind: str) -> type[Mixer]:
+    try:
+        found = getattr(import_module(module), kind, None)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{module}.".startswith(f"{error.name}."):
+            raise  # the module is there, and misses one itself
+        there = f"found: no module {module} (on the command line: --plugin {module}.py)"
+        raise ValueError(f"mixer = {name!r}: must be {there}") from None
+    is_mixer = isinstance(found, type) and issubclass(found, Mixer)
+    require(is_mixer, "mixer", name, "a class derived from zoology_teach.mixers.mixer.Mixer")
+    missing = sorted(found.__abstractmethods__)
+    require(not missing, "mixer", name, f"complete: it lacks {', '.join(missing)}")
+    if found.wants_max_len:
+        parameters = inspect.signature(found).parameters.values()
+        has = any(p.name == "max_len" or p.kind is p.VAR_KEYWORD for p in parameters)
+        require(has, "mixer", name, "one with the option max_len, as its wants_max_len says")
+    return found

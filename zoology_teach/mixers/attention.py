@@ -1,4 +1,8 @@
-"""Causal softmax attention (chapter 03): every position looks at its whole past."""
+"""Causal softmax attention (chapter 03): every position looks at its whole past.
+
+Vaswani et al., arXiv:1706.03762. Rotary positions: Su et al., arXiv:2104.09864. Sliding
+window: Beltagy et al., arXiv:2004.05150.
+"""
 
 import torch
 from einops import rearrange
@@ -8,7 +12,7 @@ from torch.nn.functional import scaled_dot_product_attention
 from zoology_teach.checks import require, require_int
 from zoology_teach.kernels import flash_attention, sparse_attention
 from zoology_teach.mixers.convolution import ShortConv
-from zoology_teach.mixers.mixer import Mixer, rows, start_projections
+from zoology_teach.mixers.mixer import Mixer, Projections, rows, start_projections
 
 
 class Attention(Mixer):
@@ -37,8 +41,7 @@ class Attention(Mixer):
         rope: bool = False,
         init: str = "usual",
     ):
-        super().__init__()
-        require_int("d_model", d_model, 1)
+        super().__init__(d_model)
         require_int("num_heads", num_heads, 1)
         require(d_model % num_heads == 0, "num_heads", num_heads, f"a divisor of {d_model}")
         if window is not None:
@@ -47,7 +50,7 @@ class Attention(Mixer):
             require_int("short_conv", short_conv, 1)
         even = d_model // num_heads % 2 == 0
         require(not rope or even, "rope", rope, "False for heads of odd width")
-        self.d_model, self.num_heads, self.window, self.rope = d_model, num_heads, window, rope
+        self.num_heads, self.window, self.rope = num_heads, window, rope
 
         self.query, self.key, self.value, self.out = (nn.Linear(d_model, d_model) for _ in range(4))
         induction = init == "induction"
@@ -64,6 +67,7 @@ class Attention(Mixer):
 
     def forward(self, u: Tensor, positions: Tensor | None = None) -> Tensor:
         """u (B, N, D) -> (B, N, D), or (B, P, D) at `positions` (B, P) at O(P N) cost."""
+        self.check(u, positions)
         conv_q, conv_k, conv_v = self.convs
         q = rows(conv_q(self.query(u)), positions)
         k, v = conv_k(self.key(u)), conv_v(self.value(u))
@@ -95,6 +99,10 @@ class Attention(Mixer):
         visible = distance >= 0
         return visible if self.window is None else visible & (distance < self.window)
 
+    def projections(self) -> Projections:
+        """W_q, W_k, W_v, then W_o."""
+        return (self.query, self.key, self.value), self.out
+
     def state_size(self, n: int) -> int:
         """Keys and values of every token in sight."""
         return 2 * self.d_model * min(n, self.window or n)
@@ -103,7 +111,7 @@ class Attention(Mixer):
         """Four projections, scores and weighted sum over the visible pairs."""
         w = min(n, self.window or n)
         visible_pairs = w * (w + 1) // 2 + (n - w) * w
-        convs = sum(2 * n * c.filter.numel() for c in self.convs if isinstance(c, ShortConv))
+        convs = sum(c.flops(n) for c in self.convs if isinstance(c, ShortConv))
         turns = 6 * n * self.d_model if self.rope else 0
         return 8 * n * self.d_model**2 + convs + turns + 4 * visible_pairs * self.d_model
 
@@ -112,12 +120,14 @@ def rotate(x: Tensor, positions: Tensor | None = None) -> Tensor:
     """Rotary embedding: turn the pairs (x_i, x_{i + d/2}) of x (B, H, N, d) at position p.
 
     The angle is p 10000^(-2i/d), so a product of two rows turned so depends on their distance
-    only. positions (B, N) says where the rows stand, if not at 0 .. N - 1.
+    only. positions (B, N) says where the rows stand, if not at 0 .. N - 1. Angles are computed
+    in float32, or in float64 for an x of float64.
     """
     half = x.shape[3] // 2
     if positions is None:
         positions = torch.arange(x.shape[2], device=x.device)[None]
-    speed = 10000.0 ** (-torch.arange(half, device=x.device) / half)
+    precision = torch.promote_types(x.dtype, torch.float32)
+    speed = 10000.0 ** (-torch.arange(half, device=x.device, dtype=precision) / half)
     angle = positions[:, None, :, None] * speed
     cos, sin = angle.cos().to(x.dtype), angle.sin().to(x.dtype)
     first, second = x.split(half, dim=3)

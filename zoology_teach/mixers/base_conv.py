@@ -3,7 +3,7 @@
     y := (u W + b1) ⊙ (h * u + b2)      u, y (B, N, D); W (D, D); h (D, k) or (D, N)
 
 One projection, one causal depthwise convolution, one product. The paper's biases are
-(N, D); here, as in its released code, they are (D,).
+(N, D); here, as in its released code, they are (D,). Arora et al., arXiv:2312.04927.
 """
 
 import torch
@@ -12,9 +12,15 @@ from torch import Tensor, nn
 from zoology_teach.checks import require, require_int
 from zoology_teach.kernels import base_conv as kernel
 from zoology_teach.kernels.dispatch import alike
-from zoology_teach.mixers.convolution import fft_conv_flops, long_conv, short_conv, short_conv_step
+from zoology_teach.mixers.convolution import (
+    fft_conv_flops,
+    fft_flops,
+    long_conv,
+    short_conv,
+    short_conv_step,
+)
 from zoology_teach.mixers.implicit_filter import ImplicitFilter
-from zoology_teach.mixers.mixer import Mixer, rows
+from zoology_teach.mixers.mixer import Mixer, Projections, rows
 
 FILTERS = ("short", "long", "implicit")
 INITS = ("usual", "identity", "pair")
@@ -35,7 +41,8 @@ class BaseConv(Mixer):
                  previous token: y_t = u_t + u_{t-1}. Attention needs this in front.
                  Both add the usual noise to W.
 
-    Raises ValueError for a wrong option, and in `forward` for a sequence beyond max_len.
+    Only with a short filter it has a `step`. Raises ValueError for a wrong option, and in
+    `forward` for a sequence beyond max_len.
     """
 
     wants_max_len = True
@@ -49,8 +56,7 @@ class BaseConv(Mixer):
         max_len: int = 1024,
         init: str = "usual",
     ):
-        super().__init__()
-        require_int("d_model", d_model, 1)
+        super().__init__(d_model)
         require_int("kernel_size", kernel_size, 1)
         require_int("max_len", max_len, 1)
         require(filter in FILTERS, "filter", filter, f"one of {FILTERS}")
@@ -61,8 +67,8 @@ class BaseConv(Mixer):
             require(filter == "short", "init", init, "'usual' or 'identity' for a long filter")
         if init != "usual" and filter == "short":
             require_int("kernel_size", kernel_size, 2)
-        self.d_model, self.max_len = d_model, max_len
-        self.is_short, self.kernel_size = filter == "short", kernel_size
+        self.kind, self.max_len, self.kernel_size = filter, max_len, kernel_size
+        self.is_short = self.has_step = filter == "short"
 
         self.projection = nn.Linear(d_model, d_model)
         nn.init.normal_(self.projection.weight, std=0.02)
@@ -79,7 +85,7 @@ class BaseConv(Mixer):
 
     def filter(self, n: int) -> Tensor:
         """h (D, taps) for a sequence of `n` tokens: kernel_size taps, or n."""
-        if hasattr(self, "implicit_filter"):
+        if self.kind == "implicit":
             return self.implicit_filter(n)
         return self.explicit_filter if self.is_short else self.explicit_filter[:, :n]
 
@@ -93,6 +99,7 @@ class BaseConv(Mixer):
 
     def forward(self, u: Tensor, positions: Tensor | None = None) -> Tensor:
         """u (B, N, D) -> (B, N, D), or (B, P, D) at `positions` (B, P)."""
+        self.check(u, positions)
         if self.is_short and positions is None and kernel.takes(u, self.explicit_filter):
             projection, taps = self.projection, self.explicit_filter
             tensors = alike(u, projection.weight, projection.bias, taps, self.conv_bias)
@@ -103,24 +110,35 @@ class BaseConv(Mixer):
     def step(self, u_t: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """The next token: u_t (B, D) and the last state (None at first) -> y_t (B, D), state.
 
-        For a short filter; the state is the last k - 1 inputs (B, k - 1, D), oldest first.
-        Raises ValueError for another filter, which has no bounded state.
+        For a short filter; the state is the last inputs, at most k - 1 of them (B, k - 1, D),
+        oldest first. Raises ValueError for another filter, which has no bounded state.
         """
-        name = "implicit" if hasattr(self, "implicit_filter") else "long"
-        require(self.is_short, "filter", name, "'short' for step by step")
+        require(self.is_short, "filter", self.kind, "'short' for step by step")
         conv, state = short_conv_step(u_t, self.explicit_filter, state)
         return self.projection(u_t) * (conv + self.conv_bias), state
+
+    def projections(self) -> Projections:
+        """W; what it writes is a factor of the output."""
+        return (self.projection,), None
 
     def state_size(self, n: int) -> int:
         """A short filter keeps k - 1 tokens; a long one has no recurrence and keeps them all."""
         return self.d_model * min(n, self.kernel_size - 1 if self.is_short else n)
 
     def flops(self, n: int) -> int:
-        """Projection, gate, and k taps or a convolution by FFT."""
+        """Projection, gate, and k taps or a convolution by FFT; an implicit filter's network."""
         projection, gate = 2 * n * self.d_model**2, 3 * n * self.d_model
         if self.is_short:
             return projection + gate + 2 * n * self.d_model * self.kernel_size
-        return projection + gate + self.d_model * fft_conv_flops(n)
+        with_transform = self.d_model * (fft_conv_flops(n) - fft_flops(n)) + self.shared_flops(n)
+        return projection + gate + with_transform
+
+    def shared_flops(self, n: int) -> int:
+        """A long filter's transform, and an implicit one's network."""
+        if self.is_short:
+            return 0
+        network = self.implicit_filter.flops(n) if self.kind == "implicit" else 0
+        return network + self.d_model * fft_flops(n)
 
 
 def _initial_filter(d_model: int, taps: int, filter: str, init: str) -> Tensor:

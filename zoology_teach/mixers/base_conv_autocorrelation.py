@@ -12,15 +12,16 @@ a repeat at the end opens its lag at the start as well. It can answer the querie
 whose answers are not in the input, but not write text. A causal one would open, at t, only
 the lags that have repeated up to t. Its filter changes from row to row: that is no longer a
 convolution, no FFT applies, and it costs O(N²), as attention does.
+Arora et al., arXiv:2312.04927.
 """
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import normalize
+from torch.nn.functional import normalize, pad
 
 from zoology_teach.checks import require, require_int
-from zoology_teach.mixers.convolution import fft_conv_flops, long_conv
-from zoology_teach.mixers.mixer import Mixer, rows, start_projections
+from zoology_teach.mixers.convolution import fft_conv_flops, fft_flops, long_conv
+from zoology_teach.mixers.mixer import Mixer, Projections, rows, start_projections
 
 
 class AutocorrelationBaseConv(Mixer):
@@ -28,19 +29,28 @@ class AutocorrelationBaseConv(Mixer):
 
     threshold  without token ids, two inputs count as the same token from this cosine
                similarity on. No gradient goes through the comparison.
+    blank      None, or the id of a filler whose repeats open no lag. Needs token ids.
     init       "usual": W normal with std 0.02. "identity": W = 1 plus the same noise.
 
     Raises ValueError for a wrong option, and in `forward` for tokens of another shape than
-    the input's (B, N).
+    the input's (B, N), or none where `blank` needs them.
     """
 
     wants_tokens = True
 
-    def __init__(self, d_model: int, *, threshold: float = 0.95, init: str = "usual"):
-        super().__init__()
-        require_int("d_model", d_model, 1)
+    def __init__(
+        self,
+        d_model: int,
+        *,
+        threshold: float = 0.95,
+        blank: int | None = None,
+        init: str = "usual",
+    ):
+        super().__init__(d_model)
         require(-1 < threshold <= 1, "threshold", threshold, "a cosine above -1, at most 1")
-        self.d_model, self.threshold = d_model, threshold
+        if blank is not None:
+            require_int("blank", blank, 0)
+        self.threshold, self.blank = threshold, blank
         self.projection = nn.Linear(d_model, d_model)
         start_projections(init, self.projection)
         self.conv_bias = nn.Parameter(torch.zeros(d_model))
@@ -49,15 +59,18 @@ class AutocorrelationBaseConv(Mixer):
     def filter(self, u: Tensor, tokens: Tensor | None = None) -> Tensor:
         """h (B, N) of u (B, N, D), from `tokens` (B, N) where the caller has them."""
         if tokens is None:
+            require(self.blank is None, "tokens", tokens, "the ids (B, N), to know a blank")
             unit = normalize(u, dim=-1)
             same = unit @ unit.mT >= self.threshold
         else:
             require(tokens.shape == u.shape[:2], "tokens shape", tuple(tokens.shape), "(B, N)")
             same = tokens[:, :, None] == tokens[:, None, :]
-        example, later, earlier = torch.nonzero(same.tril(-1), as_tuple=True)
-        h = u.new_zeros(u.shape[:2])
-        h[example, later - earlier - 1] = 1
-        return h
+            if self.blank is not None:
+                same = same & (tokens != self.blank)[:, None, :]
+        # Turned round and read in rows of N instead of N + 1, the diagonals are columns: the
+        # pair (t, s) lands in column t - s - 1.
+        skewed = pad(same.tril(-1).flip(2), (0, 1)).flatten(1).unflatten(1, (-1, u.shape[1]))
+        return skewed.any(1).to(u.dtype)
 
     def forward(
         self, u: Tensor, positions: Tensor | None = None, tokens: Tensor | None = None
@@ -66,15 +79,25 @@ class AutocorrelationBaseConv(Mixer):
 
         The lags come from `tokens` (B, N), or from the embeddings u where there are none.
         """
+        self.check(u, positions)
         h = self.filter(u, tokens)
         conv = long_conv(u.transpose(1, 2), h[:, None]).transpose(1, 2) + self.conv_bias
         return self.projection(rows(u, positions)) * rows(conv, positions)
+
+    def projections(self) -> Projections:
+        """W; what it writes is a factor of the output."""
+        return (self.projection,), None
 
     def state_size(self, n: int) -> int:
         """There is no recurrence: every token is kept."""
         return self.d_model * n
 
     def flops(self, n: int) -> int:
-        """Cosines of all pairs, convolution, projection and gate."""
-        cosines = 2 * n * n * self.d_model
-        return cosines + self.d_model * (fft_conv_flops(n) + 3 * n) + 2 * n * self.d_model**2
+        """Cosines of all pairs, convolution, projection and gate.
+
+        All channels of an example have one filter, which is transformed once.
+        """
+        cosines, transform = 2 * n * n * self.d_model, fft_flops(n)
+        convolution = self.d_model * (fft_conv_flops(n) - transform) + transform
+        gate = 3 * n * self.d_model
+        return cosines + convolution + gate + 2 * n * self.d_model**2

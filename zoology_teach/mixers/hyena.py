@@ -8,6 +8,7 @@
 h1 and h2 are networks of the lag (sines, under an exponential window; see
 implicit_filter.py), D1 and D2 (D) pass the token itself. This is the paper's recurrence
 z_{i+1} = x_i ⊙ (h_i * z_i); Hyena's released code leaves out h1 and starts at x1 ⊙ v.
+Poli et al., arXiv:2302.10866.
 """
 
 import torch
@@ -15,9 +16,9 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from zoology_teach.checks import require, require_int
-from zoology_teach.mixers.convolution import ShortConv, fft_conv_flops, long_conv
+from zoology_teach.mixers.convolution import ShortConv, fft_conv_flops, fft_flops, long_conv
 from zoology_teach.mixers.implicit_filter import ImplicitFilter
-from zoology_teach.mixers.mixer import Mixer, rows, start_projections
+from zoology_teach.mixers.mixer import Mixer, Projections, rows, start_projections
 
 
 class Hyena(Mixer):
@@ -41,11 +42,10 @@ class Hyena(Mixer):
     def __init__(
         self, d_model: int, *, max_len: int = 1024, kernel_size: int = 3, init: str = "usual"
     ):
-        super().__init__()
-        require_int("d_model", d_model, 1)
+        super().__init__(d_model)
         require_int("max_len", max_len, 1)
         require_int("kernel_size", kernel_size, 1)
-        self.d_model, self.max_len, self.kernel_size = d_model, max_len, kernel_size
+        self.max_len, self.kernel_size = max_len, kernel_size
 
         self.value, self.gate1, self.gate2, self.out = (
             nn.Linear(d_model, d_model) for _ in range(4)
@@ -62,6 +62,7 @@ class Hyena(Mixer):
 
     def forward(self, u: Tensor, positions: Tensor | None = None) -> Tensor:
         """u (B, N, D) -> (B, N, D), or (B, P, D) at `positions` (B, P)."""
+        self.check(u, positions)
         n = u.shape[1]
         require(n <= self.max_len, "sequence length", n, f"at most max_len = {self.max_len}")
         projections = (self.value, self.gate1, self.gate2)
@@ -77,13 +78,21 @@ class Hyena(Mixer):
         """h_i * z + D_i ⊙ z, (B, N, D) -> (B, N, D)."""
         return long_conv(z.transpose(1, 2), self.filter(i, z.shape[1])).transpose(1, 2)
 
+    def projections(self) -> Projections:
+        """W_v, W_1, W_2, then W_o; the filters' networks work on lags."""
+        return (self.value, self.gate1, self.gate2), self.out
+
     def state_size(self, n: int) -> int:
         """The inputs of both long convolutions so far, and the short ones' last tokens."""
         return self.d_model * (2 * n + 3 * min(n, self.kernel_size - 1))
 
     def flops(self, n: int) -> int:
         """Four projections, short and long convolutions, gates, the filters' networks."""
-        local = n * self.d_model * (6 * self.kernel_size + 2)
-        networks = sum(2 * n * p.numel() for f in self.filters for p in f.parameters())
+        local = sum(conv.flops(n) for conv in self.short) + 2 * n * self.d_model
+        networks = sum(f.flops(n) for f in self.filters)
         convolutions = 2 * self.d_model * fft_conv_flops(n)
         return 8 * n * self.d_model**2 + local + convolutions + networks
+
+    def shared_flops(self, n: int) -> int:
+        """The filters' networks and transforms."""
+        return sum(f.flops(n) for f in self.filters) + 2 * self.d_model * fft_flops(n)

@@ -1,13 +1,15 @@
 """A filter as a function of the lag (Hyena's idea; chapter 04).
 
 A long explicit filter has N free weights per channel. An implicit one asks a small network
-"how much does lag t count?", so its size does not depend on N.
+"how much does lag t count?", so its size does not depend on N. Poli et al., arXiv:2302.10866.
 """
 
 import math
 
 import torch
 from torch import Tensor, nn
+
+BANDS, HIDDEN = 8, 32  # frequencies among the features; width of the network
 
 
 class ImplicitFilter(nn.Module):
@@ -17,16 +19,16 @@ class ImplicitFilter(nn.Module):
     activations, so it can be sharp; the window starts each channel at its own horizon.
     """
 
-    def __init__(self, d_model: int, max_len: int, *, bands: int = 8, hidden: int = 32):
+    def __init__(self, d_model: int, max_len: int):
         super().__init__()
         time = torch.arange(max_len) / max_len
-        angles = 2 * math.pi * time[:, None] * torch.arange(1, bands + 1)
+        angles = 2 * math.pi * time[:, None] * torch.arange(1, BANDS + 1)
         features = torch.cat([time[:, None], angles.sin(), angles.cos()], dim=1)
         self.register_buffer("time", time, persistent=False)
         self.register_buffer("features", features, persistent=False)
-        self.inner = nn.Linear(2 * bands + 1, hidden)
-        self.middle = nn.Linear(hidden, hidden)
-        self.outer = nn.Linear(hidden, d_model, bias=False)
+        self.inner = nn.Linear(2 * BANDS + 1, HIDDEN)
+        self.middle = nn.Linear(HIDDEN, HIDDEN)
+        self.outer = nn.Linear(HIDDEN, d_model, bias=False)
         # From a window over the whole sequence to one that fades within a twentieth of it.
         self.decay = nn.Parameter(torch.linspace(0.0, 20.0, d_model))
 
@@ -46,3 +48,7 @@ class ImplicitFilter(nn.Module):
         hidden = torch.sin(self.middle(hidden))
         window = torch.exp(-self.decay[:, None].abs() * self.time[:n])
         return self.outer(hidden).T * window
+
+    def flops(self, n: int) -> int:
+        """By rule a multiply-add for each parameter and lag."""
+        return 2 * n * sum(p.numel() for p in self.parameters())

@@ -10,6 +10,9 @@
 it is never below 1/2. φ(q) lists 1, the q_i and the products q_i q_j with i <= j, so
 F = 1 + d' + d'(d'+1)/2. "elu":  φ(q) = elu(q) + 1, F = d': positive too, but flat, and so
 unable to tell one key from many.
+
+Linear attention and "elu": Katharopoulos et al., arXiv:2006.16236. The Taylor map: Arora et
+al. (Based), arXiv:2402.18668.
 """
 
 import torch
@@ -18,7 +21,7 @@ from torch import Tensor, nn
 from torch.nn.functional import elu, pad
 
 from zoology_teach.checks import require, require_int
-from zoology_teach.mixers.mixer import Mixer, rows, start_projections
+from zoology_teach.mixers.mixer import Mixer, Projections, rows, start_projections
 
 FEATURE_MAPS = ("taylor", "elu")
 
@@ -38,6 +41,8 @@ class LinearAttention(Mixer):
     Raises ValueError for options that do not fit.
     """
 
+    has_step = True
+
     def __init__(
         self,
         d_model: int,
@@ -48,14 +53,13 @@ class LinearAttention(Mixer):
         chunk: int = 128,
         init: str = "usual",
     ):
-        super().__init__()
-        require_int("d_model", d_model, 1)
+        super().__init__(d_model)
         require(feature_map in FEATURE_MAPS, "feature_map", feature_map, f"one of {FEATURE_MAPS}")
         require_int("feature_dim", feature_dim, 1)
         require_int("num_heads", num_heads, 1)
         require(d_model % num_heads == 0, "num_heads", num_heads, f"a divisor of {d_model}")
         require_int("chunk", chunk, 1)
-        self.d_model, self.num_heads, self.chunk = d_model, num_heads, chunk
+        self.num_heads, self.chunk = num_heads, chunk
         self.is_taylor, self.feature_dim = feature_map == "taylor", feature_dim
         self.query, self.key = (nn.Linear(d_model, num_heads * feature_dim) for _ in range(2))
         self.value, self.out = (nn.Linear(d_model, d_model) for _ in range(2))
@@ -68,6 +72,7 @@ class LinearAttention(Mixer):
 
     def forward(self, u: Tensor, positions: Tensor | None = None) -> Tensor:
         """u (B, N, D) -> (B, N, D), or (B, P, D) at `positions` (B, P) at O(P N) cost."""
+        self.check(u, positions)
         q, k, v = self._project(rows(u, positions), u)
         time = torch.arange(u.shape[1], device=u.device)
         if positions is None and len(time) > self.chunk:
@@ -127,6 +132,10 @@ class LinearAttention(Mixer):
         state = self._features(k).mT @ v + (0 if state is None else state)
         return self._read(self._features(q) @ state)[:, 0], state
 
+    def projections(self) -> Projections:
+        """W_q, W_k, W_v, then W_o."""
+        return (self.query, self.key, self.value), self.out
+
     def num_features(self) -> int:
         """F."""
         d = self.feature_dim
@@ -137,8 +146,15 @@ class LinearAttention(Mixer):
         return self.num_features() * (self.d_model + self.num_heads)
 
     def flops(self, n: int) -> int:
-        """Projections, pairs within the chunks, and each token's write to and read from S."""
+        """Projections, the visible pairs of each chunk, and what the chunks hand on.
+
+        A pair takes q.k, the weight (1 + x + x²/2: 3 operations, "elu": none) and its part of
+        the weighted sum. A token of a later chunk reads S, and one of an earlier chunk writes it.
+        """
         d, wide = self.num_heads * self.feature_dim, self.d_model + self.num_heads
-        pairs = n * min(n, self.chunk) * (2 * d + 3 * self.num_heads + 2 * wide)
-        carried = 4 * self.num_features() * wide * n if n > self.chunk else 0
-        return 4 * n * self.d_model * (d + self.d_model) + pairs + carried
+        whole, last = divmod(n, self.chunk)
+        pairs = (whole * self.chunk * (self.chunk + 1) + last * (last + 1)) // 2
+        each_pair = 2 * d + (3 * self.num_heads if self.is_taylor else 0) + 2 * wide
+        reads, writes = n - min(n, self.chunk), n - (last or self.chunk)
+        carried = 2 * self.num_features() * wide * (reads + writes)
+        return 4 * n * self.d_model * (d + self.d_model) + pairs * each_pair + carried

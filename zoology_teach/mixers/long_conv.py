@@ -3,7 +3,8 @@
     y_t = W_o gelu( sum_{s<=t} h_{t-s} ⊙ u_s + D ⊙ u_t ) + b_o    u, y (B, N, D); h (D, max_len)
 
 It mixes positions by their distance alone and never multiplies two tokens: a token cannot
-ask for another one. What a gate adds to it is the subject of chapter 04.
+ask for another one. What a gate adds to it is the subject of chapter 04. Fu et al., "Simple
+Hardware-Efficient Long Convolutions for Sequence Modeling", arXiv:2302.06646.
 """
 
 import torch
@@ -11,8 +12,8 @@ from torch import Tensor, nn
 from torch.nn.functional import gelu, pad
 
 from zoology_teach.checks import require, require_int
-from zoology_teach.mixers.convolution import fft_conv_flops, long_conv
-from zoology_teach.mixers.mixer import Mixer, rows, start_projections
+from zoology_teach.mixers.convolution import fft_conv_flops, fft_flops, long_conv
+from zoology_teach.mixers.mixer import Mixer, Projections, rows, start_projections
 
 
 class LongConv(Mixer):
@@ -27,11 +28,9 @@ class LongConv(Mixer):
     wants_max_len = True
 
     def __init__(self, d_model: int, *, max_len: int = 1024):
-        super().__init__()
-        require_int("d_model", d_model, 1)
+        super().__init__(d_model)
         require_int("max_len", max_len, 1)
-        self.d_model, self.max_len = d_model, max_len
-
+        self.max_len = max_len
         self.explicit_filter = nn.Parameter(torch.randn(d_model, max_len) * max_len**-0.5)
         self.skip = nn.Parameter(torch.randn(d_model))
         self.out = nn.Linear(d_model, d_model)
@@ -44,8 +43,13 @@ class LongConv(Mixer):
 
     def forward(self, u: Tensor, positions: Tensor | None = None) -> Tensor:
         """u (B, N, D) -> (B, N, D), or (B, P, D) at `positions` (B, P)."""
+        self.check(u, positions)
         conv = long_conv(u.transpose(1, 2), self.filter(u.shape[1])).transpose(1, 2)
         return self.out(gelu(rows(conv, positions)))
+
+    def projections(self) -> Projections:
+        """W_o."""
+        return (), self.out
 
     def state_size(self, n: int) -> int:
         """A free filter has no recurrence: every token so far is kept."""
@@ -54,3 +58,7 @@ class LongConv(Mixer):
     def flops(self, n: int) -> int:
         """Convolution and projection; the gelu counts as one operation."""
         return self.d_model * (fft_conv_flops(n) + n) + 2 * n * self.d_model**2
+
+    def shared_flops(self, n: int) -> int:
+        """The filter's transform."""
+        return self.d_model * fft_flops(n)

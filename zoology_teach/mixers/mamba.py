@@ -8,6 +8,21 @@
 It is not a gated convolution: how much of s_{t-1} survives is exp(Δ_t A), which depends on
 the token, so there is no filter h that is the same for every input and no FFT to use. What
 a convolution cannot do, skip a token and remember another, it does by a small or large Δ_t.
+Gu and Dao, arXiv:2312.00752; the letters are those of its Section 3 but for two:
+
+    here           shape         there    what it is
+    -------------  ------------  -------  -----------------------------------------------
+    D, `d_model`   a number      D        width of the model
+    E, `d_inner`   a number      E D      inner channels, expand · D
+    S, `d_state`   a number      N        numbers of state of each inner channel
+    `dt_rank`      a number      R        W_Δ is E -> R -> E, with R = D/16 rounded up
+    A, -exp(log_a) (E, S)        A        decay rates: fixed by training, not by the token
+    B_t            (S,)          B        where x_t is written: chosen by the token
+    C_t            (S,)          C        what is read: chosen by the token
+    Δ_t            (E,)          Δ        step length: how far A acts, how much is written
+    `decay`        (B, N, E, S)  Ā        exp(Δ A), the zero-order hold of A
+    `write`        (B, N, E, S)  B̄ x      Δ B x, Euler's rule for B as in its released code
+    `skip`         (E,)          D        passes x_t by the state
 """
 
 import math
@@ -18,8 +33,8 @@ from torch import Tensor, nn
 from torch.nn.functional import silu, softplus
 
 from zoology_teach.checks import require, require_int
-from zoology_teach.mixers.convolution import ShortConv, short_conv_step
-from zoology_teach.mixers.mixer import Mixer, rows, start_projections
+from zoology_teach.mixers.convolution import ShortConv
+from zoology_teach.mixers.mixer import Mixer, Projections, rows, start_projections
 from zoology_teach.mixers.scan import linear_scan
 
 
@@ -43,6 +58,8 @@ class Mamba(Mixer):
     Raises ValueError for a wrong option.
     """
 
+    has_step = True
+
     def __init__(
         self,
         d_model: int,
@@ -52,12 +69,11 @@ class Mamba(Mixer):
         kernel_size: int = 4,
         init: str = "usual",
     ):
-        super().__init__()
-        require_int("d_model", d_model, 1)
+        super().__init__(d_model)
         require_int("d_state", d_state, 1)
         require(expand in (1, 2), "expand", expand, "1 or 2")
         require_int("kernel_size", kernel_size, 1)
-        self.d_model, self.d_state, self.kernel_size = d_model, d_state, kernel_size
+        self.d_state, self.kernel_size = d_state, kernel_size
         inner, self.dt_rank = expand * d_model, math.ceil(d_model / 16)
         self.d_inner = inner
 
@@ -88,6 +104,7 @@ class Mamba(Mixer):
 
     def forward(self, u: Tensor, positions: Tensor | None = None) -> Tensor:
         """u (B, N, D) -> (B, N, D), or (B, P, D) at `positions` (B, P)."""
+        self.check(u, positions)
         x, z = self.project_in(u).chunk(2, dim=-1)
         x = silu(self.conv(x) + self.conv_bias)
         decay, write, read = self._recurrence(x)
@@ -107,17 +124,21 @@ class Mamba(Mixer):
     ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         """The next token: u_t (B, D) and the last state (None at first) -> y_t (B, D), state.
 
-        The state is the convolution's last kernel_size - 1 inputs (B, kernel_size - 1, E),
-        oldest first, and s (B, E, S).
+        The state is the convolution's last inputs, at most kernel_size - 1 of them
+        (B, kernel_size - 1, E), oldest first, and s (B, E, S).
         """
         recent, s = (None, 0.0) if state is None else state
         x, z = self.project_in(u_t).chunk(2, dim=-1)
-        x, recent = short_conv_step(x, self.conv.filter, recent)
+        x, recent = self.conv.step(x, recent)
         x = silu(x + self.conv_bias)
         decay, write, read = self._recurrence(x)
         s = decay * s + write
         y = einsum(s, read, "b e s, b s -> b e") + self.skip * x
         return self.out(y * silu(z)), (recent, s)
+
+    def projections(self) -> Projections:
+        """W_in, then W_B, W_C and both halves of W_Δ, then W_out."""
+        return (self.project_in, self.select, self.dt), self.out
 
     def state_size(self, n: int) -> int:
         """S numbers for each inner channel, and the convolution's last inputs."""

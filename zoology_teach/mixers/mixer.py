@@ -1,28 +1,48 @@
 """What every sequence mixer is: a causal map from a sequence to a sequence."""
 
 from abc import ABC, abstractmethod
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from zoology_teach.checks import require
+from zoology_teach.checks import require, require_int
+
+Projections = tuple[tuple[nn.Linear, ...], nn.Linear | None]
 
 
 class Mixer(nn.Module, ABC):
     """A causal map (B, N, D) -> (B, N, D): output t depends on inputs 0 .. t only.
 
-    ``forward(u, positions)`` with positions (B, P) returns (B, P, D), the rows asked for;
-    a mixer may save the work of the others. One that `wants_tokens` has a third argument,
-    the token ids (B, N), and `auxiliary_loss` is what its last pass adds to the training loss.
+    A subclass calls ``super().__init__(d_model)`` and defines `forward`, `state_size` and
+    `flops`. The rest has a default, and is all that the library ever asks of a mixer:
+
+    d_model         D.
+    wants_tokens    `forward` has a third argument, the token ids (B, N).
+    wants_max_len   the constructor has `max_len`, the longest sequence that a filter covers.
+    has_step        one token at a time is possible, with a bounded state; see `step`. May
+                    depend on an option, so ask the mixer, not its class.
+    auxiliary_loss  what the last forward pass adds to the training loss.
+
+    Raises ValueError for a `d_model` below 1.
     """
 
     wants_tokens = False
     wants_max_len = False
+    has_step = False
     auxiliary_loss: Tensor | float = 0.0
+
+    def __init__(self, d_model: int):
+        super().__init__()
+        require_int("d_model", d_model, 1)
+        self.d_model = d_model
 
     @abstractmethod
     def forward(self, u: Tensor, positions: Tensor | None = None) -> Tensor:
-        """u (B, N, D) -> (B, N, D), or (B, P, D) at `positions`."""
+        """u (B, N, D) -> (B, N, D), or the rows (B, P, D) at `positions` (B, P).
+
+        A mixer may save the work of the rows that nobody asked for.
+        """
 
     @abstractmethod
     def state_size(self, n: int) -> int:
@@ -30,7 +50,44 @@ class Mixer(nn.Module, ABC):
 
     @abstractmethod
     def flops(self, n: int) -> int:
-        """Floating-point operations of one forward pass over `n` tokens (a multiply-add is 2)."""
+        """Floating-point operations of one forward pass over ONE sequence of `n` tokens.
+
+        A multiply-add is 2. `shared_flops` is part of it.
+        """
+
+    def shared_flops(self, n: int) -> int:
+        """The part of `flops` that a batch does only once: filters, their transforms."""
+        return 0
+
+    def projections(self) -> Projections:
+        """The dense projections of tokens: all but the last, and the one that writes the output.
+
+        Here every `nn.Linear`, none of them the last. A mixer that ends in a projection, or
+        has an `nn.Linear` for something else than tokens, says which are which.
+        """
+        return tuple(m for m in self.modules() if isinstance(m, nn.Linear)), None
+
+    def step(self, u_t: Tensor, state: Any = None) -> tuple[Tensor, Any]:
+        """The next token: u_t (B, D) and the last state (None at first) -> y_t (B, D), state.
+
+        The state after n tokens holds `state_size(n)` numbers for each sequence. Raises
+        ValueError here: this mixer has no `step`.
+        """
+        raise ValueError(
+            f"mixer = {type(self).__name__!r}: must be one with a bounded state (has_step), "
+            "to go token by token"
+        )
+
+    def check(self, u: Tensor, positions: Tensor | None = None) -> None:
+        """Raise ValueError unless u is (B, N, D), floats and not empty, and positions (B, P)."""
+        shape, d = tuple(u.shape), self.d_model
+        fits = u.dim() == 3 and shape[2] == d and u.numel() > 0
+        require(fits, "u shape", shape, f"(B, N, {d}), none of them 0")
+        require(u.is_floating_point(), "u dtype", u.dtype, "a real floating-point one")
+        if positions is not None:
+            at = tuple(positions.shape)
+            fits = len(at) == 2 and at[0] == shape[0]
+            require(fits, "positions shape", at, "(B, P), with the B of u")
 
 
 def start_projections(init: str, *projections: nn.Linear) -> None:

@@ -11,6 +11,7 @@
 
 Like attention it is a weighted average, but no query chooses the weights: a key says only
 how much its token matters, the decay w > 0 and the bonus b (the paper's u) say the rest.
+Peng et al., arXiv:2305.13048.
 """
 
 import math
@@ -19,8 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
-from zoology_teach.checks import require_int
-from zoology_teach.mixers.mixer import Mixer, rows, start_projections
+from zoology_teach.mixers.mixer import Mixer, Projections, rows, start_projections
 from zoology_teach.mixers.scan import linear_scan
 
 
@@ -42,10 +42,10 @@ class RWKV(Mixer):
     Raises ValueError for a wrong option.
     """
 
+    has_step = True
+
     def __init__(self, d_model: int, *, init: str = "usual"):
-        super().__init__()
-        require_int("d_model", d_model, 1)
-        self.d_model = d_model
+        super().__init__(d_model)
         channel = torch.linspace(0, 1, d_model)
         self.log_decay = nn.Parameter(-5 + 8 * channel)
         self.bonus = nn.Parameter(math.log(0.3) + 0.5 * (torch.arange(d_model) % 3 - 1.0))
@@ -62,6 +62,7 @@ class RWKV(Mixer):
 
     def forward(self, u: Tensor, positions: Tensor | None = None) -> Tensor:
         """u (B, N, D) -> (B, N, D), or (B, P, D) at `positions` (B, P)."""
+        self.check(u, positions)
         r, k, v = self._project(u, _previous(u))
         average = rows(self._wkv(k, v), positions)
         return self.out(torch.sigmoid(rows(r, positions)) * average)
@@ -108,6 +109,10 @@ class RWKV(Mixer):
         m = torch.maximum(faded, k).detach()
         fade, scaled = torch.exp(faded - m), torch.exp(k - m)
         return y_t, (fade * numerator + scaled * v, fade * denominator + scaled, m, u_t)
+
+    def projections(self) -> Projections:
+        """W_r, W_k, W_v, then W_o."""
+        return (self.receptance, self.key, self.value), self.out
 
     def state_size(self, n: int) -> int:
         """Numerator, denominator, maximum and last token, however long the sequence."""

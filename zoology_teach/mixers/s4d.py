@@ -9,7 +9,7 @@ of length dt makes them a recurrence, and unrolling that makes it a convolution:
     y = K * u + skip ⊙ u        K_l = 2 Re sum_n C_n B̄_n Ā_n^l                       K (D, N)
 
 The start A_n = -1/2 + iπn ("S4D-Lin") is the diagonal stand-in for HiPPO, the matrix whose
-state is the best polynomial memory of the past.
+state is the best polynomial memory of the past. Gu et al., arXiv:2206.11893.
 """
 
 import math
@@ -19,9 +19,11 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.nn.functional import gelu, pad
 
-from zoology_teach.checks import require, require_int, require_positive
-from zoology_teach.mixers.convolution import fft_conv_flops, long_conv
-from zoology_teach.mixers.mixer import Mixer, rows, start_projections
+from zoology_teach.checks import require, require_int
+from zoology_teach.mixers.convolution import fft_conv_flops, fft_flops, long_conv
+from zoology_teach.mixers.mixer import Mixer, Projections, rows, start_projections
+
+DT_MIN, DT_MAX = 0.001, 0.1  # a channel's step length starts log-uniform between them
 
 
 class DiagonalSSM(nn.Module):
@@ -31,17 +33,14 @@ class DiagonalSSM(nn.Module):
     token. S4D and H3 are built around it and document its options.
     """
 
-    def __init__(self, d_model: int, d_state: int, dt_min: float, dt_max: float):
+    def __init__(self, d_model: int, d_state: int):
         super().__init__()
         require_int("d_model", d_model, 1)
         require_int("d_state", d_state, 2)
         require(d_state % 2 == 0, "d_state", d_state, "even: its modes come in conjugate pairs")
-        require_positive("dt_min", dt_min)
-        require_positive("dt_max", dt_max)
-        require(dt_min <= dt_max, "dt_min", dt_min, f"at most dt_max = {dt_max}")
         pairs = d_state // 2
         self.log_dt = nn.Parameter(
-            torch.empty(d_model).uniform_(math.log(dt_min), math.log(dt_max))
+            torch.empty(d_model).uniform_(math.log(DT_MIN), math.log(DT_MAX))
         )
         # Re A = -exp(log_decay) stays negative in training: no mode ever explodes.
         self.log_decay = nn.Parameter(torch.full((d_model, pairs), math.log(0.5)))
@@ -60,10 +59,14 @@ class DiagonalSSM(nn.Module):
             self.skip.zero_()
 
     def discretise(self) -> tuple[Tensor, Tensor, Tensor]:
-        """log Ā = dt A, B̄ and C, each complex (D, d_state/2)."""
-        a = torch.complex(-self.log_decay.exp(), self.frequency)
-        log_a_bar = self.log_dt.exp()[:, None] * a
-        return log_a_bar, torch.expm1(log_a_bar) / a, torch.view_as_complex(self.C)
+        """log Ā = dt A, B̄ and C, each complex (D, d_state/2), of float32 at least."""
+        precise = torch.promote_types(self.C.dtype, torch.float32)
+        decay, frequency, log_dt, c = (
+            x.to(precise) for x in (self.log_decay, self.frequency, self.log_dt, self.C)
+        )
+        a = torch.complex(-decay.exp(), frequency)
+        log_a_bar = log_dt.exp()[:, None] * a
+        return log_a_bar, torch.expm1(log_a_bar) / a, torch.view_as_complex(c)
 
     def kernel(self, n: int) -> Tensor:
         """K (D, n), with the skip as more weight on lag 0.
@@ -89,11 +92,15 @@ class DiagonalSSM(nn.Module):
         """u_t (B, D), state complex (B, D, d_state/2) or None -> y_t (B, D), new state."""
         log_a_bar, b_bar, c = self.discretise()
         state = b_bar * u_t[..., None] + (0 if state is None else log_a_bar.exp() * state)
-        return 2 * (c * state).real.sum(-1) + self.skip * u_t, state
+        return (2 * (c * state).real.sum(-1)).to(u_t.dtype) + self.skip * u_t, state
 
     def flops(self, n: int) -> int:
         """The kernel, a multiply-add for each lag and kept number, and the convolution."""
-        return 4 * n * self.C[..., 0].numel() + self.skip.numel() * fft_conv_flops(n)
+        return 2 * n * self.C.numel() + self.skip.numel() * fft_conv_flops(n)
+
+    def shared_flops(self, n: int) -> int:
+        """The kernel and its transform."""
+        return 2 * n * self.C.numel() + self.skip.numel() * fft_flops(n)
 
 
 def _powers(log_a: Tensor, lags: Tensor) -> Tensor:
@@ -105,25 +112,25 @@ def _powers(log_a: Tensor, lags: Tensor) -> Tensor:
 class S4D(Mixer):
     """y = W_o gelu(K * u + skip ⊙ u) + b_o, no gate.
 
-    d_state         real numbers of state for each channel (even: conjugate pairs).
-    dt_min, dt_max  a channel's step length starts log-uniform between them: it remembers
-                    some 2/dt tokens.
+    d_state  real numbers of state for each channel (even: conjugate pairs).
 
+    A channel's step length dt starts log-uniform in 0.001 .. 0.1: it remembers some 2/dt tokens.
     The original trains A and dt with a smaller learning rate; here all parameters are alike.
     Raises ValueError for a wrong option.
     """
 
-    def __init__(
-        self, d_model: int, *, d_state: int = 64, dt_min: float = 0.001, dt_max: float = 0.1
-    ):
-        super().__init__()
-        self.ssm = DiagonalSSM(d_model, d_state, dt_min, dt_max)
-        self.d_model, self.d_state = d_model, d_state
+    has_step = True
+
+    def __init__(self, d_model: int, *, d_state: int = 64):
+        super().__init__(d_model)
+        self.ssm = DiagonalSSM(d_model, d_state)
+        self.d_state = d_state
         self.out = nn.Linear(d_model, d_model)
         start_projections("usual", self.out)
 
     def forward(self, u: Tensor, positions: Tensor | None = None) -> Tensor:
         """u (B, N, D) -> (B, N, D), or (B, P, D) at `positions` (B, P)."""
+        self.check(u, positions)
         y = self.ssm(u.transpose(1, 2)).transpose(1, 2)
         return self.out(gelu(rows(y, positions)))
 
@@ -132,6 +139,10 @@ class S4D(Mixer):
         y_t, state = self.ssm.step(u_t, state)
         return self.out(gelu(y_t)), state
 
+    def projections(self) -> Projections:
+        """W_o."""
+        return (), self.out
+
     def state_size(self, n: int) -> int:
         """d_state numbers a channel, however long the sequence."""
         return self.d_model * self.d_state
@@ -139,3 +150,7 @@ class S4D(Mixer):
     def flops(self, n: int) -> int:
         """State-space map and projection; the gelu counts as one operation."""
         return self.ssm.flops(n) + 2 * n * self.d_model**2 + n * self.d_model
+
+    def shared_flops(self, n: int) -> int:
+        """Of the state-space map."""
+        return self.ssm.shared_flops(n)

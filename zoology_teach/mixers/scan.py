@@ -13,14 +13,15 @@ one after the other. O(N) work.
 """
 
 import math
+from typing import Any
 
 import torch
 from einops import rearrange
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from zoology_teach.checks import require
 from zoology_teach.kernels import scan as kernel
+from zoology_teach.kernels.derivatives import beyond_one_gradient, transformed
 
 # A CPU is busy enough with this many numbers a step: chunks would only add passes.
 BUSY = 4096
@@ -30,8 +31,10 @@ def linear_scan(a: Tensor, x: Tensor) -> Tensor:
     """s_t = a_t s_{t-1} + x_t along dimension 1, for x (B, N, ...) and a of a shape that
     broadcasts to it in the later dimensions -> s (B, N, ...). Any decay, 0 and 1 included.
 
-    Raises ValueError for shapes that do not fit.
+    16-bit numbers are summed in float32. Raises ValueError for shapes that do not fit, and for
+    an empty x.
     """
+    require(x.numel() > 0, "x shape", tuple(x.shape), "(B, N, ...), none of them 0")
     fits = a.dim() == x.dim() >= 2 and all(
         p in (1, q) for p, q in zip(a.shape, x.shape, strict=False)
     )
@@ -40,7 +43,18 @@ def linear_scan(a: Tensor, x: Tensor) -> Tensor:
     if kernel.takes(x) and x.dim() > 2:
         flat = (z.expand_as(x).flatten(2).to(x.dtype) for z in (a, x))
         return kernel.linear_scan(*flat).view_as(x)
-    return _LinearScan.apply(a, x)
+    if min(a.itemsize, x.itemsize) < 4:
+        return linear_scan(a.float(), x.float()).to(x.dtype)
+    return (_one_by_one if transformed(a, x) else _LinearScan.apply)(a, x)
+
+
+def _one_by_one(a: Tensor, x: Tensor) -> Tensor:
+    """The definition."""
+    s, states = torch.zeros_like(x[:, 0]), []
+    for a_t, x_t in zip(a.unbind(1), x.unbind(1), strict=True):
+        s = a_t * s + x_t
+        states.append(s)
+    return torch.stack(states, dim=1)
 
 
 class _LinearScan(torch.autograd.Function):
@@ -50,16 +64,19 @@ class _LinearScan(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx, a: Tensor, x: Tensor) -> Tensor:
+    def forward(ctx: Any, a: Tensor, x: Tensor) -> Tensor:
         s = _scan(a, x)
         ctx.save_for_backward(a, s)
         return s
 
     @staticmethod
-    @once_differentiable
-    def backward(ctx, grad: Tensor) -> tuple[Tensor, Tensor]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor]:
         a, s = ctx.saved_tensors
         after = torch.cat([a[:, 1:], torch.zeros_like(a[:, :1])], dim=1)
+        if beyond_one_gradient(grad):
+            g = linear_scan(after.flip(1), grad.flip(1)).flip(1)
+            before = torch.cat([torch.zeros_like(s[:, :1]), s[:, :-1]], dim=1)
+            return (g * before).sum_to_size(a.shape), g
         g = _scan(after, grad, backwards=True)
         grad_a = torch.zeros_like(a)
         grad_a[:, 1:] = (g[:, 1:] * s[:, :-1]).sum_to_size(grad_a[:, 1:].shape)
@@ -71,19 +88,23 @@ def _scan(a: Tensor, x: Tensor, backwards: bool = False) -> Tensor:
     n = x.shape[1]
     plain = x.is_cpu and x[:, 0].numel() >= BUSY
     length = n if plain else math.isqrt(n - 1) + 1
-    order, last = (-1, slice(0, 1)) if backwards else (1, slice(-1, None))
     a, x = (_chunks(z, length) for z in (a, x))
     s = torch.empty_like(x)
 
+    # All chunks side by side, each from a state of 0.
     before = torch.zeros_like(x[:, :, 0])
-    for a_t, x_t, s_t in list(zip(a.unbind(2), x.unbind(2), s.unbind(2), strict=True))[::order]:
+    steps = list(zip(a.unbind(2), x.unbind(2), s.unbind(2), strict=True))
+    for a_t, x_t, s_t in reversed(steps) if backwards else steps:
         before = torch.addcmul(x_t, a_t, before, out=s_t)
 
+    # One chunk after another: what the last one hands over reaches each token, decayed.
     if s.shape[1] > 1:
         reach = a.flip(2).cumprod(2).flip(2) if backwards else a.cumprod(2)
-        before = torch.zeros_like(s[:, 0, :1])
-        for reach_c, s_c in list(zip(reach.unbind(1), s.unbind(1), strict=True))[::order]:
-            before = s_c.addcmul_(reach_c, before)[:, last]
+        handed_over = torch.zeros_like(s[:, 0, :1])
+        chunks = list(zip(reach.unbind(1), s.unbind(1), strict=True))
+        for reach_c, s_c in reversed(chunks) if backwards else chunks:
+            s_c.addcmul_(reach_c, handed_over)
+            handed_over = s_c[:, :1] if backwards else s_c[:, -1:]
     return rearrange(s, "b c l ... -> b (c l) ...")[:, :n]
 
 

@@ -3,7 +3,8 @@
     y_t = W_o sum_{t-w<s<=t} softmax_s(q_t . k_s / sqrt(D/H)) v_s           u, y (B, N, D)
 
 The state stops growing at w keys and values. L such layers see L (w - 1) tokens back, but
-only one of them can look a token up, and only within w.
+only one of them can look a token up, and only within w. Beltagy et al. (Longformer),
+arXiv:2004.05150.
 """
 
 import torch
@@ -26,6 +27,8 @@ class SlidingWindow(Attention):
     Raises ValueError for options that do not fit.
     """
 
+    has_step = True
+
     def __init__(self, d_model: int, *, window: int = 64, num_heads: int = 1, init: str = "usual"):
         require_int("window", window, 1)
         super().__init__(d_model, num_heads=num_heads, window=window, init=init)
@@ -36,6 +39,7 @@ class SlidingWindow(Attention):
         has_kernel = flash_attention.takes(u, self.d_model // self.num_heads)
         if positions is not None or n <= 2 * w or has_kernel:
             return super().forward(u, positions)
+        self.check(u)
         # Blocks of w queries; all they may see is their own block and the one before.
         u = pad(u, (0, 0, 0, -n % w))
         q, k, v = (

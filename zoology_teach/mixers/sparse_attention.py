@@ -1,11 +1,13 @@
-"""Attention of selected query rows (paper Section 5; chapter 09).
+"""Attention of selected query rows (paper Section 5; chapter 09). Arora et al., arXiv:2312.04927.
 
     y[i] = f[i] · W_o softmax_{s<=i}(q_i . k_s / sqrt(D/H)) v_s           u, y (B, N, D); f (B, N)
 
-f selects the rows that ask. Keys and values stay those of all positions, so the state is that
-of attention. A row with f = 0 has no query and no scores; its y is 0, and the residual stream
-passes it by.
+f selects the rows that ask (selections.py). Keys and values stay those of all positions, so the
+state is that of attention. A row with f = 0 has no query and no scores; its y is 0, and the
+residual stream passes it by.
 """
+
+import inspect
 
 import torch
 from einops import rearrange
@@ -13,9 +15,25 @@ from torch import Tensor, nn
 
 from zoology_teach.checks import require, require_int
 from zoology_teach.mixers.attention import Attention
-from zoology_teach.mixers.mixer import rows, start_projections
+from zoology_teach.mixers.mixer import Projections, rows
+from zoology_teach.mixers.selections import (
+    Full,
+    Learned,
+    Programmatic,
+    Random,
+    Selection,
+    auxiliary_loss,
+    seen_before,
+)
 
-SELECTIONS = ("full", "random", "programmatic", "learned")
+__all__ = ["SELECTIONS", "SparseAttention", "auxiliary_loss", "seen_before"]
+
+SELECTIONS: dict[str, type[Selection]] = {
+    "full": Full,
+    "random": Random,
+    "programmatic": Programmatic,
+    "learned": Learned,
+}
 
 
 class SparseAttention(Attention):
@@ -25,20 +43,22 @@ class SparseAttention(Attention):
                 "random": each row with probability `p`, a control that ignores the input.
                 "programmatic": f = 1 where the token occurred before in its sequence and is
                 not `blank`; needs token ids.
-                "learned": a router, f = sigmoid(w . u_i), that keeps about `k` rows; see
-                `select`.
+                "learned": a router that keeps some `k` rows; see `selections.Learned`.
     num_heads   H; must divide d_model.
     short_conv  as in `Attention`; the queries of all rows are then projected.
     p           of "random".
     blank       of "programmatic": the id of a filler that never counts as seen, or None.
-    k           of "learned": rows kept in a sequence, on average at test (in `eval` mode).
+    k           of "learned": rows kept in a sequence; on average in `eval` mode.
     noise       of "learned": standard deviation of the noise on the router's logits in training.
     soft_steps  of "learned": this many training passes keep every row, weighed with f.
-    seed        of "random" and of the noise.
+    seed        of "random" and of the noise; the others draw nothing.
     init        "usual", "identity" or "induction", as in `Attention`.
 
-    Raises ValueError for options that do not fit, and in `forward` without the token ids that
-    "programmatic" needs.
+    `select` is the selection, a module of its own: another can take its place. After each pass
+    `last_selection` holds its f (B, N), without a gradient.
+
+    Raises ValueError for options that do not fit or belong to another selection, and in
+    `forward` without the token ids that "programmatic" needs.
     """
 
     wants_tokens = True
@@ -59,19 +79,18 @@ class SparseAttention(Attention):
         init: str = "usual",
     ):
         super().__init__(d_model, num_heads=num_heads, short_conv=short_conv, init=init)
-        require(selection in SELECTIONS, "selection", selection, f"one of {SELECTIONS}")
-        require(0 <= p <= 1, "p", p, "a probability")
-        require_int("k", k, 1)
-        require(noise >= 0, "noise", noise, "at least 0")
-        require_int("soft_steps", soft_steps, 0)
+        require(selection in SELECTIONS, "selection", selection, f"one of {tuple(SELECTIONS)}")
         require_int("seed", seed, 0)
-        self.selection, self.p, self.blank, self.k = selection, p, blank, k
-        self.noise, self.soft_steps, self.seed = noise, soft_steps, seed
-        self.register_buffer("passes", torch.tensor(0))
-        if selection == "learned":
-            self.router = nn.Linear(d_model, 1)
-            start_projections("usual", self.router)
-            self.register_buffer("threshold", torch.tensor(0.5))
+        kind = SELECTIONS[selection]
+        wanted = inspect.signature(kind).parameters
+        defaults = inspect.signature(SparseAttention).parameters
+        options = {"p": p, "blank": blank, "k": k, "noise": noise, "soft_steps": soft_steps}
+        for name, value in options.items():
+            unused = f"left out: selection = {selection!r} has no {name}"
+            require(name in wanted or value == defaults[name].default, name, value, unused)
+        options |= {"d_model": d_model, "seed": seed}
+        self.select = kind(**{name: options[name] for name in wanted if name in options})
+        self.last_selection: Tensor | None = None
 
     def forward(
         self, u: Tensor, positions: Tensor | None = None, tokens: Tensor | None = None
@@ -80,11 +99,11 @@ class SparseAttention(Attention):
 
         O(R N) for the R rows selected among those asked for.
         """
-        if self.selection == "full":
-            return super().forward(u, positions)
-        if self.training:
-            self.passes += 1
+        self.check(u, positions)
         f = self.select(u, tokens)
+        self.last_selection, self.auxiliary_loss = f.detach(), self.select.auxiliary_loss
+        if isinstance(self.select, Full):
+            return super().forward(u, positions)
         if positions is not None:
             f = f.gather(1, positions)
         slots = _where(f != 0)  # (B, R), padded with the number of rows asked for
@@ -104,77 +123,25 @@ class SparseAttention(Attention):
             return self.query(rows(u, positions))
         return rows(self.convs[0](self.query(u)), positions)
 
-    def select(self, u: Tensor, tokens: Tensor | None = None) -> Tensor:
-        """f (B, N) of u (B, N, D) and tokens (B, N): 0 where a row does not ask.
-
-        The router of "learned" sees the whole sequence only while it is trained: it keeps the k
-        rows of largest f (every row in the first `soft_steps` passes). A test may not look
-        ahead. There a row is kept from f = `threshold` on, the running mean of what lay half
-        way between the k-th and the next f in training; so the number of rows is k on average.
-        """
-        if self.selection == "programmatic":
-            require(tokens is not None, "tokens", tokens, "the ids (B, N) of the input")
-            return seen_before(tokens, self.blank).to(u.dtype)
-        if self.selection == "learned":
-            return self._route(u)
-        if self.selection == "random":
-            return (self._draw(torch.rand, u) < self.p).to(u.dtype)
-        return u.new_ones(u.shape[:2])
-
-    def _route(self, u: Tensor) -> Tensor:
-        logits = self.router(u)[..., 0]
-        self.auxiliary_loss = 0.0
-        if not self.training:
-            f = logits.sigmoid()
-            return f * (f >= self.threshold)
-        self._note_threshold(logits.detach().sigmoid())
-        f = (logits + self.noise * self._draw(torch.randn, u)).sigmoid()
-        self.auxiliary_loss = auxiliary_loss(f, self.k)
-        if self.passes <= self.soft_steps:
-            return f
-        kept = f.topk(min(self.k, f.shape[1]), dim=1).indices
-        return f * torch.zeros_like(f).scatter(1, kept, 1.0)
-
-    @torch.no_grad()
-    def _note_threshold(self, f: Tensor) -> None:
-        every_row = f.shape[1] <= self.k
-        border = f.new_zeros(()) if every_row else f.topk(self.k + 1, dim=1).values[:, -2:].mean()
-        self.threshold.lerp_(border.to(self.threshold.dtype), 0.1)
-
-    def _draw(self, law, u: Tensor) -> Tensor:
-        """(B, N) random numbers: new ones in every training pass, the same in every test pass
-        (so all test batches have the same rows, and their size matters)."""
-        pass_number = int(self.passes) if self.training else 0
-        generator = torch.Generator().manual_seed(1_000_003 * self.seed + pass_number)
-        return law(u.shape[:2], generator=generator).to(u.device)
+    def projections(self) -> Projections:
+        """W_q, W_k, W_v and the router, then W_o."""
+        routers = [m for m in self.select.modules() if isinstance(m, nn.Linear)]
+        return (self.query, self.key, self.value, *routers), self.out
 
     def flops(self, n: int, f: Tensor | None = None) -> int:
         """By the rows selected: those of f (B, N), on average over B, or else those expected.
 
-        What `Attention` takes and the router, less the scores, sums and projections of rows
-        that do not ask. Expected means p n or k rows, spread evenly; of "programmatic" nothing
-        can be expected, so all rows count.
+        What `Attention` takes and the selection, less the scores, sums and projections of rows
+        that do not ask. Those expected are spread evenly; of "programmatic" nothing can be
+        expected, so all rows count.
         """
-        expected = {"random": self.p * n, "learned": min(self.k, n)}
-        asks = torch.full((1, n), expected.get(self.selection, n) / n) if f is None else f != 0
+        expected = self.select.expected_rows(n) / n
+        asks = torch.full((1, n), expected) if f is None else f != 0
         idle = 1 - asks.double().mean(0)  # of each row, how often it does not ask
         pairs = 4 * self.d_model * torch.arange(1, n + 1, device=idle.device)
-        projections = (4 if isinstance(self.convs[0], nn.Identity) else 2) * self.d_model**2
-        router = 2 * n * self.d_model if self.selection == "learned" else 0
-        return super().flops(n) + router - round((idle * (pairs + projections)).sum().item())
-
-
-def seen_before(tokens: Tensor, blank: int | None = 0) -> Tensor:
-    """tokens (B, N) -> bool (B, N): this token, no `blank`, occurred earlier in its sequence."""
-    ordered, order = tokens.sort(dim=1, stable=True)
-    repeats = torch.zeros_like(tokens, dtype=torch.bool)
-    repeats.scatter_(1, order[:, 1:], ordered[:, 1:] == ordered[:, :-1])
-    return repeats if blank is None else repeats & (tokens != blank)
-
-
-def auxiliary_loss(f: Tensor, k: int) -> Tensor:
-    """(1/N) max(0, sum_i f_i - k) of f (B, N), averaged over B: rows beyond k cost something."""
-    return (f.sum(dim=1) - k).clamp(min=0).mean() / f.shape[1]
+        query_and_out = (4 if isinstance(self.convs[0], nn.Identity) else 2) * self.d_model**2
+        saved = round((idle * (pairs + query_and_out)).sum().item())
+        return super().flops(n) + self.select.flops(n) - saved
 
 
 def _where(selected: Tensor) -> Tensor:

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from zoology_teach.checks import require
+
 IGNORED = -100  # the label of a position where nothing is asked (cross_entropy's default)
 
 
@@ -15,19 +17,27 @@ class Examples:
     inputs  (B, N) int64: the tokens.
     labels  (B, N) int64: the token to be predicted *at* a position, or -100 where
             nothing is asked. (Chapter 02 builds both by hand.)
+
+    Raises ValueError for other shapes.
     """
 
     inputs: Tensor
     labels: Tensor
 
+    def __post_init__(self) -> None:
+        shape = tuple(self.inputs.shape)
+        require(len(shape) == 2, "inputs shape", shape, "(B, N)")
+        require(self.labels.shape == shape, "labels shape", tuple(self.labels.shape), f"{shape}")
+
     @property
     def positions(self) -> Tensor:
-        """(B, P) int64: where something is asked, from left to right."""
+        """(B, P) int64: where something is asked, from left to right; (0, 0) of no sequences."""
         asked = self.labels != IGNORED
         per_row = asked.sum(dim=1)
-        if (per_row != per_row[0]).any():
+        if (per_row != per_row[:1]).any():
             raise ValueError("labels: every sequence must ask the same number of questions")
-        return asked.nonzero()[:, 1].view(len(asked), -1)
+        questions = int(per_row[0]) if len(per_row) else 0
+        return asked.nonzero()[:, 1].view(len(asked), questions)
 
     @property
     def targets(self) -> Tensor:

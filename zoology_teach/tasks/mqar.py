@@ -7,7 +7,12 @@ A sequence first lists K key-value pairs, then asks every key once more, somewhe
                                  v2           v1
 
 The model must answer at the position of the query itself. K is the paper's D
-(number of pairs), N the sequence length, V the vocabulary.
+(number of pairs), N the sequence length, V the vocabulary. Arora et al., arXiv:2312.04927.
+
+With N = 12, K = 2, V = 16 the keys are 1 .. 7, the values 8 .. 15, and one sequence is
+
+    inputs      3   9   5  14   0   0   5   0   0   0   3   0
+    labels      .   .   .   .   .   .  14   .   .   .   9   .      (. is -100: nothing is asked)
 """
 
 from typing import Literal
@@ -125,7 +130,7 @@ def _distinct(rows: int, size: int, low: int, high: int, generator: torch.Genera
     """(rows, size) integers of [low, high), uniform and without repetition in a row."""
     alphabet = high - low
     if alphabet <= 4 * size:  # a crowded alphabet: shuffle it
-        return low + torch.rand(rows, alphabet, generator=generator).topk(size).indices
+        return low + _uniform(rows, alphabet, generator).topk(size).indices
     # A roomy one: draw, then draw repeats again. Renaming the alphabet renames the outcome,
     # so every ordered choice of `size` different tokens is equally likely.
     drawn = torch.randint(low, high, (rows, size), generator=generator)
@@ -140,6 +145,11 @@ def _distinct(rows: int, size: int, low: int, high: int, generator: torch.Genera
     return drawn
 
 
+def _uniform(rows: int, columns: int, generator: torch.Generator) -> Tensor:
+    """In [0, 1), the same whatever torch's default dtype is."""
+    return torch.rand(rows, columns, generator=generator, dtype=torch.float32)
+
+
 def _query_slots(
     rows: int, num_pairs: int, seq_len: int, power: float, generator: torch.Generator
 ) -> Tensor:
@@ -151,7 +161,7 @@ def _query_slots(
     """
     num_slots = (seq_len - 2 * num_pairs) // 2
     weights = torch.arange(1, num_slots + 1, dtype=torch.float32) ** (power - 1)
-    minus_arrivals = torch.rand(rows, num_slots, generator=generator).log_().div_(weights)
+    minus_arrivals = _uniform(rows, num_slots, generator).log_().div_(weights)
     return minus_arrivals.topk(num_pairs, sorted=True).indices
 
 

@@ -1,8 +1,14 @@
 """The older recall task: many pairs, ONE query, at the end (chapter 02).
 
-The synthetic that H3 and Hyena were tuned on. Every sequence has its own dictionary from
-keys to values; it shows (N-1)/2 of its entries, drawn with repetition, and ends with a key
-that it has shown. Gated convolutions solve it; MQAR asks what it leaves out.
+The synthetic that H3 (Fu et al., arXiv:2212.14052) and Hyena (Poli et al., arXiv:2302.10866)
+were tuned on. Every sequence has its own dictionary from keys to values; it shows (N-1)/2 of
+its entries, drawn with repetition, and ends with a key that it has shown. Gated convolutions
+solve it; MQAR asks what it leaves out.
+
+Two things differ from that synthetic. Here the query is the key of a pair drawn uniformly, so a
+key that was shown twice is asked twice as often; there every *distinct* key that was shown is
+equally likely. And there a separator token stands between the pairs and the query; here the
+query is known by its place, the last.
 """
 
 import torch
@@ -19,6 +25,7 @@ def sample(
 
     Keys are the tokens {0 .. V/2-1}, values {V/2 .. V-1}. Returns `Examples`: inputs and
     labels (B, N) int64; only the last position of a row has a label, the query's value.
+    Each of the shown pairs is equally likely to be the one asked for.
     Raises ValueError where the arguments do not fit together.
     """
     SingleQuery(seq_len, vocab_size)
