@@ -158,7 +158,7 @@ def test_the_new_ladder_works_from_solution_to_grade(new_ladder, tmp_path):
         lost = [o.rung for o in check(exercise_id, mutant).outcomes if not o.earned]
         assert lost[0] == rung
     written = release(path.parent, tmp_path / "exercises")
-    assert [p.name for p in written] == ["20_how_far_back.ipynb", "marking_guide.md"]
+    assert [p.name for p in written.written] == ["20_how_far_back.ipynb", "marking_guide.md"]
     assert len([c for c in assignment(path).cells if "nbgrader" in c.metadata]) == 3
     graded = grade(tmp_path / "exercises", tmp_path / "stub", chapter="20", sandbox="none")
     assert [g.earned("20.a") for g in graded.graded] == [0]
