@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import jupytext
@@ -126,8 +127,6 @@ def _execute(notebook: NotebookNode, folder: Path) -> float:
 def _cpu_seconds_of_children() -> float:
     seconds = 0.0
     for child in psutil.Process().children(recursive=True):
-        try:
+        with suppress(psutil.Error):  # it has just ended
             seconds += sum(child.cpu_times()[:4])  # its own and those of children that ended
-        except psutil.Error:  # it has just ended
-            pass
     return seconds

@@ -88,7 +88,7 @@ def test_what_a_release_made_is_replaced_and_removed(course):
 
 
 def test_without_solutions_nothing_is_removed(course, tmp_path):
-    with pytest.raises(ValueError, match="solutions = .*must be a folder of solutions"):
+    with pytest.raises(ValueError, match=r"solutions = .*must be a folder of solutions"):
         release(tmp_path / "nowhere", course[1])
     assert len(list(course[1].glob("*.ipynb"))) == 2
 
