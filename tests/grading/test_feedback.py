@@ -63,6 +63,21 @@ def test_every_rung_with_points_and_reason():
     assert NO_SANDBOX not in text
 
 
+def test_a_reason_that_many_rungs_share_is_said_once():
+    one = graded("Ada", reason="the function `conv` is not defined")
+    text = page(one, EXERCISES)
+    assert text.count("is not defined") == len(EXERCISES)
+    assert text.count("<bdi>the same</bdi>") == 3, "of 02.a one more, of 04.a two"
+
+
+def test_of_many_failed_cells_some_are_shown():
+    alike = [(n, "NameError: name 'x'") for n in (1, 2, 3, 5)]
+    many = [(n, f"ValueError: {n}") for n in range(100, 2000)]
+    text = Page(page(graded(cells=(*alike, *many)), EXERCISES)).text
+    assert "1 to 3 NameError: name 'x' 5 NameError: name 'x' 100 ValueError: 100" in text
+    assert "117 ValueError: 117 And 1882 more." in text and len(text) < 3000
+
+
 def test_points_by_hand():
     marks = {("ada-00000001", "02.d"): 7.5, ("bob-00000002", "04.d"): 9}
     text = Page(page(ONE, EXERCISES, marks)).text
