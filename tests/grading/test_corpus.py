@@ -316,7 +316,7 @@ def test_nothing_outside_of_out_is_written(ran):
     files = {str(p.relative_to(ran.out)) for p in ran.out.rglob("*") if p.is_file()}
     keys = [result.graded.key for result in ran.found.values()]
     tables = "grades.csv items.csv items.png manual.csv canvas.csv moodle.csv settings.json"
-    expected = {*tables.split(), grades.GRADED, "graded.lock"}
+    expected = {*tables.split(), grades.GRADED, "graded.lock", "written.jsonl"}
     expected |= {f"feedback/{key}.html" for key in keys}
     assert files == expected | {f"gradescope/{key}/results.json" for key in keys}
 

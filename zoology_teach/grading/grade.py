@@ -137,15 +137,25 @@ def _versions(graded: Sequence[Graded]) -> list[str]:
 
 
 def load(out: Path) -> list[Graded]:
-    """What `grade` has written into `out` so far, by key. Raises ValueError for anything else."""
-    path = out / GRADED
+    """The class that `grade` has graded into `out`, by key. Raises ValueError for anything else.
+
+    Who has left the class has no page any more and is left out; a run that is not yet through
+    for the first time has written no pages, and all that it has graded counts.
+    """
+    path, pages = out / GRADED, out / "feedback"
     require(path.exists(), "out", str(out), f"a folder that was graded into: it has no {GRADED}")
+    records = sorted(_records(path).values(), key=lambda g: g.key)
+    return [g for g in records if not pages.is_dir() or (pages / f"{g.key}.html").exists()]
+
+
+def _records(path: Path) -> dict[str, Graded]:
+    """The last line of each key. A last line without its end does not count."""
     whole = path.read_bytes().rpartition(b"\n")[0].decode("utf-8", "replace")
     try:
         lines = [Graded.from_json(line) for line in whole.splitlines()]
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
-    return sorted({g.key: g for g in lines}.values(), key=lambda g: g.key)
+    return {graded.key: graded for graded in lines}
 
 
 def chosen(chapter: str | None) -> list[Exercise]:
@@ -159,8 +169,8 @@ def _done(path: Path, submissions: Sequence[Submission]) -> dict[str, Graded]:
     """What was graded before, of the files as they are now."""
     files.mend(path)
     digests = {submission.key: submission.digest for submission in submissions}
-    before = load(path.parent) if path.exists() else []
-    return {graded.key: graded for graded in before if digests.get(graded.key) == graded.digest}
+    before = _records(path) if path.exists() else {}
+    return {key: graded for key, graded in before.items() if digests.get(key) == graded.digest}
 
 
 def _run(
