@@ -920,3 +920,21 @@ def test_too_many_files_cost_only_the_one_who_has_them(tmp_path, monkeypatch, as
         "ada": ["ada"],
         "bob": ["bob"],
     }
+
+
+def test_who_handed_in_a_table_has_a_row_too(tmp_path):
+    names = ["doejohn_101_9001_data.csv", "Ada_12_assignsubmission_file_marks.xlsx"]
+    found, notes = collect(zipped(tmp_path / "a.zip", *((name, b"1,2") for name in names)))
+    assert sorted(s.student for s in found) == ["Ada", "doejohn"] and notes == []
+
+
+def test_a_file_that_was_saved_twice_does_not_hide_whose_files_they_are(tmp_path):
+    names = [f"s{n}_{n}_90{n}_02_x.ipynb" for n in range(1, 9)] + ["s8_8_908_02_x (1).ipynb"]
+    found, _ = collect(zipped(tmp_path / "a.zip", *((name, notebook("x")) for name in names)))
+    assert [platform_id(s.file, s.key, "canvas") for s in found] == [str(n) for n in range(1, 9)]
+
+
+def test_a_text_of_the_courses_solutions_comes_after_the_stub(tmp_path):
+    course = f"```{{code-cell}}\n### BEGIN SOLUTION\n{SOLVED}\n### END SOLUTION\n```".encode()
+    files = {"ada/exercises/02.ipynb": notebook(STUB), "ada/solutions/02.md": course}
+    assert sources(by_name(folder(tmp_path, **files))["ada"]) == [STUB]

@@ -42,10 +42,12 @@ def group(entries: list[Entry], unpacked: bool) -> tuple[dict[str, Files], list[
     by_student: dict[str, Files] = defaultdict(list)
     for entry in entries:
         path = entry.path[depth:]
-        if not entry.is_folder and len(path) == 1 and _is_no_submission(path[0]):
+        whose = submitters.get(path[0]) or [_origin(path, entry.is_folder, from_canvas)]
+        alone = len(path) == 1 and not entry.is_folder and not whose[0].platform
+        if alone and _is_no_submission(path[0]):
             notes.append(f"passed over, no notebook: {visible('/'.join(entry.path))}")
             continue
-        for origin in submitters.get(path[0]) or [_origin(path, entry.is_folder, from_canvas)]:
+        for origin in whose:
             named = Origin(**vars(origin) | {"name": path[-1]}) if len(path) > 1 else origin
             by_student[origin.identity].append((named, entry))
     own = {who: own_files(files) for who, files in _apart(by_student).items()}
@@ -102,10 +104,12 @@ def _versions(flat: list[str], deep: set[str]) -> bool:
 
 
 def _is_canvas(names: list[str]) -> bool:
-    """Whether names that look like Canvas's are: each of its files has a number of its own."""
+    """Whether names that look like Canvas's are: its files have numbers of their own, but for a
+    few that somebody saved twice."""
     found = [origin for name in names if (origin := canvas(name))]
     numbered = {(o.attempt, COPY.sub("", o.name)) for o in found if o.attempt}
-    return bool(found) and len({attempt for attempt, _ in numbered}) == len(numbered)
+    distinct = {attempt for attempt, _ in numbered}
+    return bool(found) and (2 * len(distinct) > len(numbered) or not numbered)
 
 
 def _is_no_submission(name: str) -> bool:

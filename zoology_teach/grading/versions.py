@@ -136,7 +136,8 @@ def _look(origin: Origin, entry: Entry, asked: dict[str, str]) -> Version:
     chapters = {asked[name] for name in defined}
     if number and (number in chapters or not chapters):
         chapters = {number}
-    stubs = code.count(PLACEHOLDER) if BEGIN not in code else len(defined)
+    of_the_course = BEGIN in code and not is_ipynb(origin.name)  # a file of solutions/
+    stubs = len(defined) if of_the_course else code.count(PLACEHOLDER)
     worth = NO_CODE
     if CODE.search(code):
         worth = SOLVES if len(defined) > stubs else DEFINES if defined else HAS_CODE
