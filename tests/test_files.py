@@ -30,3 +30,14 @@ def test_a_lock_that_somebody_else_wrote_is_not_emptied(tmp_path):
         pass
     with files.sole_writer(tmp_path / "mine.csv"):
         pass
+
+
+def test_somebodys_file_or_folder_called_new_is_left_alone(tmp_path):
+    (tmp_path / "a.csv.new").write_text("mine")
+    (tmp_path / "b.new").mkdir()
+    (tmp_path / "b.new" / "work").write_text("mine")
+    files.replace(tmp_path / "a.csv", "text")
+    with files.replacing(tmp_path / "b") as new:
+        new.mkdir()
+    assert (tmp_path / "a.csv.new").read_text() == (tmp_path / "b.new" / "work").read_text()
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.csv", "a.csv.new", "b", "b.new"]

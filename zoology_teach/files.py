@@ -25,7 +25,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
     """
     path = Path(path).resolve()
     path.parent.mkdir(parents=True, exist_ok=True)
-    new = path.with_name(path.name + ".new")
+    new = path.with_name(f".{path.name}.new")  # hidden: nobody's own work is called so
     _remove(new)  # left by a crash
     try:
         yield new

@@ -88,8 +88,8 @@ def grade(
     sandboxed = sandbox != "none"
     out.mkdir(parents=True, exist_ok=True)
     with files.sole_writer(out / GRADED):
-        done = _done(out / GRADED, submissions)
         seed = settle(out, seed, exercises, sandboxed)
+        done = _done(out / GRADED, submissions)
         missing = [s for s in submissions if s.key not in done]
         finished = _run(missing, out / GRADED, exercises, seed, jobs, limits, sandbox)
         done |= {graded.key: graded for graded in progress(finished, len(missing))}

@@ -15,9 +15,11 @@ from zoology_teach import files, version
 from zoology_teach.checks import require, require_int
 from zoology_teach.grading.exports import FILES
 from zoology_teach.grading.ladder import Exercise
+from zoology_teach.grading.written import RECORD
 
 SETTINGS, GRADED = "settings.json", "graded.jsonl"
-OURS = (GRADED, "grades.csv", "items.csv", "items.png", "feedback", *FILES.values())
+TABLES = ("grades.csv", "items.csv", "items.png")
+OURS = (GRADED, RECORD, *TABLES, "feedback", *FILES.values())  # all but manual.csv
 ANOTHER = "as when OUT was first graded, or OUT another folder"
 
 
