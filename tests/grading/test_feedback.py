@@ -8,7 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sample_class import EXERCISES, NASTY, graded, nasty_class
 
+from zoology_teach.grading.check import Report
 from zoology_teach.grading.feedback import NO_SANDBOX, page, write_feedback
+from zoology_teach.grading.ladder import Outcome
 from zoology_teach.grading.records import visible
 
 TAGS = set(
@@ -124,6 +126,15 @@ def test_nothing_that_acts_gets_in(one):
     text = page(one, EXERCISES, sandboxed=False)
     harmless(text)
     assert " ".join(visible(one.student).split()) in Page(text).text, "but all of it is shown"
+
+
+@pytest.mark.parametrize("text", NASTY)
+def test_a_table_of_a_check_shows_text_as_text(text):
+    report = Report(EXERCISES[0], [Outcome(text, 2, 0, text), Outcome("rung", 1, 1)])
+    table = Page(report._repr_html_())
+    assert table.tags <= {"b", "table", "tr", "td"}
+    assert "Answer <by> the definition" in table.text and "1 of 3 points" in table.text
+    assert "✗ 0/2" in table.text and "✓ 1/1" in table.text
 
 
 @settings(max_examples=100, deadline=None)

@@ -32,8 +32,7 @@ BLACKBOARD = re.compile(
 )
 BLIND = re.compile(r"(?:.+-)?Participant")  # Moodle's name for everybody in blind marking
 TEAM = re.compile(
-    r"[^-]*\b(?:group|team|gruppe|groupe|grupo|gruppo|groep|grupp|grupa|équipe|equipe|equipo)\b"
-    r"[^-]*",
+    r"\b(?:group|team|gruppe|groupe|grupo|gruppo|groep|grupp|grupa|équipe|equipe|equipo)\b",
     re.IGNORECASE,
 )
 COPY = re.compile(r"-(\d{1,9})(?=\.\w+$)")
@@ -82,7 +81,7 @@ def moodle(name: str) -> Origin | None:
         return None
     student, id = match["name"], match["id"]
     shown = f"{student} {id}" if BLIND.fullmatch(student) else student
-    is_team = bool(TEAM.fullmatch(student))
+    is_team = "-" not in student and bool(TEAM.search(student))  # "Team 7-Ada" is Ada
     return Origin("moodle", shown, id, name=match["rest"], is_team=is_team, known_as=student)
 
 

@@ -23,7 +23,7 @@ NO_SUBMISSION = {".csv", ".xlsx", ".xls", ".ods", ".yml", ".yaml", ".ini", ".db"
 COURSE = {"book", "exercises", "solutions", "tests", "zoology_teach"}
 METADATA = "submission_metadata.yml"  # of Gradescope
 SUBMITTERS = re.compile(
-    r"^(submission_\d+):[^\n]*\n(?: +[^\n]*\n)*?  :?submitters:[ \t]*\n((?:  [- ] [^\n]*\n)+)",
+    r"^(submission_\d+):[^\n]*\n(?: [^\n]*\n)*?  :?submitters:[ \t]*\n((?:  [- ] [^\n]*\n)+)",
     re.MULTILINE,
 )
 
@@ -45,7 +45,8 @@ def group(entries: list[Entry], unpacked: bool) -> tuple[dict[str, Files], list[
         whose = submitters.get(path[0]) or [_origin(path, entry.is_folder, from_canvas)]
         alone = len(path) == 1 and not entry.is_folder and not whose[0].platform
         if alone and _is_no_submission(path[0]):
-            notes.append(f"passed over, no notebook: {visible('/'.join(entry.path))}")
+            if path[0] != METADATA:
+                notes.append(f"passed over, no notebook: {visible('/'.join(entry.path))}")
             continue
         for origin in whose:
             named = Origin(**vars(origin) | {"name": path[-1]}) if len(path) > 1 else origin

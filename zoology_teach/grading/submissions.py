@@ -12,6 +12,7 @@ from zoology_teach.grading.records import visible
 from zoology_teach.grading.students import Files, group, is_notebook
 from zoology_teach.grading.versions import choose
 
+MOST_NOTES = 10  # on one student
 MOST_OTHERS = 20  # files without a notebook's name that are looked into for one
 
 
@@ -96,8 +97,11 @@ def _submission(
     if not choice.counts:
         last = choice.unreadable[-1]
         return _without_data(student, key, _shown(last.entry), last.problem)
-    notes += [f"{who}: {_shown(e)} passed over for {where}" for _, e in choice.passed_over]
-    notes += [f"{who}: {_shown(v.entry)} left out, {v.problem}" for v in choice.unreadable]
+    said = [f"{_shown(e)} passed over for {where}" for _, e in choice.passed_over]
+    said += [f"{_shown(v.entry)} left out, {v.problem}" for v in choice.unreadable]
+    notes += [f"{who}: {sentence}" for sentence in said[:MOST_NOTES]]
+    if len(said) > MOST_NOTES:
+        notes.append(f"{who}: {len(said) - MOST_NOTES} more files passed over or left out")
     sources = [source for version in choice.counts for source in version.cells or []]
     if sum(map(len, sources)) > MAX_CODE:
         return _without_data(student, key, where, "too much code in all notebooks")
