@@ -186,7 +186,7 @@ def release(
     for path in done.removed:
         typer.echo(f"{'without a solution' if check else 'removed'}: {path.name}")
     for path in done.kept:
-        typer.echo(f"kept as it is, for it was changed since it was released: {path}", err=True)
+        typer.echo(f"kept, for it is not as a release wrote it: {path}", err=True)
     if done.kept or (check and (done.written or done.removed)):
         raise typer.Exit(1)
 

@@ -65,7 +65,7 @@ def test_the_command_names_what_it_kept(course, monkeypatch):
     change(course[1] / "02_write_the_task.ipynb", source="answers = 42")
     done = CliRunner().invoke(cli.app, ["release"])
     assert done.exit_code == 1 and "written" not in done.output
-    said = "kept as it is, for it was changed since it was released: "
+    said = "kept, for it is not as a release wrote it: "
     assert said in done.output and "02_write_the_task.ipynb" in done.output
 
 

@@ -949,3 +949,9 @@ def test_a_text_of_the_courses_solutions_comes_after_the_stub(tmp_path):
     course = f"```{{code-cell}}\n### BEGIN SOLUTION\n{SOLVED}\n### END SOLUTION\n```".encode()
     files = {"ada/exercises/02.ipynb": notebook(STUB), "ada/solutions/02.md": course}
     assert sources(by_name(folder(tmp_path, **files))["ada"]) == [STUB]
+
+
+@pytest.mark.parametrize("name", ["ada.pdf", "ada.ipynb", "ada/answer.pdf"])
+def test_what_is_no_notebook_can_be_handed_in_anew_too(tmp_path, name):
+    first, second = (only(tmp_path, data, name) for data in (b"%PDF 1", b"%PDF 2"))
+    assert first.handed_in != second.handed_in and first.digest == second.digest

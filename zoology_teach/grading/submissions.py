@@ -96,7 +96,7 @@ def _submission(
     where = " + ".join(_shown(version.entry) for version in choice.counts)
     if not choice.counts:
         last = choice.unreadable[-1]
-        return _without_data(student, key, _shown(last.entry), last.problem)
+        return _without_data(student, key, _shown(last.entry), last.problem, last.digest)
     said = [f"{_shown(e)} passed over for {where}" for _, e in choice.passed_over]
     said += [f"{_shown(v.entry)} left out, {v.problem}" for v in choice.unreadable]
     notes += [f"{who}: {sentence}" for sentence in said[:MOST_NOTES]]
@@ -138,7 +138,15 @@ def _without_notebook(student: str, key: str, files: Files) -> Submission:
         problem = entry.problem
     elif origin.name.lower().endswith(".zip"):
         problem += ", but a zip, which is not opened: unpack it"
-    return _without_data(student, key, _shown(entry), problem)
+    return _without_data(student, key, _shown(entry), problem, _digest(_bytes(entry)))
+
+
+def _bytes(entry: Entry) -> bytes:
+    """What was handed in where that is no notebook: a teacher may have read it all the same."""
+    try:
+        return entry.read()
+    except Unreadable as error:
+        return str(error).encode()
 
 
 def _first(files: Files) -> tuple[Origin, Entry]:
@@ -146,6 +154,7 @@ def _first(files: Files) -> tuple[Origin, Entry]:
     return next((file for file in files if not file[1].is_folder), files[0])
 
 
-def _without_data(student: str, key: str, file: str, problem: str) -> Submission:
-    digest = _digest(problem.encode())
-    return Submission(student, key, file, digest, None, problem, digest[:12])
+def _without_data(
+    student: str, key: str, file: str, problem: str, handed_in: str = ""
+) -> Submission:
+    return Submission(student, key, file, _digest(problem.encode()), None, problem, handed_in[:12])

@@ -6,11 +6,11 @@ comes first what defines a function that is asked for and not only its stub, the
 code at all; then a notebook before a text, and then the latest.
 """
 
-import hashlib
 import re
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from hashlib import sha256
 
 from zoology_teach.grading.archives import Entry, Unreadable, is_notebook
 from zoology_teach.grading.ladders import EXERCISES
@@ -130,7 +130,16 @@ def _look(origin: Origin, entry: Entry, asked: dict[str, str]) -> Version:
         data = entry.read()
         cells = read_cells(data, origin.name)
     except (Unreadable, ValueError) as error:
-        return Version(origin, entry, None, str(error), {number}, UNREADABLE, "", len(data))
+        return Version(
+            origin,
+            entry,
+            None,
+            str(error),
+            {number},
+            UNREADABLE,
+            sha256(data).hexdigest(),
+            len(data),
+        )
     code = "\n".join(cells)
     defined = _defined(code, asked)
     chapters = {asked[name] for name in defined}
@@ -141,7 +150,7 @@ def _look(origin: Origin, entry: Entry, asked: dict[str, str]) -> Version:
     worth = NO_CODE
     if CODE.search(code):
         worth = SOLVES if len(defined) > stubs else DEFINES if defined else HAS_CODE
-    digest = hashlib.sha256(data).hexdigest()
+    digest = sha256(data).hexdigest()
     return Version(origin, entry, cells, "", chapters or {number}, worth, digest, len(data))
 
 
