@@ -223,3 +223,82 @@ def test_readme_lists_the_chapters_with_their_minutes():
         row = re.search(rf"^\| .*book/{source.stem}\.ipynb.*$", readme, re.MULTILINE)
         assert row, f"README.md does not link book/{source.stem}.ipynb"
         assert re.search(rf"\b{minutes}\b", row[0].split(source.stem)[1]), f"{minutes} minutes"
+
+
+CHAPTER = """---
+jupytext:
+  text_representation:
+    extension: .md
+    format_name: myst
+    format_version: 0.13
+    jupytext_version: 1.19.6
+kernelspec:
+  display_name: Python 3 (ipykernel)
+  language: python
+  name: python3
+---
+
+# A chapter
+
+```{code-cell} ipython3
+sum(i * i for i in range(10**6)) > 0
+```
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.ipynb", b'{"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}'),
+        ("notes.md", b"# Notes\n\n```python\nx = 1\n```\n"),
+        ("notes.md", b"---\ntitle: my page\n---\n\n# Notes\n"),
+        ("notes.md", b"---\nkernelspec: {name: python3}\n---\n\n# No jupytext\n"),
+        ("notes.md", CHAPTER.replace("myst", "markdown").encode()),
+        ("notes.md", CHAPTER.replace("kernelspec", "kernel").encode()),
+        ("notes.md", CHAPTER.encode("utf-16")),
+        ("notes.md", b"---\n: {\n---\n"),
+        ("notes.md", b""),
+        ("script.py", b"# %%\nx = 1\n"),
+        ("NOTES.txt", CHAPTER.encode()),
+    ],
+)
+def test_build_refuses_what_is_no_chapter_source(tmp_path, name, content):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ValueError, match=r"chapter = .*: must be a chapter source: Markdown"):
+        chapters.build(tmp_path / name)
+    assert [p.name for p in tmp_path.iterdir()] == [name], "and writes nothing"
+    assert (tmp_path / name).read_bytes() == content
+
+
+def test_build_runs_a_chapter_and_measures_it(tmp_path):
+    source = tmp_path / "20_new.md"
+    source.write_text(CHAPTER)
+    assert chapters.build(source) and chapters.in_step(source)
+    built = nbformat.read(source.with_suffix(".ipynb"), as_version=4)
+    assert built.cells[1].outputs[0]["data"]["text/plain"] == "True"
+    assert 0 < built.metadata["zoology_teach"]["cpu_seconds"] < 60
+    assert not chapters.build(source)
+    source.write_text(CHAPTER.replace("> 0", "> 1"))
+    assert chapters.build(source), "what a build wrote, a build replaces"
+
+
+@pytest.mark.parametrize("made_by_a_build", [True, False])
+def test_build_keeps_work_that_only_the_notebook_has(tmp_path, made_by_a_build):
+    source = tmp_path / "20_new.md"
+    source.write_text(CHAPTER)
+    paired = source.with_suffix(".ipynb")
+    if made_by_a_build:
+        chapters.build(source)
+    else:
+        nbformat.write(chapters.read(source), paired)
+    notebook = nbformat.read(paired, as_version=4)
+    notebook.cells[1].source = "my_work = 1"
+    nbformat.write(notebook, paired)
+    before = paired.read_bytes()
+    with pytest.raises(ValueError, match=r"20_new\.ipynb: has been changed since it was built"):
+        chapters.build(source, force=True)
+    assert paired.read_bytes() == before
+    paired.write_text("no notebook")
+    with pytest.raises(ValueError, match=r"20_new\.ipynb: is no notebook of a chapter"):
+        chapters.build(source)
+    assert paired.read_text() == "no notebook" and source.read_text() == CHAPTER

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import time
+from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
 import pytest
@@ -136,7 +137,9 @@ def test_build_takes_every_chapter_in_order(monkeypatch, tmp_path):
 
 @pytest.mark.parametrize("args, status", [([], 0), (["--check"], 1)])
 def test_release_names_what_changed_and_check_fails(monkeypatch, args, status):
-    stale = ["exercises/02_write_the_task.ipynb"]
+    stale = SimpleNamespace(
+        written=[Path("exercises/02_write_the_task.ipynb")], removed=[], kept=[]
+    )
     provide(monkeypatch, "grading.release", release=lambda *folders, check: stale)
     result = invoke("release", *args)
     assert result.exit_code == status

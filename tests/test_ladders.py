@@ -13,7 +13,12 @@ import pytest
 from zoology_teach.grading import check
 from zoology_teach.grading.check import EXERCISES
 from zoology_teach.grading.marking_guide import DIFFICULTY
-from zoology_teach.grading.release import exercise_notebook, release, without_solution
+from zoology_teach.grading.release import (
+    Released,
+    exercise_notebook,
+    release,
+    without_solution,
+)
 
 ROOT = Path(__file__).parents[1]
 SOLUTIONS = sorted((ROOT / "solutions").glob("[0-9][0-9]_*.md"))
@@ -115,7 +120,7 @@ def test_every_exercise_has_three_to_six_mutants(exercise_id):
 
 def test_exercises_are_what_release_would_write():
     stale = release(ROOT / "solutions", ROOT / "exercises", check=True)
-    assert not stale, "run: zoology-teach release"
+    assert stale == Released(), "run: zoology-teach release"
 
 
 @pytest.mark.parametrize("source", SOLUTIONS, ids=[s.stem for s in SOLUTIONS])

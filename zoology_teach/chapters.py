@@ -1,15 +1,20 @@
 """Chapters: book/NN_slug.md is written by hand, book/NN_slug.ipynb is the same, executed."""
 
+import hashlib
+import json
 import os
-import resource
+from contextlib import suppress
 from pathlib import Path
 
 import jupytext
 import nbformat
+import psutil
+import yaml
 from nbclient import NotebookClient
 from nbformat import NotebookNode
 
 from zoology_teach import __version__
+from zoology_teach.checks import require
 from zoology_teach.files import replace
 
 CELL_TIMEOUT = 120
@@ -37,25 +42,25 @@ def build(source: Path, force: bool = False) -> bool:
     """Execute a chapter whose source changed (or always, with `force`); True if it did.
 
     The source is also brought into the form in which Jupytext writes it, so that saving the
-    chapter in JupyterLab changes nothing. Raises FileNotFoundError without a source, and
-    nbclient's CellExecutionError, with nothing written, where a cell fails.
+    chapter in JupyterLab changes nothing. Raises, with nothing written: ValueError for what is
+    no chapter source, and where the notebook beside it holds work that the source does not;
+    FileNotFoundError without a source; nbclient's CellExecutionError where a cell fails (by
+    then the source has its form).
     """
+    source = Path(source)
+    text = _source_text(source)
     notebook = read(source)
+    _require_replaceable(source.with_suffix(".ipynb"), notebook)
     normal_form = jupytext.writes(notebook, SOURCE_FORMAT)
-    if normal_form != source.read_text():
+    if normal_form != text:
         replace(source, normal_form)
     if in_step(source) and not force:
         return False
-    before = _children_cpu_seconds()
-    NotebookClient(
-        notebook,
-        timeout=CELL_TIMEOUT,
-        record_timing=False,
-        resources={"metadata": {"path": str(source.parent)}},
-    ).execute(env={**os.environ, "OMP_NUM_THREADS": "1"})  # as the Makefile starts the lab
+    cpu_seconds = _execute(notebook, source.parent)
     notebook.metadata["zoology_teach"] = {
         "version": __version__,
-        "cpu_seconds": round(_children_cpu_seconds() - before, 1),
+        "cpu_seconds": round(cpu_seconds, 1),
+        "cells": _digest(notebook),
     }
     for cell in notebook.cells:
         if cell.cell_type == "code":
@@ -64,10 +69,64 @@ def build(source: Path, force: bool = False) -> bool:
     return True
 
 
+def _source_text(source: Path) -> str:
+    """The text of a chapter source. Raises ValueError where `source` is none."""
+    allowed = 'a chapter source: Markdown whose header has "jupytext" (myst) and "kernelspec"'
+    require(source.suffix == ".md", "chapter", str(source), allowed)
+    try:
+        text = source.read_text(encoding="utf-8")
+        header = yaml.safe_load(text.split("\n---\n")[0].removeprefix("---\n"))
+        form = header["jupytext"]["text_representation"]["format_name"]
+        is_source = text.startswith("---\n") and form == "myst" and bool(header["kernelspec"])
+    except (LookupError, TypeError, ValueError, yaml.YAMLError):  # no text, or no such header
+        is_source = False
+    require(is_source, "chapter", str(source), allowed)
+    return text
+
+
+def _require_replaceable(paired: Path, notebook: NotebookNode) -> None:
+    """Raise ValueError where the executed notebook has cells that neither the source nor a
+    build wrote: somebody's work.
+    """
+    if not paired.exists():
+        return
+    try:
+        before = nbformat.read(paired, as_version=4)
+    except Exception as error:  # nbformat raises many kinds for what is no notebook
+        raise ValueError(f"{paired}: is no notebook of a chapter ({error}); move it away") from None
+    built = before.metadata.get("zoology_teach", {})
+    as_built = built.get("cells", _digest(before)) == _digest(before) if built else False
+    if not as_built and _cells(before) != _cells(notebook):
+        raise ValueError(
+            f"{paired}: has been changed since it was built, and its source has not; move the "
+            "changes into the source, or the notebook away"
+        )
+
+
 def _cells(notebook: NotebookNode) -> list[tuple[str, str, list[str]]]:
     return [(c.cell_type, c.source, c.metadata.get("tags", [])) for c in notebook.cells]
 
 
-def _children_cpu_seconds() -> float:
-    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return usage.ru_utime + usage.ru_stime
+def _digest(notebook: NotebookNode) -> str:
+    return hashlib.sha256(json.dumps(_cells(notebook)).encode()).hexdigest()[:12]
+
+
+def _execute(notebook: NotebookNode, folder: Path) -> float:
+    """Run the cells from top to bottom; the CPU seconds of the kernel and what it started."""
+    used: list[float] = []
+    NotebookClient(
+        notebook,
+        timeout=CELL_TIMEOUT,
+        record_timing=False,
+        resources={"metadata": {"path": str(folder)}},
+        on_cell_executed=lambda **_: used.append(_cpu_seconds_of_children()),
+    ).execute(env={**os.environ, "OMP_NUM_THREADS": "1"})  # as the Makefile starts the lab
+    return max(used, default=0.0)
+
+
+def _cpu_seconds_of_children() -> float:
+    seconds = 0.0
+    for child in psutil.Process().children(recursive=True):
+        with suppress(psutil.Error):  # it has just ended
+            seconds += sum(child.cpu_times()[:4])  # its own and those of children that ended
+    return seconds

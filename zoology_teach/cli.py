@@ -96,10 +96,14 @@ def release(
         from zoology_teach.grading.nbgrader import release as write
 
         target = nbgrader
-    changed = write(root / "solutions", target, check=check)
-    for path in changed:
-        typer.echo(f"{'stale' if check else 'written'}: {Path(path).name}")
-    if check and changed:
+    done = write(root / "solutions", target, check=check)
+    for path in done.written:
+        typer.echo(f"{'stale' if check else 'written'}: {path.name}")
+    for path in done.removed:
+        typer.echo(f"{'without a solution' if check else 'removed'}: {path.name}")
+    for path in done.kept:
+        typer.echo(f"kept, for it is not as a release wrote it: {path}", err=True)
+    if done.kept or (check and (done.written or done.removed)):
         raise typer.Exit(1)
 
 

@@ -11,6 +11,10 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from zoology_teach.checks import require
+
+COMPANIONS = (".json", ".lock", ".new")  # of a table: its provenance, its lock, its next version
+
 
 def checkout() -> Path | None:
     """The folder of the repository, or None where the library was installed without it."""
@@ -39,7 +43,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
     """
     path = Path(path).resolve()
     path.parent.mkdir(parents=True, exist_ok=True)
-    new = path.with_name(path.name + ".new")
+    new = path.with_name(f".{path.name}.new")  # hidden: nobody's own work is called so
     _remove(new)  # left by a crash
     try:
         yield new
@@ -91,9 +95,11 @@ def mend(path: str | Path) -> None:
 def sole_writer(path: str | Path) -> Iterator[None]:
     """Be the only one that writes `path`. The lock of a process that dies is free again.
 
-    Raises OSError naming `path` where another process is writing it.
+    Raises OSError naming `path` where another process is writing it, or the lock where
+    something else has its name.
     """
     lock = FileLock(Path(path).with_suffix(".lock"))
+    _require_lock(Path(lock.lock_file))
     try:
         lock.acquire(timeout=0)
     except Timeout:
@@ -102,6 +108,20 @@ def sole_writer(path: str | Path) -> Iterator[None]:
         raise OSError(f"{lock.lock_file}: cannot be locked ({error})") from None
     with lock:
         yield
+
+
+def _require_lock(path: Path) -> None:
+    """Locking empties the file: a lock of ours is empty, anything else is somebody's."""
+    if path.exists() and (not path.is_file() or path.stat().st_size):
+        raise OSError(f"{path}: is not a lock of this library; move it, or write elsewhere")
+
+
+def require_table_path(out: str | Path) -> None:
+    """Raise ``ValueError`` unless a table can stand at `out`, its companions beside it."""
+    out = Path(out)
+    allowed = f"a file, such as table.csv, whose name does not end in one of {COMPANIONS}"
+    is_companion = out.suffix.lower() in COMPANIONS
+    require(bool(out.name) and not is_companion and not out.is_dir(), "out", str(out), allowed)
 
 
 def _remove(path: Path) -> None:

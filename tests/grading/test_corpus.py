@@ -316,7 +316,7 @@ def test_nothing_outside_of_out_is_written(ran):
     files = {str(p.relative_to(ran.out)) for p in ran.out.rglob("*") if p.is_file()}
     keys = [result.graded.key for result in ran.found.values()]
     tables = "grades.csv items.csv items.png manual.csv canvas.csv moodle.csv settings.json"
-    expected = {*tables.split(), grades.GRADED, "graded.lock"}
+    expected = {*tables.split(), grades.GRADED, "graded.lock", "written.jsonl"}
     expected |= {f"feedback/{key}.html" for key in keys}
     assert files == expected | {f"gradescope/{key}/results.json" for key in keys}
 
@@ -363,6 +363,9 @@ def test_no_reason_is_long(ran):
     assert outcome.earned == 0 and len(outcome.reason) < 1000
 
 
+INNER_ZIP = "no notebook (.ipynb, .md, .py), but a zip, which is not opened: unpack it"
+
+
 def hostile_zip(path: Path) -> dict[str, dict[str, str]]:
     """Write a zip with all that a zip can do to who unpacks it: the rows, by student."""
     right, wrong = notebook(solution()[""]), notebook("def answers(inputs): return inputs")
@@ -394,7 +397,8 @@ def hostile_zip(path: Path) -> dict[str, dict[str, str]]:
         add("folder.ipynb/", b"", unreadable("a folder with the name of a notebook"))
         packed = unreadable("compressed in a way that cannot be bounded")
         add("lzma.ipynb", right, packed, compression=zipfile.ZIP_LZMA)
-        add("inner.zip", b"PK\3\4", None)
+        add("inner.zip", b"PK\3\4", unreadable(INNER_ZIP))
+        add("class_list.csv", b"", None)
         too_large = unreadable("too large: more than 10 MiB")
         add("bomb.ipynb", bytes(300 << 20), too_large)
         add("short.ipynb", right, unreadable("damaged in the zip"))
@@ -418,7 +422,7 @@ def test_a_hostile_zip_is_graded_in_place(tmp_path, sandbox_kind):
     assert set(found) == set(rows)
     for name, row in rows.items():
         agrees(found[name], row)
-    assert "passed over, no notebook: inner.zip" in said
+    assert "passed over, no notebook: class_list.csv" in said
     after = tree(tmp_path)
     assert before.items() <= after.items()
     assert {name for name in after if not name.startswith(f"{tmp_path}/out")} == set(before)

@@ -98,6 +98,18 @@ def test_gradescope_reads_a_test_for_each_rung(tmp_path):
     }
 
 
+def test_who_is_not_marked_yet_is_told_and_who_has_left_changes_nothing(tmp_path):
+    ada, ben = graded("Ada", "ada-00000001", EARNED), graded("Ben", "ben-00000002", EARNED)
+    marks = {(ada.key, "02.d"): 7.5, ("left-00000003", "04.d"): 9}
+    (path,) = export("moodle", [ada, ben], EXERCISES, tmp_path, marks)
+    table = [dict(zip(rows(path)[0], row, strict=True)) for row in rows(path)[1:]]
+    assert [row["Maximum Grade"] for row in table] == ["20", "20"], "02.d, but no 04.d"
+    comments = [row["Feedback comments"].split("<br>")[3:] for row in table]
+    assert comments == [["02.d: 7.5 of 10"], ["02.d: not marked yet"]]
+    (path,) = export("canvas", [ada, ben], EXERCISES, tmp_path, marks)
+    assert [row[5:] for row in rows(path)[1:]] == [["16", "4"], ["11.5", "2"], ["4", "2"]]
+
+
 class Tags(HTMLParser):
     def __init__(self, text):
         super().__init__()

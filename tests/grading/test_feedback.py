@@ -8,7 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sample_class import EXERCISES, NASTY, graded, nasty_class
 
+from zoology_teach.grading.check import Report
 from zoology_teach.grading.feedback import NO_SANDBOX, page, write_feedback
+from zoology_teach.grading.ladder import Outcome
 from zoology_teach.grading.records import visible
 
 TAGS = set(
@@ -63,6 +65,21 @@ def test_every_rung_with_points_and_reason():
     assert NO_SANDBOX not in text
 
 
+def test_a_reason_that_many_rungs_share_is_said_once():
+    one = graded("Ada", reason="the function `conv` is not defined")
+    text = page(one, EXERCISES)
+    assert text.count("is not defined") == len(EXERCISES)
+    assert text.count("<bdi>the same</bdi>") == 3, "of 02.a one more, of 04.a two"
+
+
+def test_of_many_failed_cells_some_are_shown():
+    alike = [(n, "NameError: name 'x'") for n in (1, 2, 3, 5)]
+    many = [(n, f"ValueError: {n}") for n in range(100, 2000)]
+    text = Page(page(graded(cells=(*alike, *many)), EXERCISES)).text
+    assert "1 to 3 NameError: name 'x' 5 NameError: name 'x' 100 ValueError: 100" in text
+    assert "117 ValueError: 117 And 1882 more." in text and len(text) < 3000
+
+
 def test_points_by_hand():
     marks = {("ada-00000001", "02.d"): 7.5, ("bob-00000002", "04.d"): 9}
     text = Page(page(ONE, EXERCISES, marks)).text
@@ -109,6 +126,15 @@ def test_nothing_that_acts_gets_in(one):
     text = page(one, EXERCISES, sandboxed=False)
     harmless(text)
     assert " ".join(visible(one.student).split()) in Page(text).text, "but all of it is shown"
+
+
+@pytest.mark.parametrize("text", NASTY)
+def test_a_table_of_a_check_shows_text_as_text(text):
+    report = Report(EXERCISES[0], [Outcome(text, 2, 0, text), Outcome("rung", 1, 1)])
+    table = Page(report._repr_html_())
+    assert table.tags <= {"b", "table", "tr", "td"}
+    assert "Answer <by> the definition" in table.text and "1 of 3 points" in table.text
+    assert "✗ 0/2" in table.text and "✓ 1/1" in table.text
 
 
 @settings(max_examples=100, deadline=None)

@@ -12,10 +12,11 @@ from pathlib import Path
 
 import jupytext
 import nbformat
+import pytest
 from typer.testing import CliRunner
 
-from zoology_teach import cli
-from zoology_teach.grading import check
+from zoology_teach import cli, version
+from zoology_teach.grading import check, settings
 from zoology_teach.grading import grade as grades
 from zoology_teach.grading.ladder import climb
 from zoology_teach.grading.ladders import EXERCISES
@@ -79,7 +80,7 @@ def test_solutions_get_everything_and_stubs_nothing(tmp_path, sandbox_kind):
         assert rows["right"][name] == str(exercise.points)
         assert rows["blank"][name] == "0"
     page = (tmp_path / "out" / "feedback" / f"{rows['blank']['key']}.html").read_text()
-    assert page.count("not written yet") == sum(len(e.rungs) for e in EXERCISES.values())
+    assert page.count("not written yet") == len(EXERCISES), "once for each function"
 
 
 def test_the_same_bytes_whatever_the_jobs_and_the_runs(tmp_path, sandbox_kind):
@@ -114,7 +115,7 @@ def test_a_file_that_changed_is_graded_again_and_no_other(tmp_path, sandbox_kind
 
 
 def lines(out: Path) -> list[str]:
-    return (out / grades.GRADED).read_text().splitlines()
+    return (out / settings.GRADED).read_text().splitlines()
 
 
 def test_a_killed_run_goes_on_where_it_was(tmp_path, sandbox_kind):
@@ -127,12 +128,12 @@ def test_a_killed_run_goes_on_where_it_was(tmp_path, sandbox_kind):
     command = [str(w) for w in (program, "grade", source, "-o", out, *words)]
     process = subprocess.Popen(command, start_new_session=True, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 60
-    while not (out / grades.GRADED).exists() or len(lines(out)) < 3:
+    while not (out / settings.GRADED).exists() or len(lines(out)) < 3:
         assert time.monotonic() < deadline and process.poll() is None
         time.sleep(0.02)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
-    with open(out / grades.GRADED, "a") as file:
+    with open(out / settings.GRADED, "a") as file:
         file.write('{"cells": [], "det')  # as if it had been killed while it wrote
     before = lines(out)[:-1]
     assert 3 <= len(before) < 12
@@ -203,7 +204,7 @@ def test_a_folder_holds_one_set_of_marks(tmp_path):
     assert "seed = 6" in complaint(*words, "--exercise", "02", "--seed", "6")
     assert "exercises = " in complaint(*words, "--exercise", "03")
     assert "sandboxed = True" in complaint(source, "-o", out, "--exercise", "02")
-    (out / grades.SETTINGS).write_text("[]")
+    (out / settings.SETTINGS).write_text("[]")
     assert "not the settings" in complaint(*words, "--exercise", "02")
 
 
@@ -211,7 +212,7 @@ def test_a_secret_seed_is_drawn_once(tmp_path):
     source = hand_in(tmp_path / "in", a=stub("02"))
     for out in ("one", "two", "one"):
         run(source, "-o", tmp_path / out, "--exercise", "02", "--sandbox", "none")
-    one, two = ((tmp_path / o / grades.SETTINGS).read_text() for o in ("one", "two"))
+    one, two = ((tmp_path / o / settings.SETTINGS).read_text() for o in ("one", "two"))
     assert one != two
 
 
@@ -269,3 +270,129 @@ def always_the_same(exercise_id: str) -> set[str]:
         if [str(a) for a in asked[1]] == [str(a) for a in asked[2]]:
             names.add(rung.name)
     return names
+
+
+NO_NOTEBOOKS = {"a": "{", "b": "[", "c": "-"}  # nothing to run: quick
+
+
+def quick(source: Path, out: Path, **options):
+    return grades.grade(source, out, chapter="02", **{"sandbox": "none", "seed": 5} | options)
+
+
+def test_a_folder_with_marks_keeps_to_its_settings_whoever_is_graded(tmp_path):
+    """Also where nobody of before is among the submissions, so that all seems new."""
+    out = tmp_path / "out"
+    first = hand_in(tmp_path / "in", **NO_NOTEBOOKS)
+    second = hand_in(tmp_path / "in2", d="{")
+    quick(first, out)
+    before = (out / settings.SETTINGS).read_bytes()
+    for changed, said in (
+        ({"sandbox": "bwrap"}, r"sandboxed = True: must be False, as when OUT was first graded"),
+        ({"chapter": "03"}, r"exercises = .*: must be .*02\.a.*, as when OUT was first"),
+        ({"seed": 6}, r"seed = 6: must be the one in .*settings\.json, or OUT another folder"),
+    ):
+        for source in (second, first):
+            with pytest.raises(ValueError, match=said):
+                grades.grade(source, out, **{"chapter": "02", "sandbox": "none"} | changed)
+    assert (out / settings.SETTINGS).read_bytes() == before
+    quick(second, out)
+    assert list(read(out)) == ["d"]
+    assert [g.student for g in grades.load(out)] == ["d"], "of others there are no pages"
+    quick(first, out)
+    assert list(read(out)) == ["a", "b", "c"]
+
+
+def test_without_its_settings_a_graded_folder_is_refused(tmp_path):
+    source, out = hand_in(tmp_path / "in", **NO_NOTEBOOKS), tmp_path / "out"
+    quick(source, out)
+    (out / settings.SETTINGS).unlink()
+    with pytest.raises(ValueError, match=r"out = .*: must be without graded\.jsonl, or with the"):
+        quick(source, out)
+
+
+@pytest.mark.parametrize("name", ["grades.csv", "canvas.csv", "feedback/mine.html", "items.png"])
+def test_a_folder_with_files_of_others_is_refused_and_untouched(tmp_path, name):
+    source, out = hand_in(tmp_path / "in", **NO_NOTEBOOKS), tmp_path / "out"
+    (out / name).parent.mkdir(parents=True)
+    (out / name).write_text("mine")
+    with pytest.raises(ValueError, match=rf"out = .*: must be without {name.split('/')[0]}"):
+        quick(source, out)
+    assert (out / name).read_text() == "mine" and len(list(out.iterdir())) == 1
+
+
+def test_settings_of_another_program_are_refused_and_untouched(tmp_path):
+    source, out = hand_in(tmp_path / "in", **NO_NOTEBOOKS), tmp_path / "out"
+    out.mkdir()
+    (out / "settings.json").write_text('{"editor.fontSize": 12}')
+    with pytest.raises(ValueError, match=r"settings\.json: not the settings of a graded class"):
+        quick(source, out)
+    assert (out / "settings.json").read_text() == '{"editor.fontSize": 12}'
+
+
+def test_out_that_is_a_file_is_refused_first(tmp_path):
+    source, out = hand_in(tmp_path / "in", **NO_NOTEBOOKS), tmp_path / "out.csv"
+    out.write_text("mine")
+    with pytest.raises(ValueError, match="must be a folder, or a new name"):
+        quick(source, out)
+    assert out.read_text() == "mine"
+
+
+def test_other_ladders_need_another_folder(tmp_path, monkeypatch):
+    source, out = hand_in(tmp_path / "in", **NO_NOTEBOOKS), tmp_path / "out"
+    quick(source, out)
+    changed = replace(EXERCISES["02.a"], rungs=EXERCISES["02.a"].rungs[1:])
+    monkeypatch.setitem(EXERCISES, "02.a", changed)
+    with pytest.raises(ValueError, match=r"ladders = .*, as when OUT was first graded"):
+        quick(source, out)
+
+
+def test_marks_of_two_commits_are_not_mixed_without_a_word(tmp_path, monkeypatch):
+    source, out = hand_in(tmp_path / "in", **NO_NOTEBOOKS), tmp_path / "out"
+    monkeypatch.setattr(version, "commit", lambda: "0.1+aaa")
+    assert quick(source, out).notes == []
+    monkeypatch.setattr(version, "commit", lambda: "0.1+bbb")
+    assert quick(source, out).notes == [], "nothing was graded by the new one"
+    hand_in(source, d="{")
+    for _ in range(2):
+        assert quick(source, out).notes == [
+            "graded by different code: 3 by 0.1+aaa, 1 by 0.1+bbb; for marks of one version "
+            "grade into a new OUT"
+        ]
+    monkeypatch.setattr(version, "commit", lambda: "0.1+ccc-dirty")
+    assert quick(source, tmp_path / "new").notes == [
+        "graded by code with changes that are in no commit: 4 by 0.1+ccc-dirty"
+    ]
+
+
+def test_pages_and_exports_follow_the_class(tmp_path):
+    source, out = hand_in(tmp_path / "in", **NO_NOTEBOOKS), tmp_path / "out"
+    for platform in ("canvas", "gradescope"):
+        quick(source, out, platform=platform)
+    (source / "a.ipynb").unlink()
+    (out / "feedback" / "mine.html").write_text("mine")
+    quick(source, out)
+    (canvas,) = [(out / "canvas.csv").read_text().splitlines()]
+    assert [line.split(",")[0] for line in canvas[2:]] == ["b", "c"]
+    keys = {row["key"] for row in read(out).values()}
+    assert {p.stem for p in (out / "feedback").iterdir()} == keys | {"mine"}
+    assert {p.name for p in (out / "gradescope").iterdir()} == keys
+    assert not (out / "moodle.csv").exists(), "what was never asked for is not made"
+
+
+def test_a_row_has_the_file_as_it_is_called_today(tmp_path):
+    source, out = hand_in(tmp_path / "in", doejohn_7_9_02="{", eve_8_10_02="{"), tmp_path / "out"
+    quick(source, out)
+    (source / "doejohn_7_9_02.ipynb").rename(source / "doejohn_LATE_7_11_02.ipynb")
+    quick(source, out)
+    row = read(out)["doejohn"]
+    assert (row["file"], row["late"]) == ("doejohn_LATE_7_11_02.ipynb", "LATE")
+    assert len(lines(out)) == 2, "and is not graded again"
+
+
+def test_a_broken_record_names_its_path(tmp_path):
+    source, out = hand_in(tmp_path / "in", **NO_NOTEBOOKS), tmp_path / "out"
+    quick(source, out)
+    with open(out / settings.GRADED, "a") as file:
+        file.write("{}\n")
+    with pytest.raises(ValueError, match=rf"^{out}/graded\.jsonl: line = '{{}}': must be a Graded"):
+        quick(source, out)

@@ -2,6 +2,9 @@
 
 import csv
 import io
+import re
+import unicodedata
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +16,8 @@ from sample_class import EXERCISES, NASTY, graded, nasty_class
 from zoology_teach.grading import gradebook
 from zoology_teach.grading.gradebook import count_items, items_alternative, write_gradebook
 from zoology_teach.grading.ladders import EXERCISES as ALL
-from zoology_teach.grading.manual import read_marks, read_rubrics
+from zoology_teach.grading.manual import marked, odd_marks, read_marks, read_rubrics
+from zoology_teach.grading.origins import key_of
 from zoology_teach.grading.records import Graded, visible
 from zoology_teach.grading.safe_csv import cell
 
@@ -47,10 +51,10 @@ def files(folder: Path) -> dict[str, bytes]:
 def test_grades(tmp_path):
     write_gradebook(tmp_path, CLASS, EXERCISES)
     assert table(tmp_path / "grades.csv") == [
-        "student 02.a 02.b 02.d 04.a 04.d total status detail key file".split(),
-        "ada,1,0,,0,,1,stopped,out of time,ada-00000001,ada.ipynb".split(","),
-        "Bob,0,0,,0,,0,unreadable,not a notebook,bob-00000002,Bob.ipynb".split(","),
-        "Zoë,3,3,,2,,8,ok,,zoe-00000003,Zoë.ipynb".split(","),
+        "student 02.a 02.b 02.d 04.a 04.d total late status detail key file".split(),
+        "ada,1,0,,0,,1,,stopped,out of time,ada-00000001,ada.ipynb".split(","),
+        "Bob,0,0,,0,,0,,unreadable,not a notebook,bob-00000002,Bob.ipynb".split(","),
+        "Zoë,3,3,,2,,8,,ok,,zoe-00000003,Zoë.ipynb".split(","),
     ]
 
 
@@ -140,7 +144,7 @@ def test_a_bad_entry_is_one_clear_error_and_nothing_is_written(tmp_path, entry):
     with pytest.raises(ValueError) as error:
         write_gradebook(tmp_path, CLASS[:1], EXERCISES)
     assert str(error.value) == (
-        f'manual.csv, row 3, column "points": {entry!r} must be a number, 0 to 10'
+        f'{tmp_path}/manual.csv, row 3, column "points": {entry!r} must be a number, 0 to 10'
     )
     assert files(tmp_path) == before
 
@@ -158,13 +162,122 @@ HEAD = "key,student,file,question,rubric,points\n"
         (HEAD + "k,a,,,,3\n", 'row 2, column "question": must not be empty'),
         (HEAD + "k,a,,02.d,,3\n\nk,a,,02.d,,4\n", "'4', but row 2 has 3 for the same"),
         (HEAD + '"k,a\n', "must be a CSV file"),
+        (HEAD + "k,a,,02.d,,7,5\n", "row 2: has 7 cells, and the heading 6; quote a cell with ','"),
     ],
 )
 def test_a_broken_manual_file_is_one_clear_error(tmp_path, text, complaint):
     (tmp_path / "manual.csv").write_text(text)
-    with pytest.raises(ValueError, match=r"^manual\.csv") as error:
+    with pytest.raises(ValueError, match=rf"^{tmp_path}/manual\.csv") as error:
         read_marks(tmp_path / "manual.csv")
     assert complaint in str(error.value)
+
+
+def test_columns_with_one_heading_or_none_are_all_kept(tmp_path):
+    head = HEAD.replace("\n", ",remark,remark,\n").replace("key,", "mine,key,")
+    (tmp_path / "manual.csv").write_text(head + "0,k,a,,02.d,,3,1,2,3\n9,k,a,,02.d,,,4,5,6\n")
+    for _ in range(2):
+        write_gradebook(tmp_path, CLASS, EXERCISES)
+    rows = table(tmp_path / "manual.csv")
+    assert rows[0] == [*HEAD.strip().split(","), "mine", "remark", "remark", ""]
+    assert sorted(row[5:] for row in rows if row[0] == "k") == [
+        ["", "9", "4", "5", "6"],
+        ["3", "0", "1", "2", "3"],
+    ]
+
+
+def test_empty_cells_that_a_spreadsheet_adds_are_nothing(tmp_path):
+    (tmp_path / "manual.csv").write_text(HEAD.replace("\n", ",,\n") + "k,a,,02.d,,3,,,,\n")
+    write_gradebook(tmp_path, CLASS, EXERCISES)
+    assert table(tmp_path / "manual.csv")[0] == HEAD.strip().split(",")
+    assert read_marks(tmp_path / "manual.csv") == {("k", "02.d"): 3}
+
+
+def said(out: Path, students) -> list[str]:
+    """What is odd about the marks, each with the row that it is about."""
+    write_gradebook(out, students, EXERCISES)
+    rows = ["", *table(out / "manual.csv")]
+    notes = list(odd_marks(out / "manual.csv", students, EXERCISES))
+    for note in notes:
+        if match := re.match(rf"{out}/manual\.csv, row (\d+): the mark (\S+) for (\S+) ", note):
+            row = rows[int(match[1])]
+            assert (row[5], row[3]) == (match[2], match[3]), "it names the right row"
+    return [note.removeprefix(f"{out}/manual.csv, ") for note in notes]
+
+
+def test_a_mark_that_matches_nothing_is_said(tmp_path):
+    lines = [
+        "who,x,,02.d,,3",
+        "ada-00000001,ada,,2.d,,4",
+        "ada-00000001,ada,,07.a,,1",
+        "x,,,02.d,,",
+    ]
+    (tmp_path / "manual.csv").write_text(HEAD + "\n".join(lines))
+    notes = " | ".join(said(tmp_path, CLASS))
+    assert "the mark 3 for 02.d counts for nobody: no student here has the key 'who'" in notes
+    assert "the mark 4 for 2.d does not count: that is no exercise or open question" in notes
+    assert "the mark 1 for 07.a does not count" in notes and notes.count("the mark") == 3
+
+
+def test_one_open_mark_raises_the_maximum_with_a_word(tmp_path):
+    assert said(tmp_path, CLASS) == []
+    fill(tmp_path / "manual.csv", {("zoe-00000003", "02.d"): "7"})
+    assert said(tmp_path, CLASS) == [
+        "02.d: 1 of 3 answers marked; its 10 points are in everybody's maximum, and who has no "
+        "mark has none of them"
+    ]
+    overruled = "ada-00000001,ada,,02.a,,3"
+    (tmp_path / "manual.csv").write_text(HEAD + overruled)
+    assert said(tmp_path, CLASS) == [], "an overruled ladder is no open answer"
+    marks = read_marks(tmp_path / "manual.csv")
+    assert marked(CLASS, EXERCISES, marks) == {"02.d": 0, "04.d": 0}
+
+
+def test_a_mark_for_an_earlier_submission_is_flagged_until_it_is_read(tmp_path):
+    first, second = (replace(CLASS[0], handed_in=c * 12) for c in "ab")
+    said(tmp_path, [first])
+    fill(tmp_path / "manual.csv", {(first.key, "02.d"): "7"})
+    assert said(tmp_path, [first]) == []
+    moved = replace(first, file="elsewhere/Zoë.ipynb")
+    assert said(tmp_path, [moved]) == [], "the same bytes in another place are the same answer"
+    flag = "was given to an earlier submission of Zoë; when you have read the new one, empty"
+    for _ in range(2):
+        (note,) = said(tmp_path, [second])
+        assert "the mark 7 for 02.d " + flag in note
+    rows = table(tmp_path / "manual.csv")
+    for row in rows[1:]:
+        row[2] = ""
+    with (tmp_path / "manual.csv").open("w", newline="") as file:
+        csv.writer(file).writerows(rows)
+    assert said(tmp_path, [second]) == [] and said(tmp_path, [second]) == []
+    assert said(tmp_path, [first]) != []
+
+
+@pytest.mark.parametrize("old", ["NFC", "NFD"])
+def test_marks_under_the_key_of_another_spelling_count(tmp_path, old):
+    name = unicodedata.normalize(old, "Zoë Müller")
+    key = key_of(name, f":{name}")
+    (tmp_path / "manual.csv").write_text(HEAD + f"{key},x,,02.d,,7\n", encoding="utf-8")
+    today = unicodedata.normalize("NFC", "Zoë Müller")
+    one = graded(today, key_of(today, f":{today}"))
+    assert write_gradebook(tmp_path, [one], EXERCISES) == {(one.key, "02.d"): 7}
+    assert [row[0] for row in table(tmp_path / "manual.csv")[1:]] == [one.key] * 2
+    assert list(odd_marks(tmp_path / "manual.csv", [one], EXERCISES)) == []
+
+
+def test_late_is_what_canvas_says(tmp_path):
+    files = ["ada_LATE_7_9_02.ipynb", "ben_8_10_02.ipynb", "eve_9_11_x_LATE_7_9_02.ipynb"]
+    keys = [key_of("x", f"canvas:{n}") for n in (7, 8, 9)]
+    students = [graded("x", key, file=file) for key, file in zip(keys, files, strict=True)]
+    students.append(graded("mal", file="mal/ada_LATE_7_9_02.ipynb"))
+    write_gradebook(tmp_path, students, EXERCISES)
+    late = {row[-1]: row[-5] for row in table(tmp_path / "grades.csv")}
+    assert late == {
+        "file": "late",
+        files[0]: "LATE",
+        files[1]: "",
+        files[2]: "",
+        "mal/ada_LATE_7_9_02.ipynb": "",
+    }
 
 
 def test_a_copied_row_loses_no_points(tmp_path):
@@ -193,7 +306,7 @@ def is_formula(text: str) -> bool:
 def test_no_formula_and_no_line_break_gets_into_a_cell(tmp_path):
     write_gradebook(tmp_path, nasty_class(), EXERCISES)
     write_gradebook(tmp_path, nasty_class(), EXERCISES)
-    for name, columns in (("grades.csv", 11), ("manual.csv", 6), ("items.csv", 7)):
+    for name, columns in (("grades.csv", 12), ("manual.csv", 6), ("items.csv", 7)):
         data = (tmp_path / name).read_bytes().decode("utf-8-sig")
         rows = table(tmp_path / name)
         assert all(len(row) == columns for row in rows)
@@ -223,10 +336,10 @@ def test_files_are_replaced_whole(tmp_path, monkeypatch):
     write_gradebook(tmp_path, CLASS, EXERCISES)
     before = files(tmp_path)
 
-    def crash(self, target):
+    def crash(source, target):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Path, "replace", crash)
+    monkeypatch.setattr("os.replace", crash)
     with pytest.raises(KeyboardInterrupt):
         write_gradebook(tmp_path, CLASS[:1], EXERCISES)
     assert {name: files(tmp_path)[name] for name in before} == before

@@ -11,7 +11,7 @@ from zoology_teach import cli
 from zoology_teach.grading import check
 from zoology_teach.grading.grade import grade
 from zoology_teach.grading.ladders import EXERCISES
-from zoology_teach.grading.nbgrader import assignment
+from zoology_teach.grading.nbgrader import assignment, release
 
 ROOT = Path(__file__).parents[2]
 SOLUTIONS = sorted((ROOT / "solutions").glob("[0-9][0-9]_*.md"))
@@ -99,7 +99,9 @@ def test_release_writes_into_the_course_and_leaves_the_rest(tmp_path):
     assert written.exit_code == 0 and written.output.count("written") == len(SOLUTIONS)
     for source in SOLUTIONS:
         path = tmp_path / "source" / source.stem / f"{source.stem}.ipynb"
-        assert nbformat.read(path, as_version=4) == assignment(source)
+        released = nbformat.read(path, as_version=4)
+        assert released.metadata.pop("zoology_teach")
+        assert released == assignment(source)
     assert other.read_text() == "{}"
     assert CliRunner().invoke(cli.app, [*arguments, "--check"]).output == ""
 
@@ -125,3 +127,15 @@ def test_what_nbgrader_collects_is_graded(tmp_path):
     ]
     for graded in found.graded:
         assert all(graded.earned(e.id) == e.points for e in found.exercises)
+
+
+def test_an_assignment_that_a_teacher_has_changed_is_kept(tmp_path):
+    release(ROOT / "solutions", tmp_path)
+    path = tmp_path / "source" / SOLUTIONS[0].stem / f"{SOLUTIONS[0].stem}.ipynb"
+    notebook = nbformat.read(path, as_version=4)
+    notebook.cells[0].source = "# My own introduction"
+    nbformat.write(notebook, path)
+    (tmp_path / "source" / SOLUTIONS[1].stem / f"{SOLUTIONS[1].stem}.ipynb").unlink()
+    done = release(ROOT / "solutions", tmp_path)
+    assert [p.stem for p in done.written] == [SOLUTIONS[1].stem] and done.kept == [path]
+    assert nbformat.read(path, as_version=4) == notebook

@@ -7,6 +7,7 @@ import re
 import struct
 import time
 import tracemalloc
+import unicodedata
 import zipfile
 
 import pytest
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 
 from zoology_teach.grading import archives
 from zoology_teach.grading.notebooks import as_notebook, code_cells
-from zoology_teach.grading.origins import platform_id
+from zoology_teach.grading.origins import is_late, platform_id
 from zoology_teach.grading.submissions import Submission, cells, collect
 
 KEY = re.compile(r"[a-z0-9-]{1,60}-[0-9a-f]{8}")
@@ -122,7 +123,7 @@ def test_moodle_names(tmp_path):
         "Group 1-Zoë Müller": ["zoë"],
         "Eve": ["eve"],
         "Ann O'Nym": "no notebook (.ipynb, .md, .py)",
-        "Participant": ["flat"],
+        "Participant 12349": ["flat"],
     }
     eve = found["Eve"]
     assert platform_id(eve.file, eve.key, "moodle") == "12347"
@@ -573,6 +574,7 @@ def test_every_name_is_one_submission_in_any_order(tmp_path_factory, names, rand
 
 def test_names_cannot_cost_much_time(tmp_path):
     hard = ["a" * 60_000, "_1" * 20_000, "_1_assignsubmission_" * 3_000, "-1" * 20_000]
+    hard += ["a team " * 8_000 + "-_1_assignsubmission_file_", "x_attempt_" * 6_000]
     source = zipped(tmp_path / "a.zip", *((f"{n}.ipynb", notebook()) for n in hard))
     start = time.monotonic()
     assert len(collect(source)[0]) == len(hard)
@@ -583,4 +585,373 @@ def test_digest_follows_the_code_and_not_its_outputs(tmp_path):
     plain = {"cells": [{"cell_type": "code", "source": "x"}]}
     run = {"cells": [{"cell_type": "code", "source": "x", "outputs": [{"text": "1"}]}]}
     first, second = (only(tmp_path, json.dumps(v).encode()) for v in (plain, run))
-    assert first == second and first.digest == hashlib.sha256(first.data).hexdigest()
+    assert first.handed_in != second.handed_in, "but a teacher who reads wants to know"
+    assert first.digest == second.digest == hashlib.sha256(first.data).hexdigest()
+
+
+SOLVED = "def answers(inputs):\n    return inputs"
+STUB = 'def answers(inputs):\n    raise NotImplementedError("your code here")'
+WORK = "ada/02_write_the_task.ipynb"
+
+
+@pytest.mark.parametrize(
+    ("names", "newest"),
+    [
+        ({WORK: SOLVED}, {"ada/02_open_question.md": b"# Because\n\nnothing else fits."}),
+        ({WORK: SOLVED}, {"ada/02_scratch.py": b"x = 1"}),
+        ({WORK: SOLVED}, {"ada/02_scratch.py": b"answers = None"}),
+        ({WORK: SOLVED}, {"ada/02_write_the_task.md": b"only text"}),
+        ({WORK: SOLVED}, {"ada/02_notes.ipynb": notebook("# to do")}),
+        ({WORK: SOLVED}, {"ada/02_play.ipynb": notebook("import torch", "torch.ones(3)")}),
+        ({WORK: SOLVED}, {"ada/02_broken.ipynb": b"{"}),
+        ({WORK: SOLVED}, {"ada/02_write_the_task-Copy1.ipynb": notebook(STUB)}),
+        ({WORK: SOLVED}, {"ada/2026_notes.ipynb": notebook("answers")}),
+        ({"ada/work.ipynb": SOLVED}, {"ada/02_open_question.md": b"Because."}),
+        ({"ada/work.ipynb": SOLVED}, {"ada/02_scratch.ipynb": notebook("x = 1")}),
+        ({"ada/work.py": SOLVED}, {"ada/02_write_the_task.ipynb": notebook(STUB)}),
+        ({"ada/01_homework.ipynb": SOLVED}, {"ada/02_scratch.ipynb": notebook("x = 1")}),
+    ],
+)
+@pytest.mark.parametrize("chapter", [None, "02"])
+def test_what_was_worked_on_is_not_displaced_by_what_came_later(tmp_path, names, newest, chapter):
+    (name,), (later,) = names, newest
+    data = SOLVED.encode() if name.endswith(".py") else notebook(SOLVED)
+    folder(tmp_path, **{name: data}, **newest)
+    os.utime(tmp_path / name, (1e9, 1e9))
+    (found,), notes = collect(tmp_path, chapter)
+    assert sources(found) == [SOLVED] and found.file == name
+    assert len(notes) == 1 and later in notes[0], "and the teacher is told of the other"
+
+
+def test_two_solved_versions_are_told_apart_by_their_age(tmp_path):
+    names = ["ada/02_a.ipynb", "ada/02_b.ipynb"]
+    folder(tmp_path, **{n: notebook(SOLVED, f"# {n}") for n in names})
+    for age, name in enumerate(names):
+        os.utime(tmp_path / name, (1e9 - age, 1e9 - age))
+    assert by_name(tmp_path)["ada"].file == names[0]
+
+
+def test_notebooks_without_a_number_belong_where_their_functions_do(tmp_path):
+    fill = "def look_up(*arguments):\n    return 4"
+    files = {"ada/first.ipynb": notebook(SOLVED), "ada/second.ipynb": notebook(fill)}
+    assert sources(by_name(folder(tmp_path, **files))["ada"]) in ([SOLVED, fill], [fill, SOLVED])
+
+
+def test_many_files_of_one_student_do_not_hide_the_notebook(tmp_path):
+    names = [f"ada/02_scratch_{n}.py" for n in range(100)]
+    folder(tmp_path, **{n: b"x = 1" for n in names}, **{WORK: notebook(SOLVED)})
+    os.utime(tmp_path / WORK, (1e9, 1e9))
+    (found,), notes = collect(tmp_path)
+    assert found.file == WORK and len(notes) == 11
+    assert notes[-1] == "ada: 90 more files passed over or left out"
+
+
+def test_names_of_files_that_browsers_and_editors_saved(tmp_path):
+    found = by_name(
+        folder(
+            tmp_path,
+            **{
+                "ada.ipynb.json": notebook("ada"),
+                "bob.ipynb.txt": notebook("bob"),
+                "cleo.json": notebook("cleo"),
+                "dora/work.txt": notebook("dora"),
+                "eve/02_x.IPYNB.TXT": notebook("eve"),
+                "fay.txt": b"I could not do it",
+            },
+        )
+    )
+    assert {n: s.problem or sources(s) for n, s in found.items()} == {
+        "ada": ["ada"],
+        "bob": ["bob"],
+        "cleo": ["cleo"],
+        "dora": ["dora"],
+        "eve": ["eve"],
+        "fay": "no notebook (.ipynb, .md, .py)",
+    }
+
+
+def test_everybody_who_handed_anything_in_has_a_row(tmp_path):
+    outside = folder(tmp_path / "outside", **{"02.ipynb": notebook("secret")})
+    source = folder(
+        tmp_path / "in",
+        **{
+            "ada.ipynb": notebook("ada"),
+            "bob.zip": b"PK",
+            "carol.pdf": b"%PDF",
+            "carol.tar.gz": b"",
+            "list.xlsx": b"",
+            "README.md": b"",
+        },
+    )
+    (source / "dave").symlink_to(outside, target_is_directory=True)
+    found, notes = collect(source)
+    assert {s.student: s.problem for s in found} == {
+        "ada": "",
+        "bob": "no notebook (.ipynb, .md, .py), but a zip, which is not opened: unpack it",
+        "carol": "no notebook (.ipynb, .md, .py)",
+        "dave": "a link, which is not followed",
+    }
+    assert [note.split(": ")[1] for note in notes] == ["README.md", "list.xlsx"]
+
+
+def test_a_folder_with_versions_is_one_student(tmp_path):
+    files = {"alice/hw.ipynb": notebook("1"), "alice/hw_old.ipynb": notebook("2")}
+    found, notes = collect(folder(tmp_path / "subs", **files))
+    assert [s.student for s in found] == ["alice"]
+    assert notes[0] == "alice: taken for one student; if it is a class, give this folder"
+    source = zipped(tmp_path / "subs.zip", *files.items())
+    assert list(by_name(source)) == ["alice"]
+    inner = {"hw/ada.ipynb": notebook("1"), "hw/bob.ipynb": notebook("2")}
+    assert list(by_name(zipped(tmp_path / "c.zip", *inner.items()))) == ["ada", "bob"]
+
+
+CANVAS_NAMES = ["शर्माप्रिया", "สมหญิงใจดี", "mu\u0308llerzoe\u0308", "نعمه\u200cزهرا", "o\u0302ng"]
+
+
+def test_canvas_names_with_marks(tmp_path):
+    names = [f"{name}_{n}_90{n}_02_x.ipynb" for n, name in enumerate(CANVAS_NAMES, 11)]
+    found, _ = collect(zipped(tmp_path / "a.zip", *((n, notebook("x")) for n in names)))
+    ids = {s.student: platform_id(s.file, s.key, "canvas") for s in found}
+    expected = [unicodedata.normalize("NFC", name) for name in CANVAS_NAMES]
+    assert ids == {name: str(n) for n, name in enumerate(expected, 11)}
+
+
+def test_anonymous_texts_and_late_ones_of_canvas(tmp_path):
+    texts = ["anon_a1B2c_text.html", "doejohn_LATE_5_text.html"]
+    files = [("anon_LATE_x9_7_02.ipynb", notebook("x")), *((name, b"<p>") for name in texts)]
+    found, _ = collect(zipped(tmp_path / "a.zip", *files))
+    shown = sorted((s.file, is_late(s.file, s.key), s.problem[:11]) for s in found)
+    assert shown == [
+        ("anon_LATE_x9_7_02.ipynb", True, ""),
+        ("anon_a1B2c_text.html", False, "no notebook"),
+        ("doejohn_LATE_5_text.html", True, "no notebook"),
+    ]
+    assert sorted(platform_id(s.file, s.key, "canvas") for s in found) == ["5", "a1B2c", "x9"]
+
+
+def test_two_spellings_of_an_accent_are_one_student(tmp_path):
+    two = {unicodedata.normalize(form, "Zoë"): form for form in ("NFC", "NFD")}
+    assert len(two) == 2
+    found = [collect(zipped(tmp_path / f, (f"{n}/02.ipynb", notebook("x"))))[0][0] for n, f in
+             two.items()]  # fmt: skip
+    assert found[0].key == found[1].key and found[0].student == found[1].student
+    both = zipped(tmp_path / "both", *((f"{n}/02.ipynb", notebook("x")) for n in two))
+    assert len(collect(both)[0]) == 1
+
+
+def unmarked(path, *files: tuple[bytes, bytes]):
+    """A zip whose names are these bytes, without the mark for UTF-8, as old tools write it."""
+    stand_ins = [(f"{n:03}".ljust(len(name), "x"), data) for n, (name, data) in enumerate(files)]
+    content = zipped(path, *stand_ins).read_bytes()
+    for (stand_in, _), (name, _) in zip(stand_ins, files, strict=True):
+        content = content.replace(stand_in.encode(), name)
+    path.write_bytes(content)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("codec", "names"),
+    [
+        ("cp932", ["田中花子", "表太郎", "ソニア", "十河さくら"]),
+        ("gbk", ["王小明", "李誠", "张伟", "乗刘"]),
+        ("big5", ["許功蓋", "陳大文", "餐廳"]),
+        ("cp437", ["Müller", "Zoë", "Åse Köln", "Élodie"]),
+    ],
+)
+def test_zips_of_old_tools(tmp_path, codec, names):
+    flat = unmarked(
+        tmp_path / "a.zip", *((f"{n}.ipynb".encode(codec), notebook("x")) for n in names)
+    )
+    assert len(by_name(flat)) == len(names), "no character divides folders"
+    if codec != "big5":  # whose bytes may also be read as GBK
+        assert set(by_name(flat)) == set(names)
+    inside = ((f"{n}/hw\\02.ipynb".encode(codec), notebook(n)) for n in names)
+    deep = by_name(unmarked(tmp_path / "b.zip", *inside))
+    assert sorted(sources(s)[0] for s in deep.values()) == sorted(names)
+
+
+def test_a_character_that_ends_in_a_backslash_beside_latin_ones(tmp_path):
+    names = ["kadai表.ipynb", "b能a.ipynb"]
+    source = unmarked(tmp_path / "a.zip", *((n.encode("cp932"), notebook(n)) for n in names))
+    assert sorted(sources(s)[0] for s in by_name(source).values()) == sorted(names)
+
+
+def test_blackboard_names(tmp_path):
+    stamp = "attempt_2026-11-{}-09-49-48"
+    names = {
+        f"Homework 1_jdoe_{stamp.format(23)}_02_write.ipynb": "old",
+        f"Homework 1_jdoe_{stamp.format(24)}_01_write.ipynb": "new",
+        f"Homework 1_jdoe_{stamp.format(24)}.txt": "receipt",
+        f"Homework 1_eve_{stamp.format(24)}_x_jdoe_{stamp.format(25)}_02.ipynb": "eve",
+        f"Homework 1_mute_{stamp.format(24)}.txt": "receipt",
+    }
+    data = {n: b"Name: x" if t == "receipt" else notebook(t) for n, t in names.items()}
+    found = by_name(zipped(tmp_path / "a.zip", *data.items()))
+    assert {n: s.problem or sources(s) for n, s in found.items()} == {
+        "jdoe": ["new", "old"],
+        "eve": ["eve"],
+        "mute": "no notebook (.ipynb, .md, .py)",
+    }
+
+
+def test_moodle_blind_marking_and_teams(tmp_path):
+    names = [
+        "Participant_501_assignsubmission_file_/02.ipynb",
+        "Participant_502_assignsubmission_file_/02.ipynb",
+        "Team 7_77_assignsubmission_file_/02.ipynb",
+        "Lab group B_78_assignsubmission_file_/02.ipynb",
+        "Group 1-Zoë Müller_503_assignsubmission_file_/02.ipynb",
+    ]
+    found, _ = collect(zipped(tmp_path / "a.zip", *((n, notebook(n)) for n in names)))
+    assert {s.student: platform_id(s.file, s.key, "moodle") for s in found} == {
+        "Participant 501": "501",
+        "Participant 502": "502",
+        "Team 7": "",
+        "Lab group B": "",
+        "Group 1-Zoë Müller": "503",
+    }
+
+
+GRADESCOPE = """---
+submission_11:
+  :submitters:
+  - :name: Ada Lovelace
+    :sid: '007'
+    :email: ada@example.edu
+  - :name: "Zoë: Müller"
+    :sid: ''
+    :email: zoe@example.edu
+  :created_at: 2026-11-24 09:49:48.000000000 Z
+  :status: processed
+  :results:
+    tests:
+    - output: |
+        submission_12:
+          :submitters:
+          - :name: Eve
+submission_12:
+  :created_at: 2026-11-24 09:49:48.000000000 Z
+  :submitters:
+  - :name: Ben
+    :email:
+submission_13:
+  :submitters: []
+"""
+
+
+def test_gradescope_names_come_from_its_list(tmp_path):
+    files = {f"export/submission_{n}/02.ipynb": notebook(str(n)) for n in (11, 12, 13)}
+    files["export/submission_metadata.yml"] = GRADESCOPE.encode()
+    found = by_name(folder(tmp_path / "in", **files))
+    assert {n: sources(s) for n, s in found.items()} == {
+        "Ada Lovelace": ["11"],
+        "Zoë: Müller": ["11"],
+        "Ben": ["12"],
+        "submission_13": ["13"],
+    }
+    files["export/submission_metadata.yml"] = b"\xff: ["
+    found = by_name(folder(tmp_path / "in", **files))
+    assert sorted(found) == ["submission_11", "submission_12", "submission_13"]
+
+
+@pytest.mark.parametrize("lines", ["  :a: b\n" * 300_000, "  - :name: x\n" * 100_000])
+def test_a_long_list_of_gradescope_costs_little_time(tmp_path, lines):
+    files = {f"submission_{n}/02.ipynb": notebook("x") for n in (1, 2)}
+    files["submission_metadata.yml"] = f"submission_1:\n{lines}".encode()
+    start = time.monotonic()
+    assert len(collect(zipped(tmp_path / "a.zip", *files.items()))[0]) == 2
+    assert time.monotonic() - start < 5
+
+
+def test_no_name_of_a_file_replaces_another_student(tmp_path):
+    names = [
+        "Ada_501_assignsubmission_file_02_z.ipynb",
+        "Eve_502_assignsubmission_file_x_501_assignsubmission_file_02_z.ipynb",
+        "Mal_503_assignsubmission_file_Ada_501_assignsubmission_file_02_z.ipynb",
+        "x_501_assignsubmission_file_02_z.ipynb",
+    ]
+    found = by_name(zipped(tmp_path / "a.zip", *((n, notebook(n)) for n in names)))
+    assert {n: sources(s) for n, s in found.items()} == {
+        "Ada": names[:1],
+        "Eve": names[1:2],
+        "Mal": names[2:3],
+        "x": names[3:],
+    }
+    ids = {n: platform_id(s.file, s.key, "moodle") for n, s in found.items()}
+    assert ids == {"Ada": "", "Eve": "502", "Mal": "503", "x": ""}, "501 is disputed"
+
+
+COURSE_FILES = {
+    "README.md": b"",
+    "CONTRIBUTING.md": b"```python\nanswers = 1\n```",
+    "book/02_write_the_task.ipynb": notebook("chapter"),
+    "solutions/02_write_the_task.md": b"```{code-cell}\n" + SOLVED.encode() + b"\n```",
+    "tests/submissions/right.md": b"```{code-cell}\n" + SOLVED.encode() + b"\n```",
+    "zoology_teach/model.py": b"answers = 2",
+    "benchmarks/02_speed.py": b"answers = 3",
+}
+
+
+@pytest.mark.parametrize("at", ["ada", "ada/work/zoology"])
+@pytest.mark.parametrize("around", [(), ("bob.ipynb",)])
+def test_of_a_clone_the_exercises_are_the_students(tmp_path, at, around):
+    files = {f"{at}/{name}": data for name, data in COURSE_FILES.items()}
+    files[f"{at}/exercises/02_write_the_task.ipynb"] = notebook(STUB)
+    files |= {name: notebook("bob") for name in around}
+    folder(tmp_path / "in", **files)
+    for source in (tmp_path / "in", zipped(tmp_path / "a.zip", *files.items())):
+        ada = by_name(source)["ada"]
+        assert sources(ada) == [STUB] and ada.file.endswith("exercises/02_write_the_task.ipynb")
+
+
+def test_a_clone_without_exercises_is_no_answer(tmp_path):
+    files = {f"ada/{name}": data for name, data in COURSE_FILES.items()}
+    folder(tmp_path, **files, **{"bob.ipynb": notebook("bob")})
+    assert by_name(tmp_path)["ada"].problem == "nothing but the course's own files"
+    (tmp_path / "ada" / "my_work.ipynb").write_bytes(notebook(SOLVED))
+    assert sources(by_name(tmp_path)["ada"]) == [SOLVED]
+
+
+def test_a_folder_of_ones_own_called_solutions_counts(tmp_path):
+    files = {"ada/solutions/02.ipynb": notebook(SOLVED), "ada/exercises/02.ipynb": notebook(STUB)}
+    assert sources(by_name(folder(tmp_path, **files))["ada"]) == [SOLVED]
+
+
+@pytest.mark.parametrize("as_zip", [False, True])
+def test_too_many_files_cost_only_the_one_who_has_them(tmp_path, monkeypatch, as_zip):
+    monkeypatch.setattr(archives, "MAX_FILES", 300)
+    files = {f"eve/{n}.txt": b"" for n in range(300)} | {"eve/02.ipynb": notebook("eve")}
+    files |= {f"ada/venv/lib/python3/site-packages/{n}.py": b"" for n in range(400)}
+    files |= {"ada/02.ipynb": notebook("ada"), "bob.ipynb": notebook("bob")}
+    source = folder(tmp_path / "in", **files)
+    if as_zip:
+        source = zipped(tmp_path / "a.zip", *((f"hw/{n}", d) for n, d in files.items()))
+    assert {n: s.problem or sources(s) for n, s in by_name(source).items()} == {
+        "eve": "too many files: more than 300",
+        "ada": ["ada"],
+        "bob": ["bob"],
+    }
+
+
+def test_who_handed_in_a_table_has_a_row_too(tmp_path):
+    names = ["doejohn_101_9001_data.csv", "Ada_12_assignsubmission_file_marks.xlsx"]
+    found, notes = collect(zipped(tmp_path / "a.zip", *((name, b"1,2") for name in names)))
+    assert sorted(s.student for s in found) == ["Ada", "doejohn"] and notes == []
+
+
+def test_a_file_that_was_saved_twice_does_not_hide_whose_files_they_are(tmp_path):
+    names = [f"s{n}_{n}_90{n}_02_x.ipynb" for n in range(1, 9)] + ["s8_8_908_02_x (1).ipynb"]
+    found, _ = collect(zipped(tmp_path / "a.zip", *((name, notebook("x")) for name in names)))
+    assert [platform_id(s.file, s.key, "canvas") for s in found] == [str(n) for n in range(1, 9)]
+
+
+def test_a_text_of_the_courses_solutions_comes_after_the_stub(tmp_path):
+    course = f"```{{code-cell}}\n### BEGIN SOLUTION\n{SOLVED}\n### END SOLUTION\n```".encode()
+    files = {"ada/exercises/02.ipynb": notebook(STUB), "ada/solutions/02.md": course}
+    assert sources(by_name(folder(tmp_path, **files))["ada"]) == [STUB]
+
+
+@pytest.mark.parametrize("name", ["ada.pdf", "ada.ipynb", "ada/answer.pdf"])
+def test_what_is_no_notebook_can_be_handed_in_anew_too(tmp_path, name):
+    first, second = (only(tmp_path, data, name) for data in (b"%PDF 1", b"%PDF 2"))
+    assert first.handed_in != second.handed_in and first.digest == second.digest

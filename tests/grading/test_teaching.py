@@ -9,7 +9,7 @@ import pytest
 import typer
 
 from zoology_teach import chapters, cli
-from zoology_teach.grading import check
+from zoology_teach.grading import archives, check, notebooks
 from zoology_teach.grading.grade import grade
 from zoology_teach.grading.ladders import EXERCISES
 from zoology_teach.grading.manual import OPEN_POINTS, read_rubrics, rubric_of
@@ -118,6 +118,13 @@ def test_limits_are_the_real_ones():
     assert stated == [*seconds, *sizes, limits.answer.body >> 20, OUTPUT_CHARS]
 
 
+def test_limits_of_what_is_handed_in_are_the_real_ones():
+    said = "may have 10 MiB with its outputs, 2000 code cells and a million characters of code"
+    assert said in TEXT and "a student may have 50000 files" in TEXT
+    limits = (archives.MAX_BYTES >> 20, notebooks.MAX_CELLS, notebooks.MAX_CODE)
+    assert (*limits, archives.MAX_FILES) == (10, 2000, 1_000_000, 50_000)
+
+
 def test_out_holds_the_files_that_are_named(tmp_path):
     submissions = tmp_path / "in"
     submissions.mkdir()
@@ -125,7 +132,7 @@ def test_out_holds_the_files_that_are_named(tmp_path):
     grade(submissions, tmp_path / "out", chapter="00", sandbox="none")
     section = TEXT.split("It then holds")[1].split("\n\n[teacher")[0]
     named = re.findall(r"`([^`]+)`", " ".join(re.findall(r"^\| (`.+?) \|", section, re.MULTILINE)))
-    assert len(named) == 7 and all((tmp_path / "out" / name).exists() for name in named)
+    assert len(named) == 8 and all((tmp_path / "out" / name).exists() for name in named)
     assert f"write 0 to {OPEN_POINTS} into" in TEXT
 
 
@@ -158,7 +165,7 @@ def test_the_new_ladder_works_from_solution_to_grade(new_ladder, tmp_path):
         lost = [o.rung for o in check(exercise_id, mutant).outcomes if not o.earned]
         assert lost[0] == rung
     written = release(path.parent, tmp_path / "exercises")
-    assert [p.name for p in written] == ["20_how_far_back.ipynb", "marking_guide.md"]
+    assert [p.name for p in written.written] == ["20_how_far_back.ipynb", "marking_guide.md"]
     assert len([c for c in assignment(path).cells if "nbgrader" in c.metadata]) == 3
     graded = grade(tmp_path / "exercises", tmp_path / "stub", chapter="20", sandbox="none")
     assert [g.earned("20.a") for g in graded.graded] == [0]

@@ -2,24 +2,30 @@
 
 Whoever made the files may be hostile: links are not followed, pipes and devices not opened,
 sizes are counted while reading, and whatever cannot be read has a reason instead of bytes.
+How many files there are costs nobody but the one who handed them in.
 """
 
 import os
 import stat
 import zipfile
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
 from zoology_teach.checks import require
+from zoology_teach.grading import zip_names
 from zoology_teach.grading.notebooks import SUFFIXES
 
 MAX_BYTES = 10 * 1024**2  # of one notebook, its outputs included
-MAX_ENTRIES = 50_000
+MAX_FILES = 50_000  # below one name beside which there are others: those of one student
 MAX_DEPTH = 20
+SAVED_AS = (".ipynb.json", ".ipynb.txt")  # as browsers do
 CHUNK = 64 * 1024
+PACKAGES = {"node_modules", "site-packages", "__pycache__", "__MACOSX"}  # of a venv, a Mac
 
 
 class Unreadable(Exception):
@@ -32,22 +38,31 @@ class Entry:
 
     path: the names that lead to it, any characters. time: when it was last changed, only to
     be compared with that of its neighbours. is_folder: a folder, mentioned for its name.
+    problem: why it cannot be read, where that is known before.
     """
 
     path: tuple[str, ...]
     time: tuple[int, ...]
-    read: Callable[[], bytes]
+    contents: Callable[[], bytes] | None = None
     is_folder: bool = False
+    problem: str = ""
+
+    def read(self) -> bytes:
+        """At most MAX_BYTES. Raises Unreadable."""
+        if self.contents is None:
+            raise Unreadable(self.problem or "a folder")
+        return self.contents()
 
 
 @contextmanager
 def opened(source: Path) -> Iterator[list[Entry]]:
-    """The entries of a folder or zip, hidden files left out, in the same order each time.
+    """The entries of a folder or zip, sorted; hidden files and installed packages left out.
 
-    Raises ValueError where `source` is neither, or holds too many files for a class.
+    Where more than MAX_FILES lie below one name, one entry says so in their place. Raises
+    ValueError where `source` is neither a folder nor a zip.
     """
     if source.is_dir():
-        yield _folder_entries(source)
+        yield sorted(_folder_entries(source), key=lambda entry: entry.path)
         return
     require(source.is_file(), "SUBMISSIONS", str(source), "a folder or a zip file that exists")
     try:
@@ -55,16 +70,21 @@ def opened(source: Path) -> Iterator[list[Entry]]:
     except Exception as error:  # zipfile raises many kinds for a file that is cut or forged
         allowed = f"must be a folder or a zip file ({error})"
         raise ValueError(f"SUBMISSIONS = {str(source)!r}: {allowed}") from None
-    with archive:
-        yield _zip_entries(source, archive)
+    with archive:  # a stable sort: of a name twice, as stored
+        yield sorted(_zip_entries(archive), key=lambda entry: entry.path)
 
 
-def _hidden(name: str) -> bool:
-    return (name.startswith(".") and name != "..") or name == "__MACOSX"
+def is_notebook(name: str) -> bool:
+    """Whether a file is called as a notebook is, by Jupyter or by a browser that saved it."""
+    return name.lower().endswith((*SUFFIXES, *SAVED_AS))
 
 
-def _named_as_notebook(name: str) -> bool:
-    return name.lower().endswith(SUFFIXES)
+def _left_out(name: str) -> bool:
+    return (name.startswith(".") and name != "..") or name in PACKAGES
+
+
+def _too_many(path: tuple[str, ...]) -> Entry:
+    return Entry(path, (0,), problem=f"too many files: more than {MAX_FILES:,}")
 
 
 def _bounded(stream: BinaryIO) -> bytes:
@@ -77,50 +97,58 @@ def _bounded(stream: BinaryIO) -> bytes:
     return b"".join(chunks)
 
 
-def _refusal(reason: str) -> Callable[[], bytes]:
-    def read() -> bytes:
-        raise Unreadable(reason)
-
-    return read
-
-
 def _folder_entries(root: Path) -> list[Entry]:
-    found: list[Entry] = []
-    waiting: list[tuple[str, ...]] = [()]
+    """Level by level, down to where the ways part; from there each branch is counted alone."""
+    level = _listed(root, ())
+    around: list[Entry] = []
+    while len(level) == 1 and level[0].is_folder and len(level[0].path) < MAX_DEPTH:
+        around += level
+        level = _listed(root, level[0].path)
+    return around + [entry for branch in level for entry in _branch(root, branch)]
+
+
+def _branch(root: Path, top: Entry) -> list[Entry]:
+    found, waiting = [top], [top]
     while waiting:
-        inside = waiting.pop()
-        try:
-            with os.scandir(os.path.join(root, *inside)) as listing:
-                listed = sorted(listing, key=lambda item: item.name, reverse=True)
-        except OSError as error:
-            require(bool(inside), "SUBMISSIONS", str(root), f"readable ({error.strerror})")
-            found.append(Entry(inside, (0,), _refusal(f"cannot be read: {error.strerror}")))
-            continue
-        for item in listed:
-            if _hidden(item.name):
-                continue
-            path = (*inside, item.name)
-            entry = _folder_entry(path, item)
-            found.append(entry)
-            if entry.is_folder and len(path) < MAX_DEPTH:
-                waiting.append(path)
-        require(len(found) <= MAX_ENTRIES, "SUBMISSIONS", str(root), f"<= {MAX_ENTRIES:,} files")
-    return sorted(found, key=lambda entry: entry.path)
+        folder = waiting.pop()
+        if folder.is_folder and len(folder.path) < MAX_DEPTH:
+            inside = _listed(root, folder.path, MAX_FILES + 1)
+            found += inside
+            waiting += inside
+            if len(found) > MAX_FILES:
+                return [_too_many(top.path)]
+    return found
+
+
+def _listed(root: Path, inside: tuple[str, ...], most: int | None = None) -> list[Entry]:
+    """What lies directly in a folder, `most` at most."""
+    try:
+        with os.scandir(os.path.join(root, *inside)) as listing:
+            items = list(islice(listing, most))
+    except OSError as error:
+        require(bool(inside), "SUBMISSIONS", str(root), f"readable ({error.strerror})")
+        return [Entry(inside, (0,), problem=f"cannot be read: {error.strerror}")]
+    return [_folder_entry((*inside, item.name), item) for item in items if not _left_out(item.name)]
 
 
 def _folder_entry(path: tuple[str, ...], item: os.DirEntry) -> Entry:
     try:
         status = item.stat(follow_symlinks=False)
     except OSError as error:
-        return Entry(path, (0,), _refusal(f"cannot be read: {error.strerror}"))
+        return Entry(path, (0,), problem=f"cannot be read: {error.strerror}")
     time, kind = (int(status.st_mtime),), stat.S_IFMT(status.st_mode)
     if kind == stat.S_IFDIR:
-        named = _named_as_notebook(item.name)
-        return Entry(path, time, _refusal("a folder with the name of a notebook"), not named)
+        return _folder(path, time)
     if kind == stat.S_IFREG:
         return Entry(path, time, lambda: _read_file(item.path))
     link = kind == stat.S_IFLNK
-    return Entry(path, time, _refusal("a link, which is not followed" if link else "not a file"))
+    return Entry(path, time, problem="a link, which is not followed" if link else "not a file")
+
+
+def _folder(path: tuple[str, ...], time: tuple[int, ...]) -> Entry:
+    if is_notebook(path[-1]):
+        return Entry(path, time, problem="a folder with the name of a notebook")
+    return Entry(path, time, is_folder=True)
 
 
 def _read_file(path: str) -> bytes:
@@ -134,41 +162,37 @@ def _read_file(path: str) -> bytes:
         raise Unreadable(f"cannot be read: {error.strerror}") from None
 
 
-def _zip_entries(source: Path, archive: zipfile.ZipFile) -> list[Entry]:
+def _zip_entries(archive: zipfile.ZipFile) -> list[Entry]:
     infos = archive.infolist()
-    require(len(infos) <= MAX_ENTRIES, "SUBMISSIONS", str(source), f"<= {MAX_ENTRIES:,} files")
-    entries = []
-    for info in infos:
-        names = _zip_name(info).replace("\\", "/").split("/")
-        path = tuple(name for name in names if name not in ("", "."))
-        if not path or any(map(_hidden, path)):
-            continue
-        is_folder = info.is_dir() and not _named_as_notebook(path[-1])
-        entries.append(Entry(path, info.date_time, _zip_reader(archive, info), is_folder))
-    return sorted(entries, key=lambda entry: entry.path)  # stable: of a name twice, as stored
+    named = zip(zip_names.paths(infos), infos, strict=True)
+    kept = [(path, info) for path, info in named if path and not any(map(_left_out, path))]
+    depth = 0
+    while len({path[: depth + 1] for path, _ in kept if len(path) > depth}) == 1:
+        depth += 1
+    sizes = Counter(path[: depth + 1] for path, _ in kept)
+    entries = [_too_many(branch) for branch, size in sizes.items() if size > MAX_FILES]
+    return entries + [
+        _zip_entry(archive, path, info)
+        for path, info in kept
+        if sizes[path[: depth + 1]] <= MAX_FILES
+    ]
 
 
-def _zip_name(info: zipfile.ZipInfo) -> str:
-    """The name; without the mark for UTF-8, zipfile takes the old code page, most tools UTF-8."""
-    if not info.flag_bits & 0x800:
-        try:
-            return info.filename.encode("cp437").decode()
-        except UnicodeError:
-            pass
-    return info.filename
-
-
-def _zip_reader(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Callable[[], bytes]:
+def _zip_entry(archive: zipfile.ZipFile, path: tuple[str, ...], info: zipfile.ZipInfo) -> Entry:
     if info.is_dir():
-        return _refusal("a folder with the name of a notebook")
-    if stat.S_ISLNK(info.external_attr >> 16):
-        return _refusal("a link, which is not followed")
-    if info.flag_bits & 0x1:
-        return _refusal("encrypted in the zip")
-    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        return _refusal("compressed in a way that cannot be bounded")  # zipfile unpacks at once
+        return _folder(path, info.date_time)
+    refused = {
+        "a link, which is not followed": stat.S_ISLNK(info.external_attr >> 16),
+        "encrypted in the zip": info.flag_bits & 0x1,
+        # zipfile unpacks other methods at once
+        "compressed in a way that cannot be bounded": info.compress_type
+        not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED),
+    }
+    for problem, holds in refused.items():
+        if holds:
+            return Entry(path, info.date_time, problem=problem)
 
-    def read() -> bytes:
+    def contents() -> bytes:
         try:
             with archive.open(info) as stream:
                 return _bounded(stream)
@@ -177,4 +201,4 @@ def _zip_reader(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Callable[[],
         except Exception:  # headers can be forged in more ways than zipfile has errors
             raise Unreadable("damaged in the zip") from None
 
-    return read
+    return Entry(path, info.date_time, contents)

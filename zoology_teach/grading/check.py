@@ -1,6 +1,5 @@
 """`check("02.a", f)`: climb the ladder of an exercise in the notebook, at once."""
 
-import html
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +8,7 @@ from torch import Tensor
 
 from zoology_teach.grading.ladder import CallFailed, Exercise, Outcome, climb
 from zoology_teach.grading.ladders import EXERCISES
+from zoology_teach.grading.rendering import render
 
 PUBLIC_SEED = 2312_04927
 
@@ -40,18 +40,9 @@ class Report:
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
-        def row(outcome: Outcome) -> str:
-            mark = "✓" if outcome.earned else "✗"
-            cells = (f"{mark} {outcome.earned}/{outcome.points}", outcome.rung, outcome.reason)
-            tags = "".join(
-                f"<td style='text-align:left'>{html.escape(cell)}</td>" for cell in cells
-            )
-            return f"<tr>{tags}</tr>"
-
-        title = html.escape(f"{self.exercise.id} {self.exercise.title}")
-        rows = "".join(row(outcome) for outcome in self.outcomes)
-        points = f"{self.earned} of {self.exercise.points} points"
-        return f"<b>{title}</b>: {points}<table>{rows}</table>"
+        return render(
+            "check.html", exercise=self.exercise, outcomes=self.outcomes, earned=self.earned
+        )
 
 
 def check(exercise_id: str, f: Callable[..., Any]) -> Report:

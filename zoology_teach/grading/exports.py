@@ -12,7 +12,7 @@ from pathlib import Path
 
 from zoology_teach import files
 from zoology_teach.checks import require
-from zoology_teach.grading.gradebook import in_order
+from zoology_teach.grading.gradebook import Write, in_order
 from zoology_teach.grading.ladder import Exercise
 from zoology_teach.grading.manual import OPEN_POINTS, Marks, open_questions, points_of, total
 from zoology_teach.grading.origins import platform_id
@@ -26,16 +26,20 @@ def export(
     exercises: Sequence[Exercise],
     out: Path,
     marks: Marks | None = None,
+    *,
+    write: Write = files.replace,
 ) -> list[Path]:
-    """Write the files of `kind`, "canvas", "moodle" or "gradescope", into `out`.
+    """Write the files of `kind`, "canvas", "moodle" or "gradescope", into `out` by `write`.
 
-    Points given by hand (`marks`) count; open questions that nobody has marked yet do not.
-    Returns the paths. Raises ValueError for another `kind`.
+    Points given by hand (`marks`) count; open questions that nobody here has marked yet do
+    not. Returns the paths. Raises ValueError for another `kind`.
     """
     require(kind in KINDS, "export", kind, f"one of {sorted(KINDS)}")
-    made = KINDS[kind](in_order(graded), exercises, marks or {})
+    here = {g.key for g in graded}
+    of_the_class = {name: points for name, points in (marks or {}).items() if name[0] in here}
+    made = KINDS[kind](in_order(graded), exercises, of_the_class)
     for name, data in made.items():
-        files.replace(out / name, data)
+        write(out / name, data)
     return [out / name for name in made]
 
 
@@ -108,6 +112,8 @@ def _comment(graded: Graded, exercises: Sequence[Exercise], marks: Marks) -> str
     for question in open_questions(exercises):
         if (graded.key, question) in marks:
             lines.append(f"{question}: {marks[graded.key, question]:g} of {OPEN_POINTS}")
+        elif any(question == marked for _, marked in marks):
+            lines.append(f"{question}: not marked yet")
     return "<br>".join(html.escape(visible(line), quote=False) for line in lines)
 
 
@@ -149,5 +155,6 @@ def _test(name: str, score: float, most: int, output: str) -> dict[str, object]:
     return shown | {"output_format": "text"}  # Gradescope escapes text
 
 
-Write = Callable[[Sequence[Graded], Sequence[Exercise], Marks], dict[str, bytes]]
-KINDS: dict[str, Write] = {"canvas": _canvas, "moodle": _moodle, "gradescope": _gradescope}
+Make = Callable[[Sequence[Graded], Sequence[Exercise], Marks], dict[str, bytes]]
+KINDS: dict[str, Make] = {"canvas": _canvas, "moodle": _moodle, "gradescope": _gradescope}
+FILES = {"canvas": "canvas.csv", "moodle": "moodle.csv", "gradescope": "gradescope"}

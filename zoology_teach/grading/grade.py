@@ -1,13 +1,12 @@
 """A class is graded: a folder or zip of notebooks in; gradebook, feedback and exports out.
 
 OUT holds, beside what the teacher reads, what a later run goes on from: `settings.json`, with
-the secret seed, and `graded.jsonl`, a line for each finished submission. A line is written in
-one piece; a run that was killed loses the submissions it was busy with and no other.
+the secret seed, `graded.jsonl`, a line for each finished submission, and `written.jsonl`. A line
+is written in one piece; a run that was killed loses the submissions it was busy with and no other.
 """
 
-import json
 import os
-import secrets
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -15,23 +14,23 @@ from pathlib import Path
 from queue import SimpleQueue
 from threading import Event, Lock
 
-import zoology_teach
-from zoology_teach import files
+from zoology_teach import files, version
 from zoology_teach.checks import require, require_int, require_positive
 from zoology_teach.grading import sandbox as sandboxes
 from zoology_teach.grading.bubblewrap import SandboxUnavailable
-from zoology_teach.grading.exports import KINDS, export
+from zoology_teach.grading.exports import FILES, KINDS, export
 from zoology_teach.grading.feedback import write_feedback
 from zoology_teach.grading.gradebook import write_gradebook
 from zoology_teach.grading.ladder import Exercise
 from zoology_teach.grading.ladders import EXERCISES
-from zoology_teach.grading.manual import read_marks
+from zoology_teach.grading.manual import odd_marks, read_marks
 from zoology_teach.grading.records import Graded
 from zoology_teach.grading.sandbox import Limits, Sandbox
 from zoology_teach.grading.session import grade_one
+from zoology_teach.grading.settings import GRADED, require_own_folder, settle
 from zoology_teach.grading.submissions import Submission, collect
+from zoology_teach.grading.written import Written
 
-SETTINGS, GRADED = "settings.json", "graded.jsonl"
 NO_SANDBOX = "--sandbox none runs the students' code unprotected: it could change every mark"
 
 
@@ -83,30 +82,80 @@ def grade(
         limits = replace(limits, submission_seconds=seconds, cpu_seconds=2 + int(1.5 * seconds))
     inside = out.resolve().is_relative_to(source.resolve())
     require(not inside, "out", str(out), f"outside of {source}, or it would be graded next time")
+    require_own_folder(out)
     submissions, notes = collect(source, chapter)
     read_marks(out / "manual.csv")  # an error in it is said now, and not when all is graded
+    sandboxed = sandbox != "none"
     out.mkdir(parents=True, exist_ok=True)
     with files.sole_writer(out / GRADED):
+        seed = settle(out, seed, exercises, sandboxed)
         done = _done(out / GRADED, submissions)
-        seed = _settle(out / SETTINGS, seed, exercises, sandbox != "none", bool(done))
         missing = [s for s in submissions if s.key not in done]
         finished = _run(missing, out / GRADED, exercises, seed, jobs, limits, sandbox)
         done |= {graded.key: graded for graded in progress(finished, len(missing))}
-        graded = [done[s.key] for s in submissions]
-        marks = write_gradebook(out, graded, exercises, solutions)
-        write_feedback(out, graded, exercises, marks, sandboxed=sandbox != "none")
-        if platform is not None:
-            export(platform, graded, exercises, out, marks)
-    return Class(graded, exercises, notes, sandbox != "none")
+        graded = [_as_handed_in(done[s.key], s) for s in submissions]
+        notes += _write(out, graded, exercises, solutions, platform, sandboxed)
+    return Class(graded, exercises, notes + _versions(graded), sandboxed)
+
+
+def _write(
+    out: Path,
+    graded: Sequence[Graded],
+    exercises: Sequence[Exercise],
+    solutions: Path | None,
+    platform: str | None,
+    sandboxed: bool,
+) -> list[str]:
+    """All files for the teacher, in step with each other; what the teacher should know."""
+    written = Written(out)
+    marks = write_gradebook(out, graded, exercises, solutions, write=written.write)
+    write_feedback(out, graded, exercises, marks, sandboxed=sandboxed, write=written.write)
+    for kind in KINDS:
+        if kind == platform or written.exists(FILES[kind]):
+            export(kind, graded, exercises, out, marks, write=written.write)
+    for folder in ("feedback", FILES["gradescope"]):
+        written.remove_others(folder)
+    written.close()
+    return [*odd_marks(out / "manual.csv", graded, exercises), *written.notes]
+
+
+def _as_handed_in(graded: Graded, submission: Submission) -> Graded:
+    """The marks of the code, with name and place of the files as they are today."""
+    now = {name: getattr(submission, name) for name in ("student", "file", "handed_in")}
+    return replace(graded, **now)
+
+
+def _versions(graded: Sequence[Graded]) -> list[str]:
+    """A sentence where not all were graded by the same code, or by code that no commit has."""
+    counts = Counter(g.graded_by for g in graded)
+    named = ", ".join(f"{number} by {code}" for code, number in sorted(counts.items()))
+    if len(counts) > 1:
+        return [f"graded by different code: {named}; for marks of one version grade into a new OUT"]
+    if any(".changed." in code for code in counts):
+        return [f"graded by code with changes that are in no commit: {named}"]
+    return []
 
 
 def load(out: Path) -> list[Graded]:
-    """What `grade` has written into `out` so far, by key. Raises ValueError for anything else."""
-    path = out / GRADED
+    """The class that `grade` has graded into `out`, by key. Raises ValueError for anything else.
+
+    Who has left the class has no page any more and is left out; a run that is not yet through
+    for the first time has written no pages, and all that it has graded counts.
+    """
+    path, pages = out / GRADED, out / "feedback"
     require(path.exists(), "out", str(out), f"a folder that was graded into: it has no {GRADED}")
-    text = path.read_text()
-    lines = text[: text.rfind("\n") + 1].splitlines()
-    return sorted({g.key: g for g in map(Graded.from_json, lines)}.values(), key=lambda g: g.key)
+    records = sorted(_records(path).values(), key=lambda g: g.key)
+    return [g for g in records if not pages.is_dir() or (pages / f"{g.key}.html").exists()]
+
+
+def _records(path: Path) -> dict[str, Graded]:
+    """The last line of each key. A last line without its end does not count."""
+    whole = path.read_bytes().rpartition(b"\n")[0].decode("utf-8", "replace")
+    try:
+        lines = [Graded.from_json(line) for line in whole.splitlines()]
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+    return {graded.key: graded for graded in lines}
 
 
 def chosen(chapter: str | None) -> list[Exercise]:
@@ -116,40 +165,12 @@ def chosen(chapter: str | None) -> list[Exercise]:
     return [EXERCISES[name] for name in sorted(EXERCISES) if chapter in (None, name[:2])]
 
 
-def _settle(
-    path: Path, seed: int | None, exercises: Sequence[Exercise], sandboxed: bool, begun: bool
-) -> int:
-    """The seed, and a note of what decides marks: once `begun`, a folder keeps to it."""
-    settings = {
-        "version": zoology_teach.__version__,
-        "exercises": [exercise.id for exercise in exercises],
-        "sandboxed": sandboxed,
-    }
-    if seed is not None:
-        require_int("seed", seed, 0)
-    if not (begun and path.exists()):
-        seed = secrets.randbelow(2**53) if seed is None else seed
-        files.replace(path, json.dumps(settings | {"seed": seed}, indent=1).encode() + b"\n")
-        return seed
-    try:
-        before = json.loads(path.read_bytes())
-        stored = before.pop("seed")
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
-        raise ValueError(f"{path}: not the settings of a graded class ({error})") from None
-    require(seed in (None, stored), "seed", seed, "the one that is in OUT, or OUT another folder")
-    for name, value in settings.items():
-        same = before.get(name) == value
-        wanted = f"{before.get(name)}, as when OUT was first graded, or OUT another folder"
-        require(same, name, value, wanted)
-    return stored
-
-
 def _done(path: Path, submissions: Sequence[Submission]) -> dict[str, Graded]:
     """What was graded before, of the files as they are now."""
     files.mend(path)
     digests = {submission.key: submission.digest for submission in submissions}
-    before = load(path.parent) if path.exists() else []
-    return {graded.key: graded for graded in before if digests.get(graded.key) == graded.digest}
+    before = _records(path) if path.exists() else {}
+    return {key: graded for key, graded in before.items() if digests.get(key) == graded.digest}
 
 
 def _run(
@@ -174,6 +195,7 @@ def _run(
             with Sandbox(limits, sandbox, core) as worker:
                 while (submission := take()) is not None:
                     graded = grade_one(worker, submission, exercises, seed)
+                    graded = replace(graded, graded_by=version.code())
                     with lock:
                         files.append(path, graded.to_json().encode() + b"\n")
                     finished.put(graded)

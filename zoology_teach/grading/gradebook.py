@@ -1,7 +1,7 @@
 """Graded submissions -> grades.csv, items.csv, items.png, and manual.csv brought up to date."""
 
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,10 +19,12 @@ from zoology_teach.grading.manual import (
     read_rubrics,
     total,
 )
+from zoology_teach.grading.origins import is_late
 from zoology_teach.grading.records import Graded, visible
 from zoology_teach.grading.safe_csv import csv_bytes
 
 MAX_BARS = 40
+Write = Callable[[Path, bytes], None]
 
 
 @dataclass(frozen=True)
@@ -45,20 +47,22 @@ def write_gradebook(
     graded: Sequence[Graded],
     exercises: Sequence[Exercise],
     solutions: Path | None = None,
+    *,
+    write: Write = files.replace,
 ) -> Marks:
     """Write the four files into `out`, each whole or not at all; return the marks by hand.
 
-    Rubrics come from `solutions` where it is given. Raises ValueError, with nothing written,
-    for an entry in manual.csv that is no mark.
+    All but manual.csv are written by `write`. Rubrics come from `solutions` where it is given.
+    Raises ValueError, with nothing written, for an entry in manual.csv that is no mark.
     """
-    marks = read_marks(out / "manual.csv")
+    marks = read_marks(out / "manual.csv", graded)
     rubrics = read_rubrics(solutions) if solutions else {}
     manual = manual_table(out / "manual.csv", graded, open_questions(exercises), rubrics)
     files.replace(out / "manual.csv", csv_bytes(manual))
-    files.replace(out / "grades.csv", csv_bytes(_grades_table(graded, exercises, marks)))
+    write(out / "grades.csv", csv_bytes(_grades_table(graded, exercises, marks)))
     items = count_items(graded, exercises)
-    files.replace(out / "items.csv", csv_bytes(_items_table(items)))
-    files.replace(out / "items.png", items_picture(items))
+    write(out / "items.csv", csv_bytes(_items_table(items)))
+    write(out / "items.png", items_picture(items))
     return marks
 
 
@@ -71,10 +75,12 @@ def _grades_table(
     graded: Sequence[Graded], exercises: Sequence[Exercise], marks: Marks
 ) -> list[list[object]]:
     columns = sorted([e.id for e in exercises] + open_questions(exercises))
-    rows: list[list[object]] = [["student", *columns, "total", "status", "detail", "key", "file"]]
+    heading = ["student", *columns, "total", "late", "status", "detail", "key", "file"]
+    rows: list[list[object]] = [heading]
     for g in in_order(graded):
         earned = [points_of(g, c, marks) for c in columns]
-        rest = [total(g, exercises, marks), g.status, g.detail, g.key, g.file]
+        late = "LATE" if is_late(g.file, g.key) else ""
+        rest = [total(g, exercises, marks), late, g.status, g.detail, g.key, g.file]
         rows.append([g.student, *("" if p is None else p for p in earned), *rest])
     return rows
 

@@ -4,24 +4,25 @@ The column "points" is the teacher's. A re-run keeps what stands there, also for
 are no longer among the submissions, and columns and rows that the teacher added.
 """
 
-import csv
-import io
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from zoology_teach.grading import manual_rows
 from zoology_teach.grading.ladder import Exercise
 from zoology_teach.grading.ladders import EXERCISES
-from zoology_teach.grading.records import Graded
-from zoology_teach.grading.safe_csv import ENCODING, cell
+from zoology_teach.grading.manual_rows import COLUMNS, Row
+from zoology_teach.grading.origins import other_keys
+from zoology_teach.grading.records import Graded, visible
+from zoology_teach.grading.safe_csv import cell
 
 OPEN_POINTS = 10  # the most that an open question can earn
-COLUMNS = ("key", "student", "file", "question", "rubric", "points")
 Marks = dict[tuple[str, str], float]  # points by key of the student and id of the question
 OPEN_QUESTION = re.compile(
     r"^## (?P<id>\d\d\.d) (?P<title>.+?)\n.*?^(?P<rubric>A good answer.+?)(?=^```|^## |\Z)",
     re.DOTALL | re.MULTILINE,
 )
+AS_OF = re.compile(r" @([0-9a-f]{12})$")  # behind a file: what it was when the row was written
 
 
 def open_questions(exercises: Iterable[Exercise]) -> list[str]:
@@ -40,6 +41,12 @@ def total(graded: Graded, exercises: Sequence[Exercise], marks: Marks) -> float:
     """Points of a student on exercises and open questions."""
     questions = [*(e.id for e in exercises), *open_questions(exercises)]
     return sum(points_of(graded, question, marks) or 0 for question in questions)
+
+
+def marked(graded: Iterable[Graded], exercises: Iterable[Exercise], marks: Marks) -> dict[str, int]:
+    """Open question -> how many answers of this class have a mark."""
+    keys = [g.key for g in graded]
+    return {q: sum((key, q) in marks for key in keys) for q in open_questions(exercises)}
 
 
 def rubric_of(source: Path) -> tuple[str, str, str]:
@@ -62,29 +69,26 @@ def read_rubrics(solutions: Path) -> dict[str, str]:
     }
 
 
-def read_marks(path: Path) -> Marks:
+def read_marks(path: Path, graded: Iterable[Graded] = ()) -> Marks:
     """(key, question) -> points, of the rows of manual.csv that have them; {} without a file.
 
     A comma or a point may stand before the decimals, a comma or a semicolon between cells.
-    Raises ValueError naming row and column (row 1 is the heading) for an entry that is not a
-    number from 0 to the most that the question can earn, and for two rows that disagree.
+    Of the students in `graded` the keys of older files are understood. Raises ValueError
+    naming row and column (row 1 is the heading) for an entry that is not a number from 0 to
+    the most that the question can earn, and for two rows that disagree.
     """
     marks: Marks = {}
     first_row: dict[tuple[str, str], int] = {}
-    for number, row in enumerate(_rows(path), 2):
+    _, rows = _read(path, graded)
+    for number, row in enumerate(rows, 2):
         entry = row["points"]
         if not entry:
             continue
-        where = f"{path.name}, row {number}, column"
+        where = f"{path}, row {number}, column"
         for column in ("key", "question"):
             if not row[column]:
                 raise ValueError(f'{where} "{column}": must not be empty beside points')
-        value = entry.replace(",", ".")
-        question = row["question"]
-        most = EXERCISES[question].points if question in EXERCISES else OPEN_POINTS
-        points = float(value) if re.fullmatch(r"[0-9]+(\.[0-9]*)?", value) else None
-        if points is None or points > most:
-            raise ValueError(f'{where} "points": {entry!r} must be a number, 0 to {most}')
+        points = _points(entry, row["question"], where)
         name = (row["key"], row["question"])
         if marks.setdefault(name, points) != points:
             other = f"row {first_row[name]} has {marks[name]:g} for the same student and question"
@@ -93,48 +97,106 @@ def read_marks(path: Path) -> Marks:
     return marks
 
 
+def _points(entry: str, question: str, where: str) -> float:
+    value = entry.replace(",", ".")
+    most = EXERCISES[question].points if question in EXERCISES else OPEN_POINTS
+    points = float(value) if re.fullmatch(r"[0-9]+(\.[0-9]*)?", value) else None
+    if points is None or points > most:
+        raise ValueError(f'{where} "points": {entry!r} must be a number, 0 to {most}')
+    return points
+
+
+def _read(path: Path, graded: Iterable[Graded]) -> tuple[list[str], list[Row]]:
+    headings, rows = manual_rows.read(path)
+    today = {old: g.key for g in graded for old in other_keys(g.student) if _is_plain(g)}
+    for row in rows:
+        row.cells["key"] = today.get(row["key"], row["key"])
+    return headings, rows
+
+
+def _is_plain(graded: Graded) -> bool:
+    """Whether the key was made of the name, as it is where no platform has a number."""
+    return graded.key in other_keys(graded.student)
+
+
 def manual_table(
-    path: Path, graded: Sequence[Graded], questions: list[str], rubrics: dict[str, str]
+    path: Path, graded: Sequence[Graded], questions: list[str], rubrics: Mapping[str, str]
 ) -> list[list[object]]:
-    """What manual.csv becomes: a row for each student and question, and all that was there."""
-    rows: dict[tuple[str, str], dict[str, object]] = {}
-    for number, row in enumerate(_rows(path)):
-        name = (row["key"], row["question"] if row["key"] else str(number))
-        if any(row.values()) and (row["points"] or name not in rows):
-            rows[name] = row
-    columns = list(dict.fromkeys([*COLUMNS, *(c for row in rows.values() for c in row)]))
+    """What manual.csv becomes: a row for each student and question, and all that was there.
+
+    A row with points says for which submission they were given until the teacher empties its
+    cell "file".
+    """
+    headings, before = _read(path, graded)
+    rows = _without_copies(before)
+    by_name: dict[tuple[str, str], list[Row]] = {}
+    for row in rows:
+        by_name.setdefault(_name(row), []).append(row)
     for g in graded:
         for question in questions:
-            row = rows.setdefault((g.key, question), {"key": g.key, "question": question})
-            row |= {"student": g.student, "file": g.file}
-            row["rubric"] = rubrics.get(question) or row.get("rubric", "")
-    order = sorted(
-        rows.values(), key=lambda r: (r["question"], cell(r["student"]).casefold(), r["key"])
-    )
-    return [columns, *([row.get(column, "") for column in columns] for row in order)]
+            if (g.key, question) not in by_name:
+                rows.append(Row({"key": g.key, "question": question}, [""] * len(headings)))
+                by_name[g.key, question] = [rows[-1]]
+            for row in by_name[g.key, question]:
+                row.cells["student"] = g.student
+                row.cells["rubric"] = rubrics.get(question) or row["rubric"]
+                if not _is_outdated(row, g):
+                    row.cells["file"] = _as_of(g)
+    rows.sort(key=lambda r: (r["question"], cell(r["student"]).casefold(), r["key"]))
+    lines = [[*(row[column] for column in COLUMNS), *row.own] for row in rows]
+    return [[*COLUMNS, *headings], *lines]
 
 
-def _rows(path: Path) -> list[dict[str, str]]:
-    """The rows of manual.csv, as a spreadsheet may have saved it, with all its columns."""
-    if not path.exists():
-        return []
-    data = path.read_bytes()
-    try:
-        text = data.decode(ENCODING)
-    except UnicodeDecodeError:
-        text = data.decode("cp1252", "replace")  # an older Excel; keys and points are ASCII
-    heading = text.split("\n", 1)[0]
-    delimiter = max(",;\t", key=heading.count)
-    try:
-        lines = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True))
-    except csv.Error as error:
-        raise ValueError(f"{path.name}: must be a CSV file ({error})") from None
-    columns = lines[0] if lines else []
-    for column in COLUMNS:
-        if columns.count(column) != 1:
-            raise ValueError(f'{path.name}, row 1: must have one column "{column}"')
-    padded = [line + [""] * (len(columns) - len(line)) for line in lines[1:]]
-    rows = [dict(zip(columns, line, strict=False)) for line in padded]
-    return [
-        row | {name: row[name].strip() for name in ("key", "question", "points")} for row in rows
-    ]
+def _as_of(graded: Graded) -> str:
+    return cell(f"{graded.file} @{graded.handed_in}" if graded.handed_in else graded.file)
+
+
+def _is_outdated(row: Row, graded: Graded) -> bool:
+    """Whether the row's points were given to what the student has since handed in anew."""
+    was = AS_OF.search(row["file"])
+    return bool(row["points"] and was and graded.handed_in and was[1] != graded.handed_in)
+
+
+def _without_copies(rows: Iterable[Row]) -> list[Row]:
+    """Without empty rows, and without copies of a row in which the teacher wrote nothing."""
+    rows = [row for row in rows if any(row.cells.values()) or any(row.own)]
+    used = [bool(row["points"] or any(row.own) or not row["key"]) for row in rows]
+    seen = {_name(row) for row, is_used in zip(rows, used, strict=True) if is_used}
+    kept = []
+    for row, is_used in zip(rows, used, strict=True):
+        if is_used or _name(row) not in seen:
+            kept.append(row)
+        seen.add(_name(row))
+    return kept
+
+
+def _name(row: Row) -> tuple[str, str]:
+    return row["key"], row["question"]
+
+
+def odd_marks(path: Path, graded: Sequence[Graded], exercises: Sequence[Exercise]) -> Iterator[str]:
+    """A sentence for each mark in manual.csv that does not count, or that may be outdated, and
+    for each open question with marks for some of the class only."""
+    class_ = {g.key: g for g in graded}
+    asked = {*open_questions(exercises), *(exercise.id for exercise in exercises)}
+    _, rows = _read(path, graded)
+    for number, row in enumerate(rows, 2):
+        where = f"{path}, row {number}: the mark {row['points']} for {visible(row['question'])}"
+        if not row["points"]:
+            continue
+        if row["key"] not in class_:
+            yield f"{where} counts for nobody: no student here has the key {visible(row['key'])!r}"
+        elif row["question"] not in asked:
+            yield f"{where} does not count: that is no exercise or open question graded here"
+        elif _is_outdated(row, class_[row["key"]]):
+            who = visible(class_[row["key"]].student)
+            yield (
+                f"{where} was given to an earlier submission of {who}; when you have read the "
+                'new one, empty the cell "file" of this row'
+            )
+    for question, number in marked(graded, exercises, read_marks(path, graded)).items():
+        if 0 < number < len(graded):
+            yield (
+                f"{question}: {number} of {len(graded)} answers marked; its {OPEN_POINTS} points "
+                "are in everybody's maximum, and who has no mark has none of them"
+            )

@@ -9,13 +9,13 @@ here: a cell's role is a few entries of its metadata.
 import re
 from pathlib import Path
 
-from nbformat import NotebookNode, writes
+from nbformat import NotebookNode
 from nbformat.v4 import new_markdown_cell
 
 from zoology_teach.chapters import read
 from zoology_teach.grading.ladders import EXERCISES
 from zoology_teach.grading.manual import OPEN_POINTS
-from zoology_teach.grading.release import BEGIN, update
+from zoology_teach.grading.release import BEGIN, Released, solution_files, stamped, update
 
 SCHEMA_VERSION = 3  # of the metadata, nbgrader 0.6 to 0.9
 CHECK = re.compile(r'^check\("(\d\d\.[abc])", (\w+)\)$')
@@ -27,17 +27,24 @@ print(report)
 report and report.earned"""
 
 
-def release(solutions: Path, course: Path, *, check: bool = False) -> list[Path]:
-    """Write every assignment below `course`/source that differs; return those paths.
+def release(solutions: Path, course: Path, *, check: bool = False) -> Released:
+    """Bring every assignment below `course`/source up to date.
 
-    With `check` nothing is written. Other assignments of the course stay as they are. Raises
+    With `check` nothing is changed. Other assignments of the course stay as they are. Raises
     ValueError for a solution file that does not hold each of its exercises once.
     """
-    wanted = {
-        course / "source" / source.stem / f"{source.stem}.ipynb": writes(assignment(source)) + "\n"
-        for source in sorted(solutions.glob("[0-9][0-9]_*.md"))
-    }
-    return update(wanted, check=check)
+    return update(
+        {
+            course / "source" / source.stem / f"{source.stem}.ipynb": assignment_text(source)
+            for source in solution_files(solutions)
+        },
+        check=check,
+    )
+
+
+def assignment_text(source: Path) -> str:
+    """The text of the .ipynb that nbgrader gets for one solution file."""
+    return stamped(assignment(source), source.stem)
 
 
 def assignment(source: Path) -> NotebookNode:

@@ -2,41 +2,56 @@
 
 - Canvas: ``lastnamefirstname_[LATE_]userid_fileid_name-N.ipynb``, anonymous ones too;
 - Moodle: ``Full Name_12345_assignsubmission_file_/name.ipynb``, and the same without folders;
+- Blackboard: ``assignment_user_attempt_2026-11-24-09-49-48_name.ipynb``;
 - anything else, nbgrader's folders among it: ``student/.../name.ipynb`` or ``student.ipynb``.
+
+A student chooses only the end of such a name, so what stands first in it counts.
 """
 
 import hashlib
 import re
 import unicodedata
-from collections import defaultdict
 from dataclasses import dataclass
 
-from zoology_teach.grading.archives import Entry
-from zoology_teach.grading.notebooks import SUFFIXES
-from zoology_teach.grading.records import visible
+from zoology_teach.grading.archives import SAVED_AS
 
 CANVAS = re.compile(
-    r"(?P<name>\w+?)_(?:LATE_)?(?P<id>[1-9]\d*)_"
+    r"(?P<name>\w+?)_(?P<late>LATE_)?(?P<id>[1-9]\d*)_"
     r"(?:(?P<attempt>[1-9]\d*)_(?P<rest>.+)|(?:text|link)\.html)",
     re.DOTALL,
 )
 CANVAS_ANONYMOUS = re.compile(
-    r"(?P<name>(?:LATE_)?anon_(?P<id>\w+?))_(?P<attempt>[1-9]\d*)_(?P<rest>.+)", re.DOTALL
+    r"(?P<late>LATE_)?(?P<name>anon_(?P<late2>LATE_)?(?P<id>[^\W_]+))_"
+    r"(?:(?P<attempt>[1-9]\d*)_(?P<rest>.+)|(?:text|link)\.html)",
+    re.DOTALL,
 )
-MOODLE = re.compile(r"(?P<name>.+)_(?P<id>\d+)_assignsubmission_[a-z]+_?(?P<rest>.*)", re.DOTALL)
-CHAPTER = re.compile(r"\s*(\d\d)(?!\d)")
+MOODLE = re.compile(r"(?P<name>.+?)_(?P<id>\d+)_assignsubmission_[a-z]+_?(?P<rest>.*)", re.DOTALL)
+BLACKBOARD = re.compile(
+    r"(?P<head>.+?_(?P<name>[^_]+))_attempt_(?P<date>\d{4}(?:-\d\d){5})(?:_(?P<rest>.+)|\.txt)",
+    re.DOTALL,
+)
+BLIND = re.compile(r"(?:.+-)?Participant")  # Moodle's name for everybody in blind marking
+TEAM = re.compile(
+    r"\b(?:group|team|gruppe|groupe|grupo|gruppo|groep|grupp|grupa|équipe|equipe|equipo)\b",
+    re.IGNORECASE,
+)
 COPY = re.compile(r"-(\d{1,9})(?=\.\w+$)")
+JOINER = re.compile(r"\\u(200[cd])")  # as a path shows one; Persian and Hindi names have them
+EXTENSION = re.compile(r"(?:\.tar)?\.\w+$")
 
 
 @dataclass(frozen=True)
 class Origin:
     """Who handed a file in, as its name says; `id` is the learning platform's own number."""
 
-    platform: str  # "canvas", "moodle" or "" for files that no platform named
+    platform: str  # "canvas", "moodle", "blackboard", "gradescope", or "": no platform named it
     student: str
     id: str = ""
     attempt: int = 0
     name: str = ""  # of the file, as the student had it
+    late: bool = False  # as the platform says
+    is_team: bool = False  # `id` is the number of a group, and nobody's
+    known_as: str = ""  # what the key is made of where that is not the name
 
     @property
     def identity(self) -> str:
@@ -44,68 +59,86 @@ class Origin:
         return f"{self.platform}:{self.id or self.student}"
 
 
-Files = list[tuple[Origin, Entry]]
+def canvas(name: str) -> Origin | None:
+    """The origin of a file with a name of Canvas's."""
+    name = unicodedata.normalize("NFC", name)
+    plain = _marks_as_letters(name)
+    match = CANVAS_ANONYMOUS.fullmatch(plain) or CANVAS.fullmatch(plain)
+    if not match or not re.search(r"[^\W\d_]", match["name"]):  # no letter: a date, not a name
+        return None
+    attempt, rest = int((match["attempt"] or "0")[:20]), ""
+    if match["rest"]:
+        rest = name[slice(*match.span("rest"))]
+    student = name[slice(*match.span("name"))]
+    late = bool(match["late"] or match.groupdict().get("late2"))
+    return Origin("canvas", student, match["id"], attempt, rest, late)
 
 
-def group(entries: list[Entry]) -> tuple[dict[str, Files], list[str]]:
-    """Entries by the identity of the student who handed them in, and notes on the others."""
-    depth = _wrapping(entries)
-    entries = [entry for entry in entries if len(entry.path) > depth]
-    from_canvas = _is_canvas([entry.path[depth] for entry in entries if not entry.is_folder])
-    by_student: dict[str, Files] = defaultdict(list)
-    notes = []
-    for entry in entries:
-        path = entry.path[depth:]
-        origin = _moodle(path[0])
-        if origin and len(path) > 1:
-            origin = Origin("moodle", origin.student, origin.id, name=path[-1])
-        if not origin and from_canvas and len(path) == 1:
-            origin = _canvas(path[0])
-        if not origin and len(path) == 1 and not entry.is_folder and not is_notebook(path[0]):
-            notes.append(f"passed over, no notebook: {visible('/'.join(entry.path))}")
-            continue
-        origin = origin or _plain(path, entry.is_folder)
-        by_student[origin.identity].append((origin, entry))
-    return by_student, notes
+def moodle(name: str) -> Origin | None:
+    """The origin of a file or folder with a name of Moodle's."""
+    match = MOODLE.fullmatch(unicodedata.normalize("NFC", name))
+    if not match:
+        return None
+    student, id = match["name"], match["id"]
+    shown = f"{student} {id}" if BLIND.fullmatch(student) else student
+    is_team = "-" not in student and bool(TEAM.search(student))  # "Team 7-Ada" is Ada
+    return Origin("moodle", shown, id, name=match["rest"], is_team=is_team, known_as=student)
 
 
-def _wrapping(entries: list[Entry]) -> int:
-    """How many folders lie around all the others, as in a zip of one folder of submissions."""
-    depth = 0
-    while True:
-        inner = [entry for entry in entries if len(entry.path) > depth + 1]
-        tops = {entry.path[depth] for entry in entries if len(entry.path) > depth}
-        below = {entry.path[depth + 1] for entry in inner}
-        if len(tops) != 1 or not inner or _moodle(next(iter(tops))):
-            return depth
-        named_by_platform = any(_moodle(name) for name in below) or _is_canvas(list(below))
-        if not named_by_platform and (len(below) < 2 or any(map(CHAPTER.match, below))):
-            return depth
-        depth += 1
+def blackboard(name: str) -> Origin | None:
+    """The origin of a file with a name of Blackboard's; the latest attempt has the last date."""
+    match = BLACKBOARD.fullmatch(unicodedata.normalize("NFC", name))
+    if not match:
+        return None
+    attempt = int(match["date"].replace("-", ""))
+    return Origin("blackboard", match["name"], match["head"], attempt, match["rest"] or "")
 
 
-def _is_canvas(names: list[str]) -> bool:
-    """Whether names that look like Canvas's are: each of its files has a number of its own."""
-    origins = [origin for name in names if (origin := _canvas(name))]
-    numbered = {(o.attempt, COPY.sub("", o.name)) for o in origins if o.attempt}
-    return bool(origins) and len({attempt for attempt, _ in numbered}) == len(numbered)
+def plain(path: tuple[str, ...], is_folder: bool) -> Origin:
+    """The origin of what no platform named: its folder, or the file's name."""
+    first = unicodedata.normalize("NFC", path[0])
+    if len(path) > 1 or is_folder:
+        return Origin("", first, name=path[-1])
+    return Origin("", stem(first) or first, name=path[0])
 
 
-def is_notebook(name: str) -> bool:
-    return name.lower().endswith(SUFFIXES) and not re.match(r"readme\b", name, re.IGNORECASE)
+def stem(name: str) -> str:
+    """The name of a file without what says its kind."""
+    ending = next((end for end in SAVED_AS if name.lower().endswith(end)), None)
+    return name[: -len(ending)] if ending else EXTENSION.sub("", name)
 
 
-def platform_id(file: str, key: str, platform: str) -> str:
-    """The student's number on "canvas" or "moodle" as the path says it, "" where it does not.
+def _marks_as_letters(name: str) -> str:
+    """`name` with a letter for each accent, vowel sign or joiner: they are parts of words."""
+    return "".join(
+        "a" if not c.isascii() and (unicodedata.category(c)[0] == "M" or c in "\u200c\u200d") else c
+        for c in name
+    )
+
+
+def platform_origin(file: str, key: str, platform: str) -> Origin | None:
+    """What the path of a submission says of a student on "canvas" or "moodle".
 
     A path counts only if it is what the key was made of: no name that a student chose for a
     file stands for another student.
     """
-    for part in re.split(r"/| \+ ", file):
-        for origin in (_canvas(part), _moodle(part)):
+    for part in re.split(r"/| \+ ", JOINER.sub(lambda m: chr(int(m[1], 16)), file)):
+        for origin in (canvas(part), moodle(part)):
             if origin and origin.platform == platform and _hash(origin.identity) == key[-8:]:
-                return origin.id
-    return ""
+                return origin
+    return None
+
+
+def platform_id(file: str, key: str, platform: str) -> str:
+    """The student's number on "canvas" or "moodle", "" where the path does not say it."""
+    origin = platform_origin(file, key, platform)
+    return origin.id if origin and not origin.is_team else ""
+
+
+def is_late(file: str, key: str) -> bool:
+    """Whether Canvas marked the submission as late."""
+    parts = [platform_origin(part, key, "canvas") for part in file.split(" + ")]
+    return any(origin.late for origin in parts if origin)
 
 
 def _hash(identity: str) -> str:
@@ -113,25 +146,15 @@ def _hash(identity: str) -> str:
 
 
 def key_of(student: str, identity: str) -> str:
+    """A key that is safe as a file's name and differs between identities."""
     plain = unicodedata.normalize("NFKD", student).encode("ascii", "ignore").decode().lower()
     slug = re.sub(r"[^a-z0-9]+", "-", plain)[:60].strip("-")
     return f"{slug or 'student'}-{_hash(identity)}"
 
 
-def _canvas(name: str) -> Origin | None:
-    match = CANVAS.fullmatch(name) or CANVAS_ANONYMOUS.fullmatch(name)
-    if not match or not re.search(r"[^\W\d_]", match["name"]):  # no letter: a date, not a name
-        return None
-    attempt, rest = int((match["attempt"] or "0")[:20]), match["rest"] or ""
-    return Origin("canvas", match["name"].removeprefix("LATE_"), match["id"], attempt, rest)
-
-
-def _moodle(name: str) -> Origin | None:
-    match = MOODLE.fullmatch(name)
-    return match and Origin("moodle", match["name"], match["id"], name=match["rest"])
-
-
-def _plain(path: tuple[str, ...], is_folder: bool) -> Origin:
-    if len(path) > 1 or is_folder:
-        return Origin("", path[0], name=path[-1])
-    return Origin("", path[0].rpartition(".")[0] or path[0], name=path[0])
+def other_keys(student: str) -> set[str]:
+    """The keys under which a student named by no platform may stand in an older manual.csv:
+    accents can be written as one character or as two, and that once made two keys.
+    """
+    forms = {unicodedata.normalize(form, student) for form in ("NFC", "NFD")}
+    return {key_of(form, f":{form}") for form in forms}

@@ -15,13 +15,14 @@ NAMED_ESCAPES = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 class Graded:
     """One submission, graded.
 
-    student, key, file, digest: as in `submissions.Submission`.
+    student, key, file, digest, handed_in: as in `submissions.Submission`.
     status: "ok"; "stopped" where the worker died or ran out of time or memory (what was
     earned before counts); "unreadable" where there was no notebook to run.
     detail: one sentence for the teacher, "" for "ok".
     exercises: by id, every exercise asked for, the outcome of every rung in order.
     output: by exercise id, what the student's code printed while its rungs were tried.
     cells: number (from 1) and error, in one line, of each code cell that failed.
+    graded_by: the code that graded it, as `version.code` names it.
     """
 
     student: str
@@ -33,6 +34,8 @@ class Graded:
     exercises: dict[str, tuple[Outcome, ...]]
     output: dict[str, str]
     cells: tuple[tuple[int, str], ...]
+    handed_in: str = ""
+    graded_by: str = ""
 
     def __post_init__(self) -> None:
         require(self.status in STATUSES, "status", self.status, f"one of {STATUSES}")

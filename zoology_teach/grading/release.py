@@ -3,45 +3,115 @@
 In a solution's code cell the lines between ``### BEGIN SOLUTION`` and ``### END SOLUTION``
 become one line that says "your code here". The teacher's solutions/marking_guide.md is written
 along with the exercises.
+
+The folder is also a place to work in. What is released carries a digest of itself, and only a
+file that still agrees with its digest is ever replaced or removed: all else is somebody's.
 """
 
+import hashlib
+import json
 import re
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import jupytext
 import nbformat
+from nbformat import NotebookNode
 
 from zoology_teach import files
+from zoology_teach.checks import require
 from zoology_teach.grading.marking_guide import marking_guide
 
 BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
 PLACEHOLDER = 'raise NotImplementedError("your code here")'
 SOLUTION = re.compile(rf"^([ \t]*){BEGIN}\n.*?^[ \t]*{END}$", re.DOTALL | re.MULTILINE)
+STAMP = re.compile(r"\n<!-- released: ([0-9a-f]{12}) -->\n\Z")
 
 
-def release(solutions: Path, exercises: Path, *, check: bool = False) -> list[Path]:
-    """Write every exercise notebook, and the marking guide, that differs; return those paths.
+@dataclass
+class Released:
+    """What a release wrote or removed (with `check`: would), and what it left alone.
 
-    With `check` nothing is written: the returned paths are those out of step, notebooks
-    without a solution among them. Raises ValueError for unbalanced markers.
+    kept: files in the place of a released one that have been changed since, or that no release
+    made.
     """
-    sources = sorted(solutions.glob("[0-9][0-9]_*.md"))
+
+    written: list[Path] = field(default_factory=list)
+    removed: list[Path] = field(default_factory=list)
+    kept: list[Path] = field(default_factory=list)
+
+
+def release(solutions: Path, exercises: Path, *, check: bool = False) -> Released:
+    """Bring every exercise notebook, and the marking guide, up to date.
+
+    A released notebook whose solution is gone is removed. With `check` nothing is changed.
+    Raises ValueError for unbalanced markers, and where there are no solutions.
+    """
+    sources = solution_files(solutions)
     wanted = {exercises / f"{s.stem}.ipynb": exercise_notebook(s) for s in sources}
-    orphans = [p for p in sorted(exercises.glob("*.ipynb")) if p not in wanted]
-    wanted[solutions / "marking_guide.md"] = marking_guide(sources)
-    differing = update(wanted, check=check)
-    if not check:
-        for path in orphans:
-            path.unlink()
-    return differing + orphans
+    others = [path for path in sorted(exercises.glob("*.ipynb")) if path not in wanted]
+    wanted[solutions / "marking_guide.md"] = stamped_text(marking_guide(sources))
+    done = update(wanted, check=check)
+    done.removed = [path for path in others if as_released(path)]
+    for path in [] if check else done.removed:
+        path.unlink()
+    return done
 
 
-def update(wanted: dict[Path, str], *, check: bool = False) -> list[Path]:
+def solution_files(solutions: Path) -> list[Path]:
+    """The solution files of the chapters, in order. Raises ValueError where there is none."""
+    found = sorted(solutions.glob("[0-9][0-9]_*.md"))
+    require(bool(found), "solutions", str(solutions), "a folder of solutions, 02_....md and so on")
+    return found
+
+
+def update(wanted: dict[Path, str], *, check: bool = False) -> Released:
     """Write (with `check`: only name) the files whose text is not the wanted one."""
-    differing = [p for p, text in wanted.items() if not p.exists() or p.read_text() != text]
-    for path in [] if check else differing:
+    done = Released()
+    for path, text in wanted.items():
+        if not path.exists():
+            done.written.append(path)
+        elif _text(path) != text:
+            (done.written if as_released(path) else done.kept).append(path)
+    for path in [] if check else done.written:
         files.replace(path, wanted[path])
-    return differing
+    return done
+
+
+def as_released(path: Path) -> bool:
+    """Whether a file is, to the letter, what a release wrote under this name."""
+    text = _text(path)
+    if path.suffix == ".md":
+        stamp = STAMP.search(text)
+        return bool(stamp) and stamped_text(text[: stamp.start()]) == text
+    try:
+        notebook = nbformat.reads(text, as_version=4)
+        stored = notebook.metadata["zoology_teach"]["released"]
+        return stored == _digest(notebook, path.stem)
+    except Exception:  # not a notebook, or another tool's: nbformat raises many kinds
+        return False
+
+
+def stamped(notebook: NotebookNode, name: str) -> str:
+    """The text of a notebook that will be released as `name`.ipynb, its digest with it."""
+    notebook.metadata["zoology_teach"] = {"released": _digest(notebook, name)}
+    return nbformat.writes(notebook) + "\n"
+
+
+def stamped_text(text: str) -> str:
+    """Markdown with its own digest as a last line that is not shown."""
+    return f"{text}\n<!-- released: {hashlib.sha256(text.encode()).hexdigest()[:12]} -->\n"
+
+
+def _digest(notebook: NotebookNode, name: str) -> str:
+    """Of the name and all that stands in the cells, outputs and answers included."""
+    parts = [[c.cell_type, c.source, c.get("outputs", [])] for c in notebook.cells]
+    return hashlib.sha256(json.dumps([name, parts]).encode()).hexdigest()[:12]
+
+
+def _text(path: Path) -> str:
+    """Text, whatever line ends and bytes are in it."""
+    return path.read_bytes().decode("utf-8", "replace").replace("\r\n", "\n")
 
 
 def exercise_notebook(source: Path) -> str:
@@ -52,7 +122,7 @@ def exercise_notebook(source: Path) -> str:
         cell.id = f"{source.stem[:2]}-{number:03d}"
         if cell.cell_type == "code":
             cell.source = without_solution(cell.source, f"{source}, cell {number}")
-    return nbformat.writes(notebook) + "\n"
+    return stamped(notebook, source.stem)
 
 
 def without_solution(code: str, where: str) -> str:

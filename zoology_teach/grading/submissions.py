@@ -1,24 +1,19 @@
 """A folder or zip of notebooks -> one Submission for each student, whatever it holds."""
 
 import hashlib
-import re
-from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
 from zoology_teach.checks import require
 from zoology_teach.grading.archives import Entry, Unreadable, opened
 from zoology_teach.grading.notebooks import MAX_CODE, SUFFIXES, as_notebook, code_cells
-from zoology_teach.grading.origins import (
-    CHAPTER,
-    COPY,
-    Files,
-    Origin,
-    group,
-    is_notebook,
-    key_of,
-)
+from zoology_teach.grading.origins import Origin, key_of
 from zoology_teach.grading.records import visible
+from zoology_teach.grading.students import Files, group, is_notebook
+from zoology_teach.grading.versions import choose
+
+MOST_NOTES = 10  # on one student
+MOST_OTHERS = 20  # files without a notebook's name that are looked into for one
 
 
 @dataclass(frozen=True)
@@ -36,9 +31,10 @@ class Submission:
     student: the name as the file name (or folder) has it, any characters.
     key: safe and unique, [a-z0-9-]{1,60}-[0-9a-f]{8}; names the student's files in OUT.
     file: path inside SUBMISSIONS, for the teacher; " + " between several.
-    digest: sha256 of the bytes, or of the problem where they cannot be read.
+    digest: sha256 of the code, or of the problem where it cannot be read.
     data: a notebook of the code cells alone, None where none can be read.
     problem: why none can be read, "" where one can.
+    handed_in: 12 hex digits of the files as they are, text and outputs included.
     """
 
     student: str
@@ -47,6 +43,7 @@ class Submission:
     digest: str
     data: bytes | None
     problem: str = ""
+    handed_in: str = ""
 
 
 def cells(submission: Submission) -> list[Cell]:
@@ -63,86 +60,101 @@ def cells(submission: Submission) -> list[Cell]:
 def collect(source: Path, chapter: str | None = None) -> tuple[list[Submission], list[str]]:
     """One submission for each student in a folder or zip, and what the teacher should know.
 
-    A student's files that are numbered by chapter (02_write_the_task.ipynb) count one for each
-    chapter, their cells one after another; where none is numbered, one file counts, a notebook
-    before a text. Of several the latest one counts: the highest number that Canvas gave, else
-    the last changed, else the last by name; the notes name those passed over. With `chapter`
-    ("02") other chapters' files are passed over where a student has that chapter's.
+    A student's files count one for each chapter, as `versions` chooses them, their cells one
+    after another; the notes name those passed over. With `chapter` ("02") other chapters'
+    files are passed over where a student has that chapter's.
 
     Submissions come sorted by name. Raises ValueError, naming SUBMISSIONS, where `source`
     is no folder or zip or holds no student's file; a bad file becomes a `problem` instead.
     """
-    with opened(Path(source)) as entries:
-        by_student, notes = group(entries)
+    source = Path(source)
+    with opened(source) as entries:
+        by_student, notes = group(entries, source.is_dir())
         require(bool(by_student), "SUBMISSIONS", str(source), f"notebooks ({', '.join(SUFFIXES)})")
         keys: dict[str, str] = {}
         submissions = []
         for identity, files in sorted(by_student.items()):
             student = min(origin.student for origin, _ in files)
-            key = key_of(student, identity)
+            known_as = min(origin.known_as or origin.student for origin, _ in files)
+            key = key_of(known_as, identity)
             while key in keys.values():  # the hash is short; a name can be sought that meets it
-                key = key_of(student, key)
+                key = key_of(known_as, key)
             keys[identity] = key
             submissions.append(_submission(student, key, files, chapter, notes))
     order = [(visible(s.student).casefold(), s.key) for s in submissions]
     return [s for _, s in sorted(zip(order, submissions, strict=True), key=lambda p: p[0])], notes
 
 
-def _latest(file: tuple[Origin, Entry]) -> tuple:
-    origin, entry = file
-    copy = COPY.search(origin.name) if origin.platform == "canvas" else None
-    digits = [(len(d.lstrip("0")), d) for d in re.findall(r"\d+", origin.name)]  # 10 after 9
-    return origin.attempt, int(copy[1]) if copy else 0, entry.time, digits, entry.path
-
-
-def _chosen(files: Files, chapter: str | None) -> Files:
-    """The files that count, in order of their chapters."""
-    numbered: dict[str, Files] = defaultdict(list)
-    for file in files:
-        if match := CHAPTER.match(file[0].name):
-            numbered[match[1]].append(file)
-    if chapter in numbered:
-        numbered = {chapter: numbered[chapter]}
-    if numbered:
-        return [sorted(numbered[number], key=_latest)[-1] for number in sorted(numbered)]
-    notebooks = [f for f in files if f[0].name.lower().endswith(".ipynb")]
-    return sorted(notebooks or files, key=_latest)[-1:]  # of equals the last one, as stored
-
-
 def _submission(
     student: str, key: str, files: Files, chapter: str | None, notes: list[str]
 ) -> Submission:
-    def shown(file: tuple[Origin, Entry]) -> str:
-        return visible("/".join(file[1].path))
-
-    notebooks = [file for file in files if not file[1].is_folder and is_notebook(file[0].name)]
+    who = visible(student)
+    notebooks = [file for file in files if is_notebook(file[1])] or _by_content(files)
     if not notebooks:
-        others = [f for f in files if not f[1].is_folder] or files
-        problem = f"no notebook ({', '.join(SUFFIXES)})"
-        return _without_data(student, key, shown(others[0]), problem)
-    chosen = _chosen(notebooks, chapter)
-    sources: list[str] = []
-    read, problems = [], []
-    for file in chosen:
-        try:
-            sources += code_cells(file[1].read(), file[0].name)
-            read.append(file)
-        except (Unreadable, ValueError) as error:
-            problems.append((file, str(error)))
-    for file in notebooks:
-        if file not in chosen:
-            where = " + ".join(map(shown, chosen))
-            notes.append(f"{visible(student)}: {shown(file)} passed over for {where}")
-    if not read:
-        return _without_data(student, key, shown(chosen[0]), problems[0][1])
-    notes += [f"{visible(student)}: {shown(file)} left out, {p}" for file, p in problems]
+        return _without_notebook(student, key, files)
+    choice = choose(notebooks, chapter)
+    where = " + ".join(_shown(version.entry) for version in choice.counts)
+    if not choice.counts:
+        last = choice.unreadable[-1]
+        return _without_data(student, key, _shown(last.entry), last.problem, last.digest)
+    said = [f"{_shown(e)} passed over for {where}" for _, e in choice.passed_over]
+    said += [f"{_shown(v.entry)} left out, {v.problem}" for v in choice.unreadable]
+    notes += [f"{who}: {sentence}" for sentence in said[:MOST_NOTES]]
+    if len(said) > MOST_NOTES:
+        notes.append(f"{who}: {len(said) - MOST_NOTES} more files passed over or left out")
+    sources = [source for version in choice.counts for source in version.cells or []]
     if sum(map(len, sources)) > MAX_CODE:
-        return _without_data(student, key, shown(read[0]), "too much code in all notebooks")
+        return _without_data(student, key, where, "too much code in all notebooks")
     data = as_notebook(sources)
-    where = " + ".join(map(shown, read))
-    return Submission(student, key, where, hashlib.sha256(data).hexdigest(), data)
+    handed_in = _digest("".join(version.digest for version in choice.counts).encode())[:12]
+    return Submission(student, key, where, _digest(data), data, "", handed_in)
 
 
-def _without_data(student: str, key: str, file: str, problem: str) -> Submission:
-    digest = hashlib.sha256(problem.encode()).hexdigest()
-    return Submission(student, key, file, digest, None, problem)
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def _shown(entry: Entry) -> str:
+    return visible("/".join(entry.path))
+
+
+def _by_content(files: Files) -> Files:
+    """Notebooks under another name, such as ada.json or ada.txt."""
+    found = []
+    for origin, entry in files[:MOST_OTHERS]:
+        try:
+            start = entry.read().lstrip(b"\xef\xbb\xbf \t\r\n") if not entry.is_folder else b""
+        except Unreadable:
+            continue
+        if start.startswith(b"{") and b'"cells"' in start:
+            found.append((origin, entry))
+    return found
+
+
+def _without_notebook(student: str, key: str, files: Files) -> Submission:
+    origin, entry = _first(files)
+    problem = f"no notebook ({', '.join(SUFFIXES)})"
+    if entry.problem and len(files) == 1:
+        problem = entry.problem
+    elif origin.name.lower().endswith(".zip"):
+        problem += ", but a zip, which is not opened: unpack it"
+    return _without_data(student, key, _shown(entry), problem, _digest(_bytes(entry)))
+
+
+def _bytes(entry: Entry) -> bytes:
+    """What was handed in where that is no notebook: a teacher may have read it all the same."""
+    try:
+        return entry.read()
+    except Unreadable as error:
+        return str(error).encode()
+
+
+def _first(files: Files) -> tuple[Origin, Entry]:
+    """Of a student without a notebook what they handed in, rather than a folder around it."""
+    return next((file for file in files if not file[1].is_folder), files[0])
+
+
+def _without_data(
+    student: str, key: str, file: str, problem: str, handed_in: str = ""
+) -> Submission:
+    return Submission(student, key, file, _digest(problem.encode()), None, problem, handed_in[:12])
