@@ -348,9 +348,9 @@ def test_other_ladders_need_another_folder(tmp_path, monkeypatch):
 
 def test_marks_of_two_commits_are_not_mixed_without_a_word(tmp_path, monkeypatch):
     source, out = hand_in(tmp_path / "in", **NO_NOTEBOOKS), tmp_path / "out"
-    monkeypatch.setattr(version, "commit", lambda: "0.1+aaa")
+    monkeypatch.setattr(version, "code", lambda: "0.1+aaa")
     assert quick(source, out).notes == []
-    monkeypatch.setattr(version, "commit", lambda: "0.1+bbb")
+    monkeypatch.setattr(version, "code", lambda: "0.1+bbb")
     assert quick(source, out).notes == [], "nothing was graded by the new one"
     hand_in(source, d="{")
     for _ in range(2):
@@ -358,9 +358,9 @@ def test_marks_of_two_commits_are_not_mixed_without_a_word(tmp_path, monkeypatch
             "graded by different code: 3 by 0.1+aaa, 1 by 0.1+bbb; for marks of one version "
             "grade into a new OUT"
         ]
-    monkeypatch.setattr(version, "commit", lambda: "0.1+ccc-dirty")
+    monkeypatch.setattr(version, "code", lambda: "0.1+ccc.changed.0a")
     assert quick(source, tmp_path / "new").notes == [
-        "graded by code with changes that are in no commit: 4 by 0.1+ccc-dirty"
+        "graded by code with changes that are in no commit: 4 by 0.1+ccc.changed.0a"
     ]
 
 
