@@ -4,6 +4,9 @@ Kernel files take `triton` and `tl` from here, so that they can be imported wher
 cannot be installed; only asking for it raises.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -17,7 +20,7 @@ class _Missing:
     constexpr = None
 
     @staticmethod
-    def jit(kernel):
+    def jit(kernel: Callable[..., None]) -> Callable[..., None]:
         return kernel
 
 
@@ -64,7 +67,9 @@ def on_gpu(x: Tensor) -> bool:
     return x.is_cuda
 
 
-def launch(kernel, grid: tuple[int, ...], *arguments, **constants) -> None:
+def launch(
+    kernel: "triton.JITFunction", grid: tuple[int, ...], *arguments: Any, **constants: Any
+) -> None:
     """Run `kernel` on the device of its first argument, a tensor.
 
     Raises RuntimeError in forward mode and under transforms of torch.func, which reach this only
@@ -77,7 +82,7 @@ def launch(kernel, grid: tuple[int, ...], *arguments, **constants) -> None:
         kernel[grid](*arguments, **constants)
 
 
-def alike(x: Tensor, *others: Tensor | None) -> list[Tensor | None]:
+def alike(x: Tensor, *others: Tensor) -> list[Tensor]:
     """All in the dtype of `x`, or in autocast's where that is on: kernels take one dtype.
 
     Autocast leaves float64 as it is, as in PyTorch's own operations.
@@ -85,7 +90,7 @@ def alike(x: Tensor, *others: Tensor | None) -> list[Tensor | None]:
     device = x.device.type
     autocast = torch.is_autocast_enabled(device) and x.dtype != torch.float64
     dtype = torch.get_autocast_dtype(device) if autocast else x.dtype
-    return [y if y is None else y.to(dtype) for y in (x, *others)]
+    return [y.to(dtype) for y in (x, *others)]
 
 
 def interpreting() -> bool:

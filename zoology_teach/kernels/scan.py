@@ -14,6 +14,7 @@ of many |a| > 1 overflow, as their state would.
 """
 
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -40,6 +41,7 @@ def reference(a: Tensor, x: Tensor, s0: Tensor | None = None) -> Tensor:
 
 @triton.jit
 def compose(a, x, a_next, x_next):
+    """The step (a, x), then (a_next, x_next), as one."""
     return a * a_next, a_next * x + x_next
 
 
@@ -142,25 +144,26 @@ def _forward(a: Tensor, x: Tensor, s0: Tensor) -> Tensor:
 
 @torch.library.custom_op("zoology_teach::linear_scan_backward", mutates_args=())
 def _backward(a: Tensor, grad: Tensor, s0: Tensor, s: Tensor) -> tuple[Tensor, Tensor]:
-    return _scan(a, grad, s0, s)
+    grad_a, grad_x = _scan(a, grad, s0, s)
+    return grad_a, grad_x
 
 
 @_forward.register_fake
-def _(a, x, s0):
+def _(a: Tensor, x: Tensor, s0: Tensor) -> Tensor:
     return torch.empty_like(x)
 
 
 @_backward.register_fake
-def _(a, grad, s0, s):
+def _(a: Tensor, grad: Tensor, s0: Tensor, s: Tensor) -> tuple[Tensor, Tensor]:
     return torch.empty_like(grad), torch.empty_like(grad)
 
 
-def _save(ctx, inputs, output):
+def _save(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
     a, _, s0 = inputs
     ctx.save_for_backward(a, s0, output)
 
 
-def _differentiate(ctx, grad):
+def _differentiate(ctx: Any, grad: Tensor) -> tuple[Tensor, ...]:
     a, s0, s = ctx.saved_tensors
     if beyond_one_gradient():
         return _gradients_again(a, s0, s, grad)

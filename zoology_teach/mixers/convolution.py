@@ -172,6 +172,7 @@ class ShortConv(nn.Module):
             self.filter.data[:, 1 if init == "previous" else 0] = 1
 
     def forward(self, u: Tensor) -> Tensor:
+        """`short_conv` with its filter."""
         return short_conv(u, self.filter)
 
     def step(self, u_t: Tensor, recent: Tensor | None) -> tuple[Tensor, Tensor]:

@@ -11,6 +11,9 @@ z_{i+1} = x_i ⊙ (h_i * z_i); Hyena's released code leaves out h1 and starts at
 Poli et al., arXiv:2302.10866.
 """
 
+from collections.abc import Sequence
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
@@ -52,8 +55,10 @@ class Hyena(Mixer):
         )
         start_projections(init, self.value, self.gate1, self.gate2, self.out)
         shorts = (init, "previous" if init == "identity" else init, init)  # of v, x1, x2
-        self.short = nn.ModuleList(ShortConv(d_model, kernel_size, x) for x in shorts)
-        self.filters = nn.ModuleList(ImplicitFilter(d_model, max_len) for _ in range(2))
+        short = nn.ModuleList(ShortConv(d_model, kernel_size, x) for x in shorts)
+        filters = nn.ModuleList(ImplicitFilter(d_model, max_len) for _ in range(2))
+        self.short = cast("Sequence[ShortConv]", short)
+        self.filters = cast("Sequence[ImplicitFilter]", filters)
         self.skips = nn.Parameter(torch.randn(2, d_model))
         if init == "identity":
             self.filters[0].start_near(0.0)
