@@ -14,14 +14,16 @@ def require(condition: bool, argument: str, value: object, allowed: str) -> None
 
 def require_int(argument: str, value: object, minimum: int) -> None:
     """Raise ``ValueError`` unless `value` is an integer >= `minimum` (a bool is not one)."""
-    is_int = isinstance(value, int) and not isinstance(value, bool)
-    require(is_int and value >= minimum, argument, value, f"an integer >= {minimum}")
+    fits = isinstance(value, int) and not isinstance(value, bool) and value >= minimum
+    require(fits, argument, value, f"an integer >= {minimum}")
 
 
 def require_positive(argument: str, value: object) -> None:
     """Raise ``ValueError`` unless `value` is a number above 0 and finite."""
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    require(is_number and 0 < value < float("inf"), argument, value, "positive and finite")
+    fits = (
+        isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < float("inf")
+    )
+    require(fits, argument, value, "positive and finite")
 
 
 def choose(argument: str, name: str, choices: Mapping[str, T]) -> T:

@@ -4,7 +4,7 @@ Heavy modules are imported inside the commands, so that --help answers at once.
 """
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
@@ -17,7 +17,8 @@ from zoology_teach.files import book, checkout
 class OneLineErrors(TyperGroup):
     """Wrong input ends in one line on stderr and status 2; an interrupt in status 130."""
 
-    def invoke(self, ctx):
+    def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]  # its own is private
+        """Run the command, and turn what it raises into one line and a status."""
         try:
             return super().invoke(ctx)
         except BrokenPipeError:  # `... | head` is not an error; typer ends quietly
@@ -89,14 +90,13 @@ def release(
     """Write the exercises that students get from the solutions, and the marking guide."""
     root = book().parent
     if nbgrader is None:
-        from zoology_teach.grading.release import release as write
+        from zoology_teach.grading.release import release as to_students
 
-        target = root / "exercises"
+        done = to_students(root / "solutions", root / "exercises", check=check)
     else:
-        from zoology_teach.grading.nbgrader import release as write
+        from zoology_teach.grading.nbgrader import release as to_course
 
-        target = nbgrader
-    done = write(root / "solutions", target, check=check)
+        done = to_course(root / "solutions", nbgrader, check=check)
     for path in done.written:
         typer.echo(f"{'stale' if check else 'written'}: {path.name}")
     for path in done.removed:

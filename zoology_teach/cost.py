@@ -12,13 +12,15 @@ of arithmetic and memory). `measure` asks the clock instead.
 
 import statistics
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch._ops import OpOverload
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
@@ -155,11 +157,17 @@ def decode(mixer: Mixer, batch: int, n: int) -> Decode:
 class _Counter(TorchDispatchMode):
     """Adds up the tensors that each operation reads and writes."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.bytes = self.calls = 0
 
-    def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
+    def __torch_dispatch__(
+        self,
+        operation: OpOverload,
+        types: Sequence[type],
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
         result = operation(*args, **(kwargs or {}))
         if not operation.is_view:
             leaves = tree_leaves((args, kwargs, result))
@@ -239,10 +247,14 @@ def measure(mixers: Mapping[str, Mixer], batch: int, n: int, rounds: int = 5) ->
             for name in list(mixers)[:: 1 if i % 2 == 0 else -1]:
                 mixer = mixers[name]
                 u = torch.randn(batch, n, mixer.d_model, generator=generator, requires_grad=True)
-                times[name][0].extend(_times(torch.no_grad()(lambda m=mixer, u=u: m(u)), 1))
-                times[name][1].extend(_times(lambda m=mixer, u=u: m(u).sum().backward(), 1))
+                times[name][0].extend(_times(torch.no_grad()(partial(mixer, u)), 1))
+                times[name][1].extend(_times(partial(_both_ways, mixer, u), 1))
                 mixer.zero_grad()
     return {name: Timing(tuple(forward), tuple(step)) for name, (forward, step) in times.items()}
+
+
+def _both_ways(mixer: Mixer, u: Tensor) -> None:
+    mixer(u).sum().backward()
 
 
 def _times(work: Callable[[], object], rounds: int) -> list[float]:

@@ -1,9 +1,9 @@
 """The language model around the mixers: embedding -> blocks -> head (chapter 03, 05)."""
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from zoology_teach.checks import require, require_int, require_positive
 from zoology_teach.configuration import config
 from zoology_teach.mixers import find
-from zoology_teach.mixers.mixer import rows, start_projections
+from zoology_teach.mixers.mixer import Mixer, rows, start_projections
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,8 @@ class LanguageModel(nn.Module):
             nn.init.normal_(self.embedding.weight, std=config.embedding_std)
             if config.max_len is not None:
                 self.position_embedding = nn.Parameter(0.02 * torch.randn(config.max_len, d))
-            self.mixers = nn.ModuleList(find(x.mixer)(d, **x.options) for x in config.layers)
+            mixers = nn.ModuleList(find(x.mixer)(d, **x.options) for x in config.layers)
+            self.mixers = cast("Sequence[Mixer]", mixers)
 
         def norm() -> nn.Module:
             return nn.LayerNorm(d) if config.norm else nn.Identity()
@@ -143,10 +144,8 @@ class LanguageModel(nn.Module):
             )
         v = self.config.vocab_size
         if inputs.is_cpu and not torch.compiler.is_compiling():
-            low, high = inputs.aminmax()
-            require(
-                0 <= low and high < v, "inputs", (int(low), int(high)), f"tokens in 0 .. {v - 1}"
-            )
+            low, high = map(int, inputs.aminmax())
+            require(0 <= low and high < v, "inputs", (low, high), f"tokens in 0 .. {v - 1}")
 
     def auxiliary_loss(self) -> Tensor | float:
         """What the mixers add to the loss of the last forward pass in training; mostly 0."""
@@ -165,8 +164,9 @@ class MLP(nn.Sequential):
     """W_2 gelu(W_1 u + b_1) + b_2 at each position: (..., D) -> (..., D), `hidden` wide inside."""
 
     def __init__(self, d_model: int, hidden: int):
-        super().__init__(nn.Linear(d_model, hidden), nn.GELU(), nn.Linear(hidden, d_model))
-        start_projections("usual", self[0], self[2])
+        inner, outer = nn.Linear(d_model, hidden), nn.Linear(hidden, d_model)
+        super().__init__(inner, nn.GELU(), outer)
+        start_projections("usual", inner, outer)
 
 
 def match_parameters(config: ModelConfig, parameters: int) -> ModelConfig:

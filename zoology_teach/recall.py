@@ -141,8 +141,8 @@ def _sums(document: NDArray, mask: NDArray, model: NDArray, baseline: NDArray) -
 def _shares(part: NDArray, whole: NDArray) -> tuple[NDArray, NDArray]:
     """Share of the tokens and share of the gap, from sums (..., 3)."""
     tokens = part[..., 0] / whole[..., 0]
-    gaps = [(x[..., 1] - x[..., 2]) / np.maximum(x[..., 0], 1) for x in (part, whole)]
-    return tokens, share_of_gap(*gaps, tokens)
+    gap, whole_gap = ((x[..., 1] - x[..., 2]) / np.maximum(x[..., 0], 1) for x in (part, whole))
+    return tokens, share_of_gap(gap, whole_gap, tokens)
 
 
 def _slice(part: NDArray, whole: NDArray, draws: NDArray, level: float) -> dict[str, float]:

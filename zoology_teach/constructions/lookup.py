@@ -10,6 +10,7 @@ from torch import Tensor
 
 from zoology_teach.checks import require, require_int, require_positive
 from zoology_teach.constructions.blank import blank_model, check_vocabulary
+from zoology_teach.mixers import Attention, BaseConv
 from zoology_teach.model import LanguageModel, ModelConfig, layer
 from zoology_teach.tasks.mqar import MQAR
 
@@ -46,6 +47,7 @@ def attention(vocab_size: int, score_scale: float = 20.0) -> LanguageModel:
         embedding[first_value:, flag] = 1
 
         shift, attend = model.mixers
+        assert isinstance(shift, BaseConv) and isinstance(attend, Attention)
         shift.explicit_filter[:, 1] = 1
         shift.projection.weight[key, flag] = 1  # the gate opens at values only
 
@@ -97,6 +99,7 @@ def one_channel_per_key(task: MQAR) -> LanguageModel:
 
         # At a value: s·1 + s·(onehot(key before) - 1) = s·onehot(key before).
         write, read = model.mixers
+        assert isinstance(write, BaseConv) and isinstance(read, BaseConv)
         write.explicit_filter[keys, 1] = 1
         write.conv_bias[keys] = -1
         write.projection.weight[keys, number] = 1

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from zoology_teach.checks import require, require_int
 from zoology_teach.constructions.blank import blank_model
+from zoology_teach.mixers import BaseConv
 from zoology_teach.model import LanguageModel, ModelConfig, layer
 from zoology_teach.tasks.mqar import MQAR
 
@@ -80,6 +81,7 @@ def _memory(task: MQAR, key_codes: Tensor, value_codes: Tensor) -> LanguageModel
         embedding[first_value:, flag] = 1
 
         bind, recall = model.mixers
+        assert isinstance(bind, BaseConv) and isinstance(recall, BaseConv)
         bind.explicit_filter[memory, 1] = 1
         bind.conv_bias[memory] = -1
         bind.projection.weight[memory, opener] = torch.eye(m)
@@ -107,6 +109,7 @@ def write(model: LanguageModel, tokens: Tensor) -> Tensor:
 def read(model: LanguageModel, state: Tensor, queries: Tensor) -> Tensor:
     """The model's answers (B, Q) to queries (B, Q) that follow a prefix with memory (B, m)."""
     recall, u = model.mixers[1], model.embedding(queries)
+    assert isinstance(recall, BaseConv)
     summed = torch.zeros_like(u)
     summed[..., : state.shape[1]] = state[:, None].to(u.dtype)
     hidden = u + recall.projection(u) * (summed + recall.conv_bias)

@@ -19,6 +19,7 @@ class Stack(nn.Sequential):
     """BaseConvs one after another in 3D channels, no residuals: (B, N, D) -> (B, N, D)."""
 
     def forward(self, u: Tensor) -> Tensor:
+        """u (B, N, D) -> (B, N, D): the first D of the 3D channels; the others start at 0."""
         return super().forward(pad(u, (0, 2 * u.shape[-1])))[..., : u.shape[-1]]
 
 

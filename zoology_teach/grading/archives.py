@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 from zoology_teach.checks import require
 from zoology_teach.grading import zip_names
@@ -87,7 +87,7 @@ def _too_many(path: tuple[str, ...]) -> Entry:
     return Entry(path, (0,), problem=f"too many files: more than {MAX_FILES:,}")
 
 
-def _bounded(stream: BinaryIO) -> bytes:
+def _bounded(stream: IO[bytes]) -> bytes:
     chunks, size = [], 0
     while chunk := stream.read(CHUNK):
         size += len(chunk)

@@ -88,7 +88,7 @@ def _moodle(
     updating records that were modified later where a student has a grade already. With
     another language than English the headings must be as in Moodle's own worksheet.
     """
-    heading = ["Identifier", "Full name", "Status", "Grade", "Maximum Grade"]
+    heading: list[object] = ["Identifier", "Full name", "Status", "Grade", "Maximum Grade"]
     heading += ["Grade can be changed", "Last modified (grade)", "Feedback comments"]
     rows: list[list[object]] = [heading]
     most = possible(exercises, marks)

@@ -75,7 +75,16 @@ def _grades_table(
     graded: Sequence[Graded], exercises: Sequence[Exercise], marks: Marks
 ) -> list[list[object]]:
     columns = sorted([e.id for e in exercises] + open_questions(exercises))
-    heading = ["student", *columns, "total", "late", "status", "detail", "key", "file"]
+    heading: list[object] = [
+        "student",
+        *columns,
+        "total",
+        "late",
+        "status",
+        "detail",
+        "key",
+        "file",
+    ]
     rows: list[list[object]] = [heading]
     for g in in_order(graded):
         earned = [points_of(g, c, marks) for c in columns]
@@ -103,7 +112,15 @@ def count_items(graded: Iterable[Graded], exercises: Iterable[Exercise]) -> list
 
 
 def _items_table(items: Iterable[Item]) -> list[list[object]]:
-    heading = ["exercise", "rung", "points", "passed", "of", "share", "the likely mistake"]
+    heading: list[object] = [
+        "exercise",
+        "rung",
+        "points",
+        "passed",
+        "of",
+        "share",
+        "the likely mistake",
+    ]
     rows = [
         [
             i.exercise.id,

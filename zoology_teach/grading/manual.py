@@ -143,7 +143,7 @@ def manual_table(
                 if not _is_outdated(row, g):
                     row.cells["file"] = _as_of(g)
     rows.sort(key=lambda r: (r["question"], cell(r["student"]).casefold(), r["key"]))
-    lines = [[*(row[column] for column in COLUMNS), *row.own] for row in rows]
+    lines: list[list[object]] = [[*(row[column] for column in COLUMNS), *row.own] for row in rows]
     return [[*COLUMNS, *headings], *lines]
 
 

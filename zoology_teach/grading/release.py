@@ -83,7 +83,7 @@ def as_released(path: Path) -> bool:
     text = _text(path)
     if path.suffix == ".md":
         stamp = STAMP.search(text)
-        return bool(stamp) and stamped_text(text[: stamp.start()]) == text
+        return stamp is not None and stamped_text(text[: stamp.start()]) == text
     try:
         notebook = nbformat.reads(text, as_version=4)
         stored = notebook.metadata["zoology_teach"]["released"]

@@ -5,6 +5,7 @@ Scores are in base 2: SCALE = log2(e) / sqrt(d), so that 2^score = e^(q . k / sq
 """
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -28,6 +29,7 @@ def load(x, rows, N, D: tl.constexpr, PAD: tl.constexpr, WIDEN: tl.constexpr):
 
 @triton.jit
 def store(x, rows, tile, N, D: tl.constexpr, PAD: tl.constexpr):
+    """Write the tile to `rows` of x (N, D): no row past the end, no column of the padding."""
     d = tl.arange(0, PAD)[None, :]
     tl.store(x + rows[:, None] * D + d, tile, mask=(rows[:, None] < N) & (d < D))
 
@@ -64,6 +66,7 @@ def tiles(kernel: str, d: int, itemsize: int) -> dict[str, int]:
     or more. 32-bit ones are multiplied one by one: small tiles, and a cap on registers, without
     which the assembler goes for more programs at once and spills.
     """
+    options: tuple[int, ...]  # num_warps, num_stages, and maxnreg where it is capped
     if itemsize > 2:
         held, taken, options = 128 // itemsize, 16, (8, 2, 168)
     elif kernel == "forward":
@@ -77,7 +80,7 @@ def tiles(kernel: str, d: int, itemsize: int) -> dict[str, int]:
     return {"BM": bm, "BN": bn, **dict(zip(names, options, strict=False))}
 
 
-def constants(kernel: str, q: Tensor) -> dict:
+def constants(kernel: str, q: Tensor) -> dict[str, Any]:
     """The keyword arguments that `kernel` is launched with for heads like q's."""
     d = q.shape[3]
     padded = max(16, 1 << (d - 1).bit_length())

@@ -15,6 +15,8 @@ Backward is that of `short_conv` with a gate, and two matmuls in cuBLAS, one of 
 convolution's part of u's gradient. Limits: k <= 8.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -30,7 +32,9 @@ from zoology_teach.kernels.dispatch import launch, must_widen, tl, triton, uses_
 WIDEST_FUSED = {2: 1024, 4: 128, 8: 0}
 
 
-def reference(u: Tensor, weight: Tensor, bias_proj: Tensor, filter: Tensor, bias_conv: Tensor):
+def reference(
+    u: Tensor, weight: Tensor, bias_proj: Tensor, filter: Tensor, bias_conv: Tensor
+) -> Tensor:
     """The definition: a projection times a convolution."""
     return torch.nn.functional.linear(u, weight, bias_proj) * conv.reference(u, filter, bias_conv)
 
@@ -92,9 +96,9 @@ def _forward(
     """y, and the projection for backward (empty unless `keep`)."""
     b, n, d = u.shape
     if not fuses(u):
-        gate = torch.nn.functional.linear(u, weight, bias_proj)
-        y = conv.forward(u, filter, bias_conv, gate)
-        return y, gate if keep else u.new_empty(0)
+        projected = torch.nn.functional.linear(u, weight, bias_proj)
+        y = conv.forward(u, filter, bias_conv, projected)
+        return y, projected if keep else u.new_empty(0)
     y, gate = torch.empty_like(u), torch.empty_like(u) if keep else None
     tile = tiles(d, u.dtype.itemsize, filter.shape[1])
     grid = (triton.cdiv(b * n, tile["BM"]) * triton.cdiv(d, tile["BD"]),)
@@ -103,7 +107,7 @@ def _forward(
         TAPS=filter.shape[1], ACC=tl.float64 if u.dtype == torch.float64 else tl.float32,
         WIDEN=must_widen(u), **tile,
     )  # fmt: skip
-    return y, gate if keep else u.new_empty(0)
+    return y, u.new_empty(0) if gate is None else gate
 
 
 @torch.library.custom_op("zoology_teach::base_conv_backward", mutates_args=())
@@ -117,12 +121,16 @@ def _backward(
 
 
 @_forward.register_fake
-def _(u, weight, bias_proj, filter, bias_conv, keep):
+def _(
+    u: Tensor, weight: Tensor, bias_proj: Tensor, filter: Tensor, bias_conv: Tensor, keep: bool
+) -> tuple[Tensor, Tensor]:
     return torch.empty_like(u), torch.empty_like(u) if keep else u.new_empty(0)
 
 
 @_backward.register_fake
-def _(u, weight, filter, bias_conv, gate, grad):
+def _(
+    u: Tensor, weight: Tensor, filter: Tensor, bias_conv: Tensor, gate: Tensor, grad: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
     return (
         torch.empty_like(u),
         torch.empty_like(weight),
@@ -130,12 +138,12 @@ def _(u, weight, filter, bias_conv, gate, grad):
     )
 
 
-def _save(ctx, inputs, output):
+def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
     *tensors, _ = inputs
     ctx.save_for_backward(*tensors, output[1])
 
 
-def _differentiate(ctx, grad, _):
+def _differentiate(ctx: Any, grad: Tensor, _: None) -> tuple[Tensor | None, ...]:
     *inputs, gate = ctx.saved_tensors
     if beyond_one_gradient():
         return *gradients_of_reference(reference, inputs, grad), None

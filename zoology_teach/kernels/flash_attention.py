@@ -10,6 +10,7 @@ dk, dv are two kernels, so that no two programs add to one number.
 
 import math
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -152,28 +153,37 @@ def _backward(
     return dq, dk, dv
 
 
-def _launch(kernel, name: str, held: str, q: Tensor, tensors: tuple, window: int) -> None:
+def _launch(
+    kernel: "triton.JITFunction",
+    name: str,
+    held: str,
+    q: Tensor,
+    tensors: tuple[Tensor, ...],
+    window: int,
+) -> None:
     fixed, (b, h, n, _) = constants(name, q), q.shape
     grid = (b * h * triton.cdiv(n, fixed[held]),)
     launch(kernel, grid, *tensors, n, window, BANDED=window < n, **fixed)
 
 
 @_forward.register_fake
-def _(q, k, v, window):
+def _(q: Tensor, k: Tensor, v: Tensor, window: int) -> tuple[Tensor, Tensor]:
     return torch.empty_like(q), per_row(q)
 
 
 @_backward.register_fake
-def _(q, k, v, out, lse, grad, window):
+def _(
+    q: Tensor, k: Tensor, v: Tensor, out: Tensor, lse: Tensor, grad: Tensor, window: int
+) -> tuple[Tensor, Tensor, Tensor]:
     return torch.empty_like(q), torch.empty_like(k), torch.empty_like(v)
 
 
-def _save(ctx, inputs, output):
+def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
     *tensors, ctx.window = inputs
     ctx.save_for_backward(*tensors, *output)
 
 
-def _differentiate(ctx, grad, _):
+def _differentiate(ctx: Any, grad: Tensor, _: None) -> tuple[Tensor | None, ...]:
     if beyond_one_gradient():
         windowed = partial(reference, window=ctx.window)
         return *gradients_of_reference(windowed, ctx.saved_tensors[:3], grad), None

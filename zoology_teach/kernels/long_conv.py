@@ -16,6 +16,8 @@ Floors for numbers of e bytes: B D N (2 + 1 / B) e bytes and B D N (N + P) flops
 N is a multiple of 16 the input is copied. An inf or NaN may spoil earlier numbers of its tile.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -97,6 +99,7 @@ def filter_grad_kernel(
 
 
 def convolve(u: Tensor, h: Tensor, reverse: bool) -> Tensor:
+    """u (B, D, N), h (D, N) -> y (B, D, N): the convolution, or `reverse`, its gradient for u."""
     y, (b, d, n) = torch.empty_like(u), u.shape
     p, columns, options = _blocks(u)
     grid = (triton.cdiv(b * triton.cdiv(n, p), columns), d)
@@ -131,11 +134,11 @@ _input_grad.register_fake(lambda h, grad: torch.empty_like(grad))
 _filter_grad.register_fake(lambda u, grad: u.new_empty(u.shape[1:]))
 
 
-def _save(ctx, inputs, output):
+def _save(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
     ctx.save_for_backward(*inputs)
 
 
-def _differentiate(ctx, grad):
+def _differentiate(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
     if beyond_one_gradient():
         return tuple(gradients_of_reference(reference, ctx.saved_tensors, grad))
     (u, h), grad = ctx.saved_tensors, grad.contiguous()
@@ -171,7 +174,7 @@ def long_conv(u: Tensor, h: Tensor, *, impl: str = "auto") -> Tensor:
     return _forward(u.contiguous(), h.contiguous())[..., :n]
 
 
-def _blocks(u: Tensor) -> tuple[int, int, dict]:
+def _blocks(u: Tensor) -> tuple[int, int, dict[str, Any]]:
     """P, the columns of a program, and what both kernels are launched with.
 
     A number of u that is read serves P products and one of T_k as many as there are columns:

@@ -11,6 +11,8 @@ Flops: 2 k + 2 a number, too few to matter; what fusing saves is passes over the
 each of PyTorch's operations makes 3. Limits: k <= 8, because the taps are unrolled.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -100,6 +102,7 @@ def backward_kernel(
 
 
 def forward(u: Tensor, filter: Tensor, bias: Tensor | None, gate: Tensor | None) -> Tensor:
+    """y (B, N, D) by the kernel: `short_conv` of contiguous tensors that fit."""
     y, (n, d) = torch.empty_like(u), u.shape[1:]
     constants, grid = _constants(u, filter)
     launch(forward_kernel, grid, u, filter, bias, gate, y, u.shape[0] * n, n, d, **constants)
@@ -119,13 +122,15 @@ def backward(
     return grad_u, grad_gate, sums.copy_(shares.sum(0))
 
 
-def _empty_gradients(u, filter, bias, gate, grad) -> tuple[Tensor, Tensor, Tensor]:
+def _empty_gradients(
+    u: Tensor, filter: Tensor, bias: Tensor | None, gate: Tensor | None, grad: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
     grad_gate = u.new_empty(0) if gate is None else torch.empty_like(u)
     lines = filter.shape[1] + (1 if gate is None else 2)
     return torch.empty_like(u), grad_gate, u.new_empty(lines, u.shape[2])
 
 
-def _constants(u: Tensor, filter: Tensor) -> tuple[dict, tuple[int]]:
+def _constants(u: Tensor, filter: Tensor) -> tuple[dict[str, Any], tuple[int]]:
     """What a launch of either kernel fixes, and its grid.
 
     A program takes 4096 numbers, 16 a thread: enough loads in flight, few enough registers.
@@ -147,11 +152,11 @@ _forward.register_fake(lambda u, filter, bias, gate: torch.empty_like(u))
 _backward.register_fake(_empty_gradients)
 
 
-def _save(ctx, inputs, output):
+def _save(ctx: Any, inputs: tuple[Tensor | None, ...], output: Tensor) -> None:
     ctx.save_for_backward(*inputs)
 
 
-def _differentiate(ctx, grad):
+def _differentiate(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
     u, filter, bias, gate = ctx.saved_tensors
     if beyond_one_gradient():
         return tuple(gradients_of_reference(reference, ctx.saved_tensors, grad))

@@ -15,6 +15,7 @@ from triton import knobs
 
 @triton.jit
 def add(x, y, out, n, BLOCK: tl.constexpr):
+    """One program: BLOCK of the n numbers of out = x + y."""
     i = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     inside = i < n
     tl.store(out + i, tl.load(x + i, mask=inside) + tl.load(y + i, mask=inside), mask=inside)

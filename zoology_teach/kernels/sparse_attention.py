@@ -12,6 +12,7 @@ program walks through its whole past alone.
 
 import math
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -156,27 +157,32 @@ def _backward(
     return dq, dk, dv
 
 
-def _launch(kernel, name: str, q: Tensor, k: Tensor, tensors: tuple) -> None:
+def _launch(
+    kernel: "triton.JITFunction", name: str, q: Tensor, k: Tensor, tensors: tuple[Tensor, ...]
+) -> None:
     fixed, (b, h, rows, _), n = constants(name, q), q.shape, k.shape[2]
     blocks = triton.cdiv(n, fixed["BN"]) if name == "key" else triton.cdiv(rows, fixed["BM"])
     launch(kernel, (b * h * blocks,), *tensors, h, rows, n, **fixed)
 
 
 @_forward.register_fake
-def _(q, k, v, at, order):
+def _(q: Tensor, k: Tensor, v: Tensor, at: Tensor, order: Tensor) -> tuple[Tensor, Tensor]:
     return torch.empty_like(q), per_row(q)
 
 
 @_backward.register_fake
-def _(q, k, v, at, order, out, lse, grad):
+def _(
+    q: Tensor, k: Tensor, v: Tensor, at: Tensor, order: Tensor,
+    out: Tensor, lse: Tensor, grad: Tensor,
+) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
     return torch.empty_like(q), torch.empty_like(k), torch.empty_like(v)
 
 
-def _save(ctx, inputs, output):
+def _save(ctx: Any, inputs: tuple[Tensor, ...], output: tuple[Tensor, ...]) -> None:
     ctx.save_for_backward(*inputs, *output)
 
 
-def _differentiate(ctx, grad, _):
+def _differentiate(ctx: Any, grad: Tensor, _: None) -> tuple[Tensor | None, ...]:
     if beyond_one_gradient():
         q, k, v, at, order, *_ = ctx.saved_tensors
         selected = partial(reference, positions=at.gather(1, order.argsort(1)))

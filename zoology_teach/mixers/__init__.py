@@ -72,8 +72,9 @@ def _imported(name: str, module: str, kind: str) -> type[Mixer]:
             raise  # the module is there, and misses one itself
         there = f"found: no module {module} (on the command line: --plugin {module}.py)"
         raise ValueError(f"mixer = {name!r}: must be {there}") from None
-    is_mixer = isinstance(found, type) and issubclass(found, Mixer)
-    require(is_mixer, "mixer", name, "a class derived from zoology_teach.mixers.mixer.Mixer")
+    if not (isinstance(found, type) and issubclass(found, Mixer)):
+        derived = f"a class derived from {Mixer.__module__}.{Mixer.__name__}"
+        raise ValueError(f"mixer = {name!r}: must be {derived}")
     missing = sorted(found.__abstractmethods__)
     require(not missing, "mixer", name, f"complete: it lacks {', '.join(missing)}")
     if found.wants_max_len:

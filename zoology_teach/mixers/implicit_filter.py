@@ -19,6 +19,9 @@ class ImplicitFilter(nn.Module):
     activations, so it can be sharp; the window starts each channel at its own horizon.
     """
 
+    time: Tensor
+    features: Tensor
+
     def __init__(self, d_model: int, max_len: int):
         super().__init__()
         time = torch.arange(max_len) / max_len

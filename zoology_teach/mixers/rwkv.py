@@ -87,7 +87,9 @@ class RWKV(Mixer):
         numerator, denominator = _previous(sums).unbind(2)
         return self._average(k, v, numerator, denominator, m_before)
 
-    def _average(self, k: Tensor, v: Tensor, numerator: Tensor, denominator: Tensor, m: Tensor):
+    def _average(
+        self, k: Tensor, v: Tensor, numerator: Tensor, denominator: Tensor, m: Tensor
+    ) -> Tensor:
         """The past's sums, in units of exp(m), and this token with its bonus."""
         now = k + self.bonus
         top = torch.maximum(now, m).detach()

@@ -54,7 +54,7 @@ class DiagonalSSM(nn.Module):
         with torch.no_grad():
             self.log_decay[:, 0] = math.log(0.01)
             _, b_bar, _ = self.discretise()
-            self.C *= 0.02
+            self.C.mul_(0.02)
             self.C[:, 0] = torch.stack([0.5 / b_bar[:, 0].real, torch.zeros(len(b_bar))], dim=1)
             self.skip.zero_()
 
@@ -86,6 +86,7 @@ class DiagonalSSM(nn.Module):
         return k + pad(self.skip[:, None], (0, n - 1))
 
     def forward(self, u: Tensor) -> Tensor:
+        """u (B, D, N) -> K * u (B, D, N), the skip in K."""
         return long_conv(u, self.kernel(u.shape[-1]))
 
     def step(self, u_t: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:

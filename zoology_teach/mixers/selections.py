@@ -89,7 +89,8 @@ class Programmatic(Selection):
 
     def forward(self, u: Tensor, tokens: Tensor | None = None) -> Tensor:
         """f (B, N); raises ValueError without tokens (B, N)."""
-        require(tokens is not None, "tokens", tokens, "the ids (B, N) of the input")
+        if tokens is None:
+            raise ValueError("tokens = None: must be the ids (B, N) of the input")
         require(tokens.shape == u.shape[:2], "tokens shape", tuple(tokens.shape), "(B, N)")
         return seen_before(tokens, self.blank).to(u.dtype)
 

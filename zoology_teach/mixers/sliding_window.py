@@ -28,6 +28,7 @@ class SlidingWindow(Attention):
     """
 
     has_step = True
+    window: int  # never None here
 
     def __init__(self, d_model: int, *, window: int = 64, num_heads: int = 1, init: str = "usual"):
         require_int("window", window, 1)
@@ -70,12 +71,12 @@ class SlidingWindow(Attention):
         u_t = u_t[:, None]
         state = state or (u_t[:, :0], u_t[:, :0])
         new = (self.key(u_t), self.value(u_t))
-        state = tuple(
+        keys, values = (
             torch.cat([old, x], 1)[:, -self.window :] for old, x in zip(state, new, strict=True)
         )
         q, k, v = (
             rearrange(x, "b n (h d) -> b h n d", h=self.num_heads)
-            for x in (self.query(u_t), *state)
+            for x in (self.query(u_t), keys, values)
         )
         y = scaled_dot_product_attention(q, k, v)
-        return self.out(rearrange(y, "b h 1 d -> b (h d)")), state
+        return self.out(rearrange(y, "b h 1 d -> b (h d)")), (keys, values)

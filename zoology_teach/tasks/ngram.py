@@ -6,6 +6,7 @@ tensors; the answers are numpy arrays.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -56,8 +57,9 @@ def count_ngrams(tokens: ArrayLike | Iterable[ArrayLike], order: int) -> NgramCo
     require_int("order", order, 1)
     num_tokens, carried = 0, np.zeros(0, np.uint64)
     sorted_runs: list[tuple[NDArray, NDArray]] = []
-    for piece in [tokens] if hasattr(tokens, "__array__") else tokens:
-        piece = as_tokens("tokens", piece, ndim=1)
+    pieces = [tokens] if hasattr(tokens, "__array__") else tokens
+    for one in cast("Iterable[ArrayLike]", pieces):
+        piece = as_tokens("tokens", one, ndim=1)
         num_tokens += len(piece)
         for start in range(0, len(piece), CHUNK):
             chunk = np.concatenate([carried, piece[start : start + CHUNK].astype(carried.dtype)])
@@ -116,7 +118,7 @@ def sort_rows(columns: list[NDArray]) -> tuple[NDArray, NDArray[np.int64]]:
     packed = np.zeros(columns[0].shape, dtype)
     for column in columns:
         packed = packed << dtype(token_bits) | column.astype(dtype)
-    packed = packed << dtype(position_bits) | np.arange(width, dtype=dtype)
+    packed = packed << dtype(position_bits) | np.arange(width).astype(dtype)
     packed.sort(axis=1)
     position = packed & dtype((1 << position_bits) - 1)
     return packed >> dtype(position_bits), position.astype(np.int64)

@@ -82,8 +82,8 @@ def fit(
     require(
         largest < vocab_size, "vocab_size", vocab_size, f"above every token, of which {largest}"
     )
-    counts = tuple(count_ngrams(stream, order) for order in (1, 2, 3))
-    contexts = tuple(count_ngrams(stream[:-1], order) for order in (1, 2))
+    counts = count_ngrams(stream, 1), count_ngrams(stream, 2), count_ngrams(stream, 3)
+    contexts = count_ngrams(stream[:-1], 1), count_ngrams(stream[:-1], 2)
     possible = _possible(copy)
     model = Trigram(vocab_size, counts, contexts, possible / possible.sum(axis=1, keepdims=True))
     state, parts = model._parts(unseen)

@@ -17,6 +17,8 @@ class WidthSlider(Explorer):
     table, in 200 steps where 500 would be too long to watch.
     """
 
+    children: tuple[ipywidgets.Widget, ...]
+
     def __init__(self, table: pd.DataFrame):
         cells = spread(table)
 

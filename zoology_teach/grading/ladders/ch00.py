@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from zoology_teach.grading.ladder import Exercise, expect, expect_number, expect_shape
+from zoology_teach.grading.ladder import Call, Exercise, expect, expect_number, expect_shape
 from zoology_teach.tasks.examples import IGNORED
 
 A = Exercise("00.a", "count_questions", "Count the questions", minutes=5, difficulty=1)
@@ -22,30 +22,30 @@ def random_labels(rows: int, n: int, vocab_size: int, generator: torch.Generator
 
 
 @A.rung("shape", points=1, mistake="return int64 counts, one for each row: (B,)")
-def _(call, generator):
+def _(call: Call, generator: torch.Generator) -> None:
     answer = call(random_labels(3, 8, 20, generator))
     expect_shape(answer, (3,))
     assert answer.dtype == torch.int64, f"dtype {answer.dtype}, expected torch.int64"
 
 
 @A.rung("nothing asked", points=1, mistake="-100 means that nothing is asked: do not count it")
-def _(call, generator):
+def _(call: Call, generator: torch.Generator) -> None:
     expect(call(torch.full((2, 5), IGNORED)), torch.tensor([0, 0]))
 
 
 @A.rung("everything asked", points=1, mistake="count positions, do not add up the labels")
-def _(call, generator):
+def _(call: Call, generator: torch.Generator) -> None:
     labels = torch.randint(1, 20, (2, 6), generator=generator)
     expect(call(labels), torch.tensor([6, 6]))
 
 
 @A.rung("token 0", points=1, mistake="0 is a token like any other: a label of 0 is a question")
-def _(call, generator):
+def _(call: Call, generator: torch.Generator) -> None:
     expect(call(torch.tensor([[0, IGNORED, 0], [IGNORED, 0, 7]])), torch.tensor([2, 2]))
 
 
 @A.rung("agreement", points=1, mistake="counting position by position gives other numbers")
-def _(call, generator):
+def _(call: Call, generator: torch.Generator) -> None:
     labels = random_labels(6, 15, 4, generator)
     counts = [sum(label != IGNORED for label in row) for row in labels.tolist()]
     expect(call(labels), torch.tensor(counts))
@@ -58,46 +58,46 @@ def logits_for(guesses: Tensor, vocab_size: int, generator: torch.Generator) -> 
 
 
 @B.rung("all right", points=1, mistake="when every guess is the label, the score is 1")
-def _(call, generator):
+def _(call: Call, generator: torch.Generator) -> None:
     labels = torch.randint(12, (2, 5), generator=generator)
     expect_number(call(logits_for(labels, 12, generator), labels), 1.0)
 
 
 @B.rung("all wrong", points=1, mistake="when no guess is the label, the score is 0")
-def _(call, generator):
+def _(call: Call, generator: torch.Generator) -> None:
     labels = torch.randint(12, (2, 5), generator=generator)
     expect_number(call(logits_for((labels + 1) % 12, 12, generator), labels), 0.0)
 
 
 @B.rung("largest score", points=1, mistake="the guess is the largest score, even when all are < 0")
-def _(call, generator):
+def _(call: Call, generator: torch.Generator) -> None:
     labels = torch.randint(12, (2, 5), generator=generator)
     expect_number(call(logits_for(labels, 12, generator) - 50, labels), 1.0)
 
 
 @B.rung("only what is asked", points=2, mistake="positions with label -100 do not count at all")
-def _(call, generator):
+def _(call: Call, generator: torch.Generator) -> None:
     labels = torch.tensor([[3, IGNORED, IGNORED, 5, IGNORED, 4]])
     guesses = torch.tensor([[3, 1, 2, 6, 0, 4]])
     expect_number(call(logits_for(guesses, 8, generator), labels), 2 / 3)
 
 
 @B.rung("token 0", points=1, mistake="0 is a token like any other: a label of 0 is a question")
-def _(call, generator):
+def _(call: Call, generator: torch.Generator) -> None:
     labels = torch.tensor([[0, 2, IGNORED, 0]])
     guesses = torch.tensor([[0, 1, 0, 1]])
     expect_number(call(logits_for(guesses, 4, generator), labels), 1 / 3)
 
 
 @B.rung("every question alike", points=1, mistake="do not average the rows' averages")
-def _(call, generator):
+def _(call: Call, generator: torch.Generator) -> None:
     labels = torch.tensor([[1, 2, 3, 1], [2, IGNORED, IGNORED, IGNORED]])
     guesses = torch.tensor([[1, 2, 3, 1], [3, 0, 0, 0]])
     expect_number(call(logits_for(guesses, 4, generator), labels), 4 / 5)
 
 
 @B.rung("edges", points=1, mistake="no question: the score is 0, not nan; one question must work")
-def _(call, generator):
+def _(call: Call, generator: torch.Generator) -> None:
     silent = torch.full((2, 3), IGNORED)
     answer = call(torch.randn(2, 3, 5, generator=generator), silent)
     if isinstance(answer, Tensor) and answer.numel() == 1:
@@ -125,7 +125,7 @@ def some_values(rows: int, pairs: int, generator: torch.Generator) -> Tensor:
 
 
 @C.rung("shape", points=1, mistake="return int64 values, one for each row: (B,)")
-def _(call, generator):
+def _(call: Call, generator: torch.Generator) -> None:
     query = torch.randn(3, 4, generator=generator)
     keys = torch.randn(3, 5, 4, generator=generator)
     answer = call(query, keys, some_values(3, 5, generator))
@@ -134,20 +134,20 @@ def _(call, generator):
 
 
 @C.rung("one pair", points=1, mistake="with a single pair its value is the answer")
-def _(call, generator):
+def _(call: Call, generator: torch.Generator) -> None:
     keys, values = torch.randn(2, 1, 4, generator=generator), some_values(2, 1, generator) + 7
     expect(call(torch.randn(2, 4, generator=generator), keys, values), values[:, 0])
 
 
 @C.rung("equal key", points=1, mistake="the key equal to the question has the largest cosine")
-def _(call, generator):
+def _(call: Call, generator: torch.Generator) -> None:
     keys, values = torch.eye(4)[None], some_values(1, 4, generator)
     wanted = int(torch.randint(4, (), generator=generator))
     expect(call(3 * keys[:, wanted], keys, values), values[:, wanted])
 
 
 @C.rung("opposite", points=1, mistake="opposite is not alike: keep the sign of the cosine")
-def _(call, generator):
+def _(call: Call, generator: torch.Generator) -> None:
     query = torch.tensor([[1.0, 0.0]])
     keys = torch.tensor([[[-1.0, 0.0], [0.5, 0.6]]])
     values = some_values(1, 2, generator)
@@ -155,7 +155,7 @@ def _(call, generator):
 
 
 @C.rung("long keys", points=2, mistake="a long key must not win by its length: divide by it")
-def _(call, generator):
+def _(call: Call, generator: torch.Generator) -> None:
     query = torch.tensor([[1.0, 0.0]])
     keys = torch.tensor([[[0.5, 0.1], [3.0, 3.0], [9.0, 8.0]]])
     values = some_values(1, 3, generator)
@@ -163,7 +163,7 @@ def _(call, generator):
 
 
 @C.rung("direction", points=1, mistake="nearness is an angle here, not a distance")
-def _(call, generator):
+def _(call: Call, generator: torch.Generator) -> None:
     query = torch.tensor([[1.0, 1.0]])
     keys = torch.tensor([[[50.0, 49.0], [1.0, 0.4]]])
     values = some_values(1, 2, generator)
@@ -171,7 +171,7 @@ def _(call, generator):
 
 
 @C.rung("agreement", points=2, mistake="one cosine after another gives other values")
-def _(call, generator):
+def _(call: Call, generator: torch.Generator) -> None:
     query = torch.randn(8, 3, generator=generator)
     keys = torch.randn(8, 6, 3, generator=generator)
     keys = keys * (0.1 + 5 * torch.rand(8, 6, 1, generator=generator))

@@ -153,10 +153,12 @@ def story(events: list[tuple[str, int, float]], num_keys: int) -> tuple[Tensor, 
 
 
 def key(k: int) -> tuple[str, int, float]:
+    """The event that key `k` stands there."""
     return ("key", k, 0.0)
 
 
 def value(s: float) -> tuple[str, int, float]:
+    """The event that the value `s` stands there."""
     return ("value", 0, s)
 
 

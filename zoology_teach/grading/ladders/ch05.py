@@ -96,10 +96,12 @@ def _(call: Call, generator: torch.Generator) -> None:
 
 
 def uniform(generator: torch.Generator, low: float, high: float) -> float:
+    """A number drawn evenly from low .. high."""
     return low + (high - low) * torch.rand((), generator=generator).item()
 
 
 def size(generator: torch.Generator, low: int, high: int) -> int:
+    """An integer drawn evenly from low .. high - 1."""
     return int(torch.randint(low, high, (), generator=generator))
 
 

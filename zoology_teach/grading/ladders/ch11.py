@@ -24,7 +24,7 @@ def expect_count(found: Any, expected: int) -> None:
     expect_number(found, expected, tolerance=0)
 
 
-def counted(batch: int, n: int, d: int, window: int, taps: int) -> int:
+def counted(batch: int, n: int, d: int, window: int, *, taps: int) -> int:
     """The FLOPs of the layer, one token after the other."""
     flops = 0
     for t in range(n):
@@ -57,19 +57,19 @@ def _(call: Call, generator: torch.Generator) -> None:
 @A.rung("only what is seen", 2, "Token t sees t tokens, itself included: n (n + 1) / 2 pairs.")
 def _(call: Call, generator: torch.Generator) -> None:
     n, d = draw(generator, 4, 12), draw(generator, 3, 20)
-    expect_count(call(1, n, d, n, 0), counted(1, n, d, n, 0))
+    expect_count(call(1, n, d, n, 0), counted(1, n, d, n, taps=0))
 
 
 @A.rung("the window", 2, "After the first `window` tokens each sees `window` tokens, not all.")
 def _(call: Call, generator: torch.Generator) -> None:
     for window in (1, draw(generator, 2, 8)):
-        expect_count(call(1, 20, 5, window, 2), counted(1, 20, 5, window, 2))
+        expect_count(call(1, 20, 5, window, 2), counted(1, 20, 5, window, taps=2))
 
 
 @A.rung("a window longer than the sequence", 1, "No token sees more tokens than there are.")
 def _(call: Call, generator: torch.Generator) -> None:
     n = draw(generator, 3, 9)
-    expect_count(call(1, n, 4, n + draw(generator, 2, 50), 0), counted(1, n, 4, n, 0))
+    expect_count(call(1, n, 4, n + draw(generator, 2, 50), 0), counted(1, n, 4, n, taps=0))
 
 
 @A.rung("as counted one by one", 1, "Every sequence of the batch costs the same again.")
@@ -77,7 +77,7 @@ def _(call: Call, generator: torch.Generator) -> None:
     for _ in range(4):
         sizes = [draw(generator, low, high) for low, high in ((2, 6), (1, 30), (1, 20), (1, 40))]
         taps = draw(generator, 0, 5)
-        expect_count(call(*sizes, taps), counted(*sizes, taps))
+        expect_count(call(*sizes, taps), counted(*sizes, taps=taps))
 
 
 def random_products(generator: torch.Generator, rows: int, shared: int) -> Tensor:

@@ -140,7 +140,7 @@ def _(call: Call, generator: torch.Generator) -> None:
         convolve(call, randn(generator, b, n, d), randn(generator, d, taps), 4)
 
 
-def go_back(call: Call, h: Tensor, g: Tensor, e: Tensor, block: int) -> Tensor:
+def go_back(call: Call, h: Tensor, g: Tensor, e: Tensor, *, block: int) -> Tensor:
     """Check the gradient of u against autograd in float64; the room behind is returned."""
     (b, n, d), rows = e.shape, e.shape[0] * e.shape[1]
     u = torch.zeros(b, n, d, dtype=torch.float64, requires_grad=True)
@@ -156,7 +156,7 @@ def go_back(call: Call, h: Tensor, g: Tensor, e: Tensor, block: int) -> Tensor:
 
 @C.rung("one tap", 1, "With one tap the gradient is h_0 times gate times e, token by token.")
 def _(call: Call, generator: torch.Generator) -> None:
-    go_back(call, randn(generator, 4, 1), *randn(generator, 2, 1, 8, 4), 8)
+    go_back(call, randn(generator, 4, 1), *randn(generator, 2, 1, 8, 4), block=8)
 
 
 @C.rung(
@@ -168,25 +168,25 @@ def _(call: Call, generator: torch.Generator) -> None:
 def _(call: Call, generator: torch.Generator) -> None:
     e = torch.zeros(1, 8, 4)
     e[0, 5] = 1
-    go_back(call, randn(generator, 4, 3), torch.ones(1, 8, 4), e, 8)
+    go_back(call, randn(generator, 4, 3), torch.ones(1, 8, 4), e, block=8)
 
 
 @C.rung("the gate of the reader", 2, "Token t + l has read u_t, so it is its gate that counts.")
 def _(call: Call, generator: torch.Generator) -> None:
     e = torch.zeros(1, 8, 4)
     e[0, 5] = 1
-    go_back(call, randn(generator, 4, 3), randn(generator, 1, 8, 4), e, 8)
+    go_back(call, randn(generator, 4, 3), randn(generator, 1, 8, 4), e, block=8)
 
 
 @C.rung("sequences stay apart", 2, "The last tokens read the next sequence: mask t + lag < N.")
 def _(call: Call, generator: torch.Generator) -> None:
-    go_back(call, randn(generator, 4, 3), *randn(generator, 2, 3, 8, 4), 8)
+    go_back(call, randn(generator, 4, 3), *randn(generator, 2, 3, 8, 4), block=8)
 
 
 @C.rung("ragged rows", 1, "B N need not be a multiple of block: round the grid up.")
 def _(call: Call, generator: torch.Generator) -> None:
-    go_back(call, randn(generator, 4, 3), *randn(generator, 2, 2, 11, 4), 8)
-    go_back(call, randn(generator, 4, 3), *randn(generator, 2, 1, 3, 4), 16)
+    go_back(call, randn(generator, 4, 3), *randn(generator, 2, 2, 11, 4), block=8)
+    go_back(call, randn(generator, 4, 3), *randn(generator, 2, 1, 3, 4), block=16)
 
 
 @C.rung(
@@ -197,7 +197,7 @@ def _(call: Call, generator: torch.Generator) -> None:
 def _(call: Call, generator: torch.Generator) -> None:
     for d, n in ((4, 11), (5, 8), (3, 11)):
         h, (g, e) = randn(generator, d, 3), randn(generator, 2, 2, n, d)
-        expect_untouched(go_back(call, h, g, e, 8))
+        expect_untouched(go_back(call, h, g, e, block=8))
 
 
 @C.rung(
@@ -207,4 +207,4 @@ def _(call: Call, generator: torch.Generator) -> None:
 )
 def _(call: Call, generator: torch.Generator) -> None:
     for b, n, d, taps in ((3, 2, 4, 5), (2, 1, 3, 2), (1, 6, 1, 4)):
-        go_back(call, randn(generator, d, taps), *randn(generator, 2, b, n, d), 4)
+        go_back(call, randn(generator, d, taps), *randn(generator, 2, b, n, d), block=4)

@@ -140,12 +140,13 @@ def select(
     return found[rows:]
 
 
-def draw(generator: torch.Generator, rows: int, n: int, d: int) -> list[Tensor]:
+def draw(generator: torch.Generator, rows: int, n: int, d: int) -> tuple[Tensor, Tensor, Tensor]:
     """q (rows, d), k and v (n, d)."""
-    return [randn(generator, rows, d), randn(generator, n, d), randn(generator, n, d)]
+    return randn(generator, rows, d), randn(generator, n, d), randn(generator, n, d)
 
 
 def shuffled(generator: torch.Generator, n: int) -> Tensor:
+    """0 .. n - 1 in random order."""
     return torch.randperm(n, generator=generator)
 
 
