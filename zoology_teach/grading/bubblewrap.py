@@ -25,6 +25,7 @@ ENVIRONMENT = {
     "TMPDIR": "/tmp",
     "MPLBACKEND": "Agg",
     "TRITON_INTERPRET": "1",
+    "TORCHDYNAMO_DISABLE": "1",  # `torch.compile` gives what it was given: no compiler is here
     "CUDA_VISIBLE_DEVICES": "",
     "PYTHONHASHSEED": "0",
     "PYTHONDONTWRITEBYTECODE": "1",
