@@ -28,6 +28,7 @@ from types import SimpleNamespace
 
 import jupytext
 import matplotlib.pyplot  # noqa: F401  now: it may write a cache into the user's home
+import psutil
 import pytest
 import torch
 from typer.testing import CliRunner
@@ -36,7 +37,6 @@ import zoology_teach
 from zoology_teach import cli
 from zoology_teach.grading import grade as grades
 from zoology_teach.grading.inside import confine
-from zoology_teach.grading.inside.processes import descendants
 from zoology_teach.grading.ladder import climb
 from zoology_teach.grading.ladders import EXERCISES
 from zoology_teach.grading.notebooks import as_notebook
@@ -182,14 +182,18 @@ def marked() -> list[str]:
     return found + [line for line in unix.splitlines() if f"{MARK}-left" in line]
 
 
-def alive(processes: set[int]) -> list[str]:
+def family() -> set[psutil.Process]:
+    """All processes below this one."""
+    return set(psutil.Process().children(recursive=True))
+
+
+def alive(processes: set[psutil.Process]) -> list[str]:
     """Those that are more than an entry that nobody has asked for yet; what they are."""
     found = []
-    for pid in processes:
-        with contextlib.suppress(OSError):
-            status = Path(f"/proc/{pid}/status").read_text()
-            if "State:\tZ" not in status:
-                found.append(f"{pid} {status}")
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if process.status() != psutil.STATUS_ZOMBIE:
+                found.append(str(process))
     return found
 
 
@@ -255,9 +259,9 @@ def ran(tmp_path_factory, sandbox_kind):
             (honest / f"{name}.ipynb").write_bytes((source / f"{name}.ipynb").read_bytes())
         around = (source, home, temp, honest, base / "outside")
         confine.prctl(confine.SET_CHILD_SUBREAPER, 1)  # whoever is orphaned comes here
-        before, family = tree(*around), descendants(os.getpid())
+        before, relatives = tree(*around), family()
         said = command(source, "-o", out, *WORDS)
-        left, after = alive(descendants(os.getpid()) - family), tree(*around)
+        left, after = alive(family() - relatives), tree(*around)
         confine.prctl(confine.SET_CHILD_SUBREAPER, 0)
         command(honest, "-o", honest_out, *WORDS)
         for platform in ("canvas", "moodle", "gradescope"):
@@ -293,6 +297,10 @@ def test_the_corpus_is_whole():
 @pytest.mark.parametrize("name", EXPECTED)
 def test_every_submission_gets_exactly_its_row(ran, name):
     agrees(ran.found[name], EXPECTED[name])
+
+
+def test_every_cell_that_jupyter_runs_is_run(ran):
+    assert ran.found["jupyter_cells"].graded.cells == ()
 
 
 def test_what_cannot_lie_in_git_gets_its_rows_too(ran):

@@ -10,7 +10,6 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,29 +19,19 @@ from zoology_teach.grading.inside.bounds import Bounds
 CHANNEL = 3  # a student's only open file beside /dev/null
 
 
-@dataclass(frozen=True)
-class Conditions:
-    """What holds for every child: `limits` as in `sandbox.Limits`, which confinements hold here.
-
-    `addresses` are the bytes of an idle process.
-    """
-
-    limits: dict[str, Any]
-    holds: dict[str, bool]
-    addresses: int
-
-
-def start(channel: int, conditions: Conditions) -> tuple[int, int]:
+def start(channel: int, limits: dict[str, Any], holds: dict[str, bool]) -> tuple[int, int]:
     """Fork a child that answers on `channel`: the pids of its guard and of its first process.
 
-    Without namespaces both are the student's process itself.
+    Without namespaces both are the student's process itself. `limits` are those of
+    `sandbox.Limits` and the most "addresses" of a process, in bytes; `holds` says which
+    confinements can be had here.
     """
     reader, writer = os.pipe()
     guard = os.fork()
     if guard == 0:
         with leaving():
             os.close(reader)
-            become_guard(channel, writer, conditions)
+            become_guard(channel, writer, limits, holds)
     os.close(writer)
     os.close(channel)
     with open(reader, "rb") as pipe:
@@ -50,14 +39,14 @@ def start(channel: int, conditions: Conditions) -> tuple[int, int]:
     return guard, int(first or guard)
 
 
-def become_guard(channel: int, writer: int, conditions: Conditions) -> None:
+def become_guard(channel: int, writer: int, limits: dict[str, Any], holds: dict[str, bool]) -> None:
     """In the guard: make the namespaces, fork their init, end as it ends."""
     confine_files(channel, writer)
-    if not conditions.holds["namespaces"]:
+    if not holds["namespaces"]:
         os.close(CHANNEL + 1)
-        become_student(conditions)
+        become_student(limits, holds)
     Path("/proc/self/oom_score_adj").write_text("1000")  # should memory run out, this first
-    confine.new_namespaces(conditions.limits["file_bytes"])
+    confine.new_namespaces(limits["file_bytes"])
     confine.prctl(confine.SET_PDEATHSIG, confine.SIGKILL)
     init = os.fork()
     if init:
@@ -65,10 +54,10 @@ def become_guard(channel: int, writer: int, conditions: Conditions) -> None:
         os.closerange(CHANNEL, CHANNEL + 2)
         os._exit(exit_code(os.waitpid(init, 0)[1]))
     os.close(CHANNEL + 1)
-    become_init(conditions)
+    become_init(limits, holds)
 
 
-def become_init(conditions: Conditions) -> None:
+def become_init(limits: dict[str, Any], holds: dict[str, bool]) -> None:
     """In the init: fork the student's process, bury whoever is orphaned, end as it ends."""
     os.setsid()  # a signal to one's process group crosses namespaces
     confine.prctl(confine.SET_PDEATHSIG, confine.SIGKILL)
@@ -78,7 +67,7 @@ def become_init(conditions: Conditions) -> None:
         signal.signal(number, signal.SIG_IGN)
     student = os.fork()
     if student == 0:
-        become_student(conditions)
+        become_student(limits, holds)
     os.close(CHANNEL)
     while True:
         pid, status = os.wait()
@@ -86,21 +75,20 @@ def become_init(conditions: Conditions) -> None:
             os._exit(exit_code(status))
 
 
-def become_student(conditions: Conditions) -> None:
+def become_student(limits: dict[str, Any], holds: dict[str, bool]) -> None:
     """In the child: give up what is left to give up, then answer."""
     os.setsid()
-    limits = conditions.limits
     with contextlib.suppress(OSError, AttributeError):  # only Linux has it
         confine.prctl(confine.SET_DUMPABLE, 1)  # its share of the memory can be read
     for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP, signal.SIGPIPE}:
         signal.signal(number, signal.SIG_DFL)
     confine.limit(
-        conditions.addresses + limits["memory_bytes"],
+        limits["addresses"],
         limits["file_bytes"],
         limits["cpu_seconds"],
-        limits["processes"] + 3 if conditions.holds["tasks"] else None,
+        limits["processes"] + 3 if holds["tasks"] else None,
     )
-    if conditions.holds["calls"]:
+    if holds["calls"]:
         confine.filter_system_calls()
     channel = socket.socket(fileno=CHANNEL)
     runner.serve(channel, Bounds(**limits["answer"]), limits["output_chars"])

@@ -10,43 +10,26 @@ import asyncio
 import sys
 from typing import Any
 
-from IPython.core.compilerop import CachingCompiler
 from IPython.core.interactiveshell import InteractiveShell
 from traitlets.config import Config
 
 RUN_CODE = ("time", "timeit", "prun", "run")  # line magics whose errors are those of the cell
 
 
-class Compiler(CachingCompiler):
-    """Names code after its cell; `inspect` finds it by that name, which Triton needs."""
-
-    cell = parts = 0
-
-    def begin(self, cell: int) -> None:
-        """What is compiled from here on belongs to this cell."""
-        self.cell, self.parts = cell, 0
-
-    def get_code_name(self, raw_code: str, transformed_code: str, number: int) -> str:
-        """The file name that tracebacks and syntax errors give."""
-        self.parts += 1
-        part = f", part {self.parts}" if self.parts > 1 else ""
-        return f"<cell {self.cell}{part}>"
-
-
 class Shell(InteractiveShell):
     """IPython's shell as Jupyter's kernel uses it, except that errors are raised, not shown."""
-
-    compiler_class = Compiler
 
     def __init__(self, **given: Any) -> None:
         super().__init__(**given)
         self.events_loop: asyncio.AbstractEventLoop | None = None
+        self.cell = self.parts = 0
+        self.compile.get_code_name = self._code_name
         self.user_ns.update(exit=sys.exit, quit=sys.exit)
         self.set_hook("show_in_pager", lambda *_: None)
 
     def run(self, cell: int, source: str) -> None:
         """Run a cell; raises what it raises."""
-        self.compile.begin(cell)
+        self.cell, self.parts = cell, 0
         try:
             transformed, problem = self.transform_cell(source), None
         except Exception:
@@ -60,6 +43,12 @@ class Shell(InteractiveShell):
             self.events.trigger("post_execute")
         self.events.trigger("post_run_cell", result)
         raise_error_of(result)
+
+    def _code_name(self, *_: Any) -> str:
+        """The file name of code, in syntax errors and for `inspect`, which Triton needs."""
+        self.parts += 1
+        part = f", part {self.parts}" if self.parts > 1 else ""
+        return f"<cell {self.cell}{part}>"
 
     def _finish(self, running: Any, in_loop: bool) -> Any:
         """Run a coroutine to its end; in an event loop, as in Jupyter, where that matters."""

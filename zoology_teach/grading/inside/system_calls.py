@@ -113,7 +113,7 @@ REFUSED = {
 NEWEST = 462  # a call with a higher number is one that nobody has looked at
 MACHINES = {"x86_64": (0, 0xC000_003E), "aarch64": (1, 0xC000_00B7)}  # column, audit number
 CLONE, CLONE3, SOCKET, MMAP = (56, 220), (435, 435), (41, 198), (9, 222)
-EPERM, ENOSYS, EAFNOSUPPORT = 1, 38, 97
+EPERM, ENOMEM, ENOSYS, EAFNOSUPPORT = 1, 12, 38, 97
 ALLOWED_SOCKETS = (1, 2, 10)  # unix, inet, inet6: the network namespace has none but itself
 MAP_SHARED, MAP_ANONYMOUS, MAP_HUGE = 0x01, 0x20, 0x4_0000
 NUMBER, MACHINE, ARGUMENTS = 0, 4, 16  # where the words of a call lie
@@ -179,7 +179,7 @@ def counted_memory() -> list[Step]:
         any_of(MAP_HUGE, 2, 0),
         any_of(MAP_ANONYMOUS, 0, 2),
         any_of(MAP_SHARED, 0, 1),
-        then(FAIL | EPERM),
+        then(FAIL | ENOMEM),
         then(ALLOW),
     ]
 

@@ -23,7 +23,7 @@ import torch
 from zoology_teach.grading.inside import check, confine
 from zoology_teach.grading.inside.bounds import Bounds
 from zoology_teach.grading.inside.channel import send
-from zoology_teach.grading.inside.child import Conditions, exit_code, start, works
+from zoology_teach.grading.inside.child import exit_code, start, works
 from zoology_teach.grading.inside.processes import addresses, descendants, proportional, resident
 from zoology_teach.grading.inside.shell import the_shell
 
@@ -66,18 +66,17 @@ class Worker:
         else:
             with contextlib.suppress(OSError, AttributeError):  # orphans come here, on Linux
                 confine.prctl(confine.SET_CHILD_SUBREAPER, 1)
-        self.addresses = addresses()
+        limits["addresses"] = addresses() + limits["memory_bytes"]
 
     def serve(self) -> None:
         """Start children as told, until the grader hangs up."""
         send(self.control, self.holds, self.bounds)
-        conditions = Conditions(self.limits, self.holds, self.addresses)
         while True:
             told, files, *_ = socket.recv_fds(self.control, 1, 1)
             if not told:
                 return
             if told == START:
-                started = start(files[0], conditions)
+                started = start(files[0], self.limits, self.holds)
                 send(self.control, {"started": True}, self.bounds)
                 send(self.control, self.watch(*started), self.bounds)
 
