@@ -172,6 +172,28 @@ def test_an_infinite_loop_in_a_cell_is_passed_over(sandbox):
     assert row.detail == "cell 1 took longer than 1 s"
 
 
+@pytest.mark.parametrize(
+    "hanging",
+    ["import asyncio\nawait asyncio.sleep(99)", "%%capture\nwhile True: pass", "%time while 1: 1"],
+)
+def test_time_that_ipython_takes_note_of_is_over_all_the_same(sandbox, hanging):
+    row = graded(sandbox, hanging, "import asyncio\nawait asyncio.sleep(0)", GOOD)
+    assert points(row) == ALL and dict(row.cells) == {1: "took longer than 1 s"}
+
+
+def test_a_worker_that_takes_long_to_start_takes_no_time_from_a_submission(sandbox, monkeypatch):
+    start = sandbox.begin
+
+    def slowly():
+        time.sleep(1.5)
+        return start()
+
+    monkeypatch.setattr(sandbox, "begin", slowly)
+    limits = replace(LIMITS, submission_seconds=1.4)
+    row = grade_one(sandbox, handed_in(GOOD), [DOUBLE, TOTAL], 3, limits)
+    assert points(row) == ALL and row.status == "ok"
+
+
 def test_an_infinite_loop_in_a_call_costs_its_exercise_only(sandbox):
     row = graded(sandbox, GOOD + "\ndef double(x):\n    while True: pass")
     assert points(row) == {"99.a": 0, "99.b": 3} and row.status == "stopped"

@@ -35,7 +35,8 @@ class Shell(InteractiveShell):
         except Exception:
             transformed, problem = source, sys.exc_info()
         given = {"transformed_cell": transformed, "preprocessing_exc_tuple": problem}
-        in_loop = "asyncio" in source or self.should_run_async(source, **given)
+        makes_tasks = "asyncio" in source and "asyncio.run" not in source
+        in_loop = makes_tasks or self.should_run_async(source, **given)
         running = self.run_cell_async(source, store_history=True, **given)
         try:
             result = self._finish(running, in_loop)

@@ -23,7 +23,7 @@ import torch
 from zoology_teach.grading.inside import check, confine
 from zoology_teach.grading.inside.bounds import Bounds
 from zoology_teach.grading.inside.channel import send
-from zoology_teach.grading.inside.child import exit_code, start, works
+from zoology_teach.grading.inside.child import exit_code, leaving, start, works
 from zoology_teach.grading.inside.processes import addresses, descendants, proportional, resident
 from zoology_teach.grading.inside.shell import the_shell
 
@@ -152,4 +152,5 @@ def main() -> None:
     without_ladders()
     the_shell()  # every child has a copy: it costs them nothing to make
     control = socket.socket(fileno=int(number))
-    Worker(control, json.loads(limits), inside == "bwrap", int(core)).serve()
+    with leaving():  # at once, without tidying up what nobody needs
+        Worker(control, json.loads(limits), inside == "bwrap", int(core)).serve()
