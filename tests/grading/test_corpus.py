@@ -124,6 +124,12 @@ def odd_files(folder: Path, outside: Path) -> dict[str, dict[str, str]]:
     hand_in("large outputs.ipynb", json.dumps({"cells": [shown]}).encode(), FULL)
     hand_in("utf-16.ipynb", text.encode("utf-16"), FULL)
     hand_in("script.py", solution()[""].encode(), FULL)
+    for name, head, mark in (
+        ("nbconvert", "# coding: utf-8", "# In[ ]:"),
+        ("databricks", "# Databricks notebook source", "# COMMAND ----------"),
+    ):
+        parts = (head, "1 / 0", "def broken(:", solution()[""], "oops")
+        hand_in(f"{name}.py", f"\n\n{mark}\n\n".join(parts).encode(), FULL)
     hand_in("pdf.ipynb", b"%PDF-1.7\n\0\xff", unreadable("not a notebook: it is binary"))
     for name, data in (("empty", b""), ("cut off", right[:-9]), ("web page", b"<html>")):
         hand_in(f"{name}.ipynb", data, unreadable("not a notebook: it is not JSON"))
@@ -179,7 +185,7 @@ def marked() -> list[str]:
         if path.exists() and MARK.encode() in path.read_bytes():
             found.append(str(path))
     unix = Path("/proc/net/unix").read_text()
-    return found + [line for line in unix.splitlines() if f"{MARK}-left" in line]
+    return found + [line for line in unix.splitlines() if MARK in line and "-left" in line]
 
 
 def family() -> set[psutil.Process]:
@@ -237,8 +243,9 @@ def ran(tmp_path_factory, sandbox_kind):
         socket.socket(socket.AF_UNIX) as abstract,
         socket.socket(socket.AF_UNIX) as named,
     ):
-        abstract.bind(f"\0{MARK}")
-        named.bind(str(temp / f"{MARK}.socket"))
+        mark = f"{MARK}-{os.getpid()}"  # abstract names are those of all who run these tests
+        abstract.bind(f"\0{mark}")
+        named.bind(str(temp / f"{mark}.socket"))
         abstract.listen(), named.listen()
         patch.setenv("HOME", str(home))
         patch.setenv("TMPDIR", str(temp))
@@ -247,7 +254,7 @@ def ran(tmp_path_factory, sandbox_kind):
         limits = functools.partial(Limits, cell_seconds=2.0, call_seconds=2.0)
         patch.setattr(grades, "Limits", limits)
         known = {"OUT": out, "SUBMISSIONS": source, "COURSE": ROOT, "HOME": home, "TEMP": temp}
-        known |= {"MARK": MARK, "PORT": port.getsockname()[1], "HOSTNAME": os.uname().nodename}
+        known |= {"MARK": mark, "PORT": port.getsockname()[1], "HOSTNAME": os.uname().nodename}
         expected = odd_files(source, base / "outside")
         for path in CORPUS.glob("*.md"):
             text = written_out(path.read_text(), known)

@@ -34,14 +34,11 @@ def resident(pid: int) -> int:
 
 def proportional(pid: int) -> int:
     """Bytes in memory, shared ones in equal parts; all of them where a process hides that."""
-    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-        try:
-            for line in (with_memory(pid) / "smaps_rollup").read_text().splitlines():
-                if line.startswith("Pss:"):
-                    return int(line.split()[1]) << 10
-        except PermissionError:
-            return resident(pid)
-    return 0
+    with contextlib.suppress(OSError):
+        for line in (with_memory(pid) / "smaps_rollup").read_text().splitlines():
+            if line.startswith("Pss:"):
+                return int(line.split()[1]) << 10
+    return resident(pid)
 
 
 def with_memory(pid: int) -> Path:
