@@ -23,6 +23,8 @@ FILTER = 2
 LAST_CAPABILITY = 63
 SIGKILL = 9
 NOBODY = 65534
+OPEN_FILES = 64  # of a process
+FILES_IN_MEMORY = 4096  # in each folder that can be written to
 
 libc = ctypes.CDLL(None, use_errno=True)
 
@@ -60,7 +62,7 @@ def new_namespaces(file_bytes: int) -> None:
         with open(f"/proc/self/{name}", "w") as file:
             file.write(text)
     checked(libc.mount(None, b"/", None, RECURSIVE | PRIVATE, None), "mount /")
-    room = f"size={file_bytes},nr_inodes=4096,mode=755".encode()
+    room = f"size={file_bytes},nr_inodes={FILES_IN_MEMORY},mode=755".encode()
     for place, flags, options in (
         (b"/tmp", NO_SUID | NO_DEV, room),
         (b"/dev/shm", NO_SUID | NO_DEV, room),
@@ -91,7 +93,7 @@ def limit(memory: int, files: int, cpu_seconds: int, tasks: int | None) -> None:
         ("RLIMIT_FSIZE", files),
         ("RLIMIT_CPU", cpu_seconds),
         ("RLIMIT_NPROC", tasks),
-        ("RLIMIT_NOFILE", 64),
+        ("RLIMIT_NOFILE", OPEN_FILES),
         ("RLIMIT_CORE", 0),
         ("RLIMIT_MSGQUEUE", 0),
         ("RLIMIT_MEMLOCK", 0),
