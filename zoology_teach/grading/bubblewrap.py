@@ -68,9 +68,9 @@ def bwrap_command(bwrap: str) -> list[str]:
         elif os.path.isdir(place):
             command += ["--ro-bind", place, place]
     secret = hidden()
-    for folder in (*SOURCES, *secret):
-        if is_system(folder) and os.path.isdir(folder):
-            command += ["--tmpfs", str(folder)]
+    covered = [str(f) for f in (*SOURCES, *secret) if is_system(f) and os.path.isdir(f)]
+    for folder in covered:
+        command += ["--tmpfs", folder]
     places = python_files()
     above = {str(f) for place in (*places.values(), INSIDE) for f in Path(place).parents}
     for folder in sorted(above - {"/"}):  # an ordinary user must be able to pass, root's or not
@@ -84,9 +84,8 @@ def bwrap_command(bwrap: str) -> list[str]:
     command += ["--ro-bind", str(PACKAGE / SENT), f"{INSIDE}/{SENT}"]
     command += ["--remount-ro", f"{INSIDE}/grading", "--proc", "/proc", "--dev", "/dev"]
     command += ["--tmpfs", "/tmp", "--remount-ro", "/dev"]
-    for folder in (*SOURCES, *secret):
-        if is_system(folder) and os.path.isdir(folder):
-            command += ["--remount-ro", str(folder)]
+    for folder in covered:
+        command += ["--remount-ro", folder]
     return [*command, "--remount-ro", "/", "--chdir", "/tmp"]
 
 
