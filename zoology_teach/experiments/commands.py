@@ -47,7 +47,7 @@ def sweep(
     from zoology_teach.experiments.synthetic_presets import PRESETS, chosen
 
     make = choose("preset", preset, choose("sweep", name, PRESETS))
-    mixers = [*(mixer or []), *_plugged(plugin)]
+    mixers = list(dict.fromkeys([*(mixer or []), *_plugged(plugin)]))
     own = {run.id for run in make()}
     runs = chosen(
         make,
@@ -138,14 +138,18 @@ def _measure(runs, table, dry_run, executor, workers, device, plugins) -> None:
 
 def _show_held_out(table: Path, preset) -> None:
     """Beside the table: a passage token by token, and perplexities by document."""
-    from zoology_teach.experiments.results import write
+    from zoology_teach.experiments.results import is_replaceable, write
     from zoology_teach.experiments.text_held_out import by_document, passage
 
     for name, make in {"passage": passage, "documents": by_document}.items():
         beside = table.with_name(f"{table.stem}_{name}.csv")
         try:
-            write(make(table, preset), beside)
+            shown = make(table, preset)
         except ValueError as error:  # runs of another machine leave no losses here
             typer.echo(f"{beside.name} stays as it is: {error}")
-        else:
+            continue
+        if is_replaceable(beside, shown):
+            write(shown, beside)
             typer.echo(beside)
+        else:
+            typer.echo(f"{beside.name} stays as it is: it is another table")

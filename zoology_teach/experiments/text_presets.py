@@ -65,6 +65,7 @@ class Preset:
         if of.source.startswith("hf:") and of.max_tokens is None:  # a dataset may have no end
             needed = 2 * budget.steps * budget.batch_size * of.seq_len
             of = replace(of, max_tokens=needed)
+        of = of.as_found()
         make = MIXERS_ON_TEXT.get(mixer) or _behind_short_conv(mixer)
         layers = make(self.depth, of.seq_len, self.num_heads)
         layers = _drawing_with(seed, layers)

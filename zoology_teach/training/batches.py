@@ -18,7 +18,7 @@ from zoology_teach.training.stages import Task
 def batches(
     task: Task, batch_size: int, seed: int, *, examples: int | None = None, first: int = 0
 ) -> Iterator[Examples]:
-    """The batches of a task, without end, from number `first` on.
+    """The batches of a task, without end, from number `first` on; `seed` as from `stage_seed`.
 
     Blocks of text come epoch after epoch (`batch_rows`); another task draws fresh examples, or
     with `examples` a fixed set of so many, shuffled anew each time it is used up.
@@ -33,8 +33,22 @@ def batches(
     yield from islice(drawn, first, None)
 
 
+def stage_seed(task: Task, seed: int, lesson: int = 0) -> int:
+    """The seed of a stage's batches: of the task itself, or of the lessons 1, 2, ... before it.
+
+    Blocks of text take the ones that follow it for their next epochs. Of another task it is
+    even: the unseen examples have the odd one, 2 seed + 1.
+    """
+    if isinstance(task, Blocks):
+        return (seed << 32) + (lesson << 24)
+    return 2 * seed + (lesson << 33)
+
+
 def batch_rows(num_blocks: int, batch_size: int, seed: int, step: int) -> Tensor:
-    """(batch_size,) the blocks of update `step`: epochs follow each other without a seam."""
+    """(batch_size,) the blocks of update `step`: epochs follow each other without a seam.
+
+    seed  of the first epoch's order; the one of epoch e is seed + e.
+    """
     first = step * batch_size
     epochs = range(first // num_blocks, (first + batch_size - 1) // num_blocks + 1)
     order = torch.cat([_epoch(num_blocks, seed, epoch) for epoch in epochs])
@@ -44,7 +58,7 @@ def batch_rows(num_blocks: int, batch_size: int, seed: int, step: int) -> Tensor
 
 @lru_cache(maxsize=2)
 def _epoch(num_blocks: int, seed: int, epoch: int) -> Tensor:
-    generator = torch.Generator().manual_seed((seed << 32) + epoch)
+    generator = torch.Generator().manual_seed(seed + epoch)
     return torch.randperm(num_blocks, generator=generator)
 
 
