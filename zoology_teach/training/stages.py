@@ -73,7 +73,8 @@ class TrainConfig:
     eval_examples      sequences, never trained on, that an accuracy is measured with.
     eval_every         steps between measurements; None measures once, at the end.
     stop_accuracy      stop at a measurement of at least this accuracy.
-    seed               decides the data, not the weights (those: `ModelConfig.seed`).
+    seed               decides the data, not the weights (those: `ModelConfig.seed`); but blocks
+                       of text come in the same order for every seed.
     before             stages that come first, with steps of their own.
     fresh_optimizer    AdamW forgets what it kept from them.
     """
@@ -96,7 +97,7 @@ class TrainConfig:
         for name in ("steps", "batch_size", "eval_examples"):
             require_int(name, getattr(self, name), 1)
         require_int("seed", self.seed, 0)
-        require(self.seed < 2**32, "seed", self.seed, "below 2**32")
+        require(self.seed < 2**31, "seed", self.seed, "below 2**31")
         require_positive("lr", self.lr)
         require_positive("clip", self.clip)
         require(self.weight_decay >= 0, "weight_decay", self.weight_decay, "at least 0")
