@@ -214,8 +214,9 @@ def kill_at_every_line(folder: Path) -> None:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_a_sweep_killed_at_any_line_leaves_a_table_that_loads_and_goes_on(tmp_path):
-    code = "import pathlib, tests.experiments.test_sweep as t; t.kill_at_every_line(pathlib.Path({!r}))"
-    command = [sys.executable, "-c", code.format(str(tmp_path))]
+    code = "import pathlib, tests.experiments.test_sweep as t; t.kill_at_every_line({})"
+    place = f"pathlib.Path({str(tmp_path)!r})"
+    command = [sys.executable, "-c", code.format(place)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) > 60, "lines at which it was killed"
