@@ -68,20 +68,26 @@ def test_runs_of_several_budgets_are_not_averaged(joined):
     chosen = plots.best(joined)
     found = chosen.groupby("steps")[["lr", "accuracy"]].agg(["min", "max"]).to_numpy().tolist()
     assert found == [[2e-2, 2e-2, 0.5, 0.5], [1e-2, 1e-2, 0.6, 0.6]]
-    for draw in (plots.spread, plots.accuracy_by_width, plots.collapse, draw_width_and_state):
-        with pytest.raises(ValueError, match="table = '2 set-ups of mixer base_conv, seq_len 32"):
+    cells = plots.spread(joined).query("seq_len == 32 and d_model == 16")
+    assert cells[["steps", "mean", "count"]].to_numpy().tolist() == [[500, 0.5, 3], [2000, 0.6, 3]]
+    for draw in (plots.accuracy_by_width, plots.collapse, draw_width_and_state):
+        with pytest.raises(
+            ValueError, match=r"table = 'base_conv, N = .*, d = 16 twice': must be of"
+        ):
             draw(joined)
     for steps, mean in ((500, 0.5), (2000, 0.6)):
         cells = plots.spread(joined[joined["steps"] == steps])
         assert cells["mean"].tolist() == pytest.approx([mean] * 4) and set(cells["count"]) == {3}
+        assert list(cells)[-1] == "count"
 
 
 @pytest.mark.parametrize("column, value", [("recipe", "s"), ("batch_size", 64), ("vocab_size", 64)])
 def test_runs_of_several_recipes_are_not_averaged(joined, column, value):
     one = joined.query("steps == 500")
     both = pd.concat([one, one.assign(**{column: value})])
-    with pytest.raises(ValueError, match="2 set-ups"):
-        plots.spread(both)
+    cells = plots.spread(both)
+    assert len(cells) == 2 * len(plots.spread(one)) and cells[column].nunique() == 2
+    assert set(cells["count"]) == {3}
 
 
 def test_a_model_that_differs_is_another_cell_and_an_older_row_is_not(joined):
@@ -90,8 +96,7 @@ def test_a_model_that_differs_is_another_cell_and_an_older_row_is_not(joined):
     older["config"] = [config_of(500, seed, 1e-2, max_len=None) for seed in older["seed"]]
     assert set(plots.spread(pd.concat([one, older]))["count"]) == {6}
     older["config"] = [config_of(500, seed, 1e-2, max_len=64) for seed in older["seed"]]
-    with pytest.raises(ValueError, match="2 set-ups"):
-        plots.spread(pd.concat([one, older]))
+    assert set(plots.spread(pd.concat([one, older]))["count"]) == {3}
 
 
 def test_a_run_in_two_tables_counts_once(joined):

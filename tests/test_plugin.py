@@ -90,6 +90,11 @@ Alias = Whole
         ("plug_syntax.py", "def f(:\n", "SyntaxError"),
         ("plug_missing.py", "import no_such_module\n", "No module named 'no_such_module'"),
         (
+            "plug_heads.py",
+            MIXER.replace("d_model):", "d_model, heads):"),
+            "must be one whose mixers can be made of d_model; Same needs heads too",
+        ),
+        (
             "plug_half.py",
             MIXER.replace("def flops", "def operations"),
             "must be complete: its mixer lacks flops",

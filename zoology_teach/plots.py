@@ -15,7 +15,7 @@ from PIL import Image
 
 from zoology_teach.checks import require
 from zoology_teach.experiments.cells import best as best  # plots.best is where readers look
-from zoology_teach.experiments.cells import spread
+from zoology_teach.experiments.cells import require_one_set_up, spread
 
 LABELS = {
     "attention": "attention",
@@ -121,6 +121,7 @@ def curves(
     lost   mixers that did not train: dashed, and named so.
     among  the mixers of all panels, so that each looks the same in all (`style`).
     """
+    require_one_set_up(cells)
     everywhere = in_order([*among, *cells["mixer"]])
     for mixer in in_order(cells["mixer"]):
         look = style(mixer, everywhere) | {"label": name(mixer)}
@@ -211,6 +212,7 @@ def collapse(table: pd.DataFrame, mixer: str = "base_conv") -> Picture:
     cells = spread(table)
     cells = cells[cells["mixer"] == mixer]
     require(len(cells) > 0, "mixer", mixer, "one that the table has")
+    require_one_set_up(cells)
     figure, panels = axes(columns=2)
     for i, (length, rows) in enumerate(cells.groupby("seq_len")):
         look = {

@@ -34,17 +34,26 @@ def best(table: pd.DataFrame) -> pd.DataFrame:
 def spread(table: pd.DataFrame) -> pd.DataFrame:
     """Mean, lowest, highest accuracy and number of seeds for each mixer, width and length.
 
-    Raises ValueError where these are of several recipes, budgets or models: a mean over those
-    would be of nothing.
+    Those with several recipes, budgets or models in the table have a row for each of them, and
+    then there are columns that say which: recipe, vocab_size, batch_size, steps (the most done).
     """
     chosen = best(table)
-    setups = _numbers(chosen, _keys(chosen)).groupby([chosen[key] for key in CELL]).nunique()
-    for where in setups[setups > 1].index[:1]:
-        mixed = ", ".join(f"{key} {value}" for key, value in zip(CELL, where, strict=True))
-        allowed = "of one recipe, budget and model for each: choose with table.query(...)"
-        require(False, "table", f"{setups[where]} set-ups of {mixed}", allowed)
-    accuracy = chosen.groupby(CELL)["accuracy"]
-    return accuracy.agg(["mean", "min", "max", "count"]).reset_index()
+    cell = _numbers(chosen, _keys(chosen))
+    rows = chosen.groupby(cell)
+    cells = rows[CELL].first().join(rows["accuracy"].agg(["mean", "min", "max", "count"]))
+    if cells.duplicated(CELL).any():
+        told_by = [key for key in (*SETUP, "steps") if key in chosen]
+        cells = cells.join(rows[told_by].max())
+    return cells.sort_values(CELL, kind="stable", ignore_index=True)
+
+
+def require_one_set_up(cells: pd.DataFrame) -> None:
+    """Raise ValueError where a mixer has two rows of `spread` at one width and length."""
+    point = ["mixer", "seq_len", "d_model"]
+    for _, row in cells[cells.duplicated(point)].iterrows():
+        found = f"{row['mixer']}, N = {row['seq_len']}, d = {row['d_model']} twice"
+        allowed = "of one recipe, budget and model: choose with table.query(...)"
+        require(False, "table", found, allowed)
 
 
 def _numbers(table: pd.DataFrame, keys: list[pd.Series]) -> pd.Series:

@@ -28,6 +28,7 @@ COLUMNS = tuple(
     "run mixer recipe d_model seq_len num_pairs vocab_size lr steps batch_size seed accuracy "
     "loss parameters state_size cpu_seconds seconds config stages".split()
 )
+TEXTS = ("run", "mixer", "recipe", "init", "source", "layers", "device")
 COMPANIONS = (".json", ".lock", ".new")  # what stands beside a table under its name
 
 
@@ -49,7 +50,11 @@ def load(out: str | Path, columns: Sequence[str] = COLUMNS) -> pd.DataFrame:
         raise ValueError(f"{out}: its provenance, {out.with_suffix('.json').name}, is missing")
     if not whole:
         return pd.DataFrame(columns=list(columns))
-    return pd.read_csv(io.StringIO(whole), dtype={"run": str}).drop_duplicates("run")
+    # A folder may be called NA, and a mixer nan; only numbers are missing under these names.
+    missing = {name: [""] if name in TEXTS else ["", "nan"] for name in columns}
+    rows = io.StringIO(whole, newline="")
+    table = pd.read_csv(rows, dtype={"run": str}, keep_default_na=False, na_values=missing)
+    return table.drop_duplicates("run")
 
 
 def provenance(out: str | Path) -> dict[str, Any]:

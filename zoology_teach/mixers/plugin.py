@@ -38,7 +38,19 @@ def load(path: str | Path) -> list[str]:
     complete = [key for key, mixer in mixers if not inspect.isabstract(mixer)]
     lacking = sorted(set().union(*(mixer.__abstractmethods__ for _, mixer in mixers)))
     require(bool(complete), "plugin", str(path), f"complete: its mixer lacks {', '.join(lacking)}")
+    for key in complete:
+        needs = _needs(vars(module)[key])
+        allowed = f"one whose mixers can be made of d_model; {key} needs {', '.join(needs)} too"
+        require(not needs, "plugin", str(path), allowed)
     return [f"{name}:{key}" for key in complete]
+
+
+def _needs(mixer: type[Mixer]) -> list[str]:
+    """Options of a mixer without a value of their own, which a recipe cannot know."""
+    options = list(inspect.signature(mixer).parameters.values())[1:]
+    has_value = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    needs = [o.name for o in options if o.default is o.empty and o.kind not in has_value]
+    return [name for name in needs if not (name == "max_len" and mixer.wants_max_len)]
 
 
 def _is_mixer_of(module: ModuleType, key: str, value: object) -> bool:
