@@ -72,7 +72,7 @@ def test_a_table_of_the_book_takes_its_own_runs_only():
     for options in (
         ["--steps", "5"],
         ["--seed", "7"],
-        ["--source", "."],
+        ["--source", "book"],
         ["--mixer", "hybrid_random"],
     ):
         result = CliRunner().invoke(app, ["text", "--preset", "laptop", *options])

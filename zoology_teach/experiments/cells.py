@@ -41,10 +41,11 @@ def spread(table: pd.DataFrame) -> pd.DataFrame:
     cell = _numbers(chosen, _keys(chosen))
     rows = chosen.groupby(cell)
     cells = rows[CELL].first().join(rows["accuracy"].agg(["mean", "min", "max", "count"]))
+    told_by = []
     if cells.duplicated(CELL).any():
         told_by = [key for key in (*SETUP, "steps") if key in chosen]
         cells = cells.join(rows[told_by].max())
-    return cells.sort_values(CELL, kind="stable", ignore_index=True)
+    return cells.sort_values([*CELL, *told_by], kind="stable", ignore_index=True)
 
 
 def require_one_set_up(cells: pd.DataFrame) -> None:

@@ -5,6 +5,7 @@ Heavy modules are imported inside the commands, so that --help answers at once.
 
 import shlex
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -83,15 +84,18 @@ def text(
     from zoology_teach.experiments.text_presets import PRESETS, SEEDS
 
     chosen = choose("preset", preset, PRESETS)
+    own = {chosen.run(name, one).id for one in SEEDS for name in chosen.mixers}
+    if source is not None:
+        of = replace(chosen.text, source=source, held_out=None).as_found()
+        chosen = replace(chosen, text=of)
     plugged = _plugged(plugin)
     mixers = [mixer] if mixer else plugged or chosen.mixers
     runs = [
-        chosen.run(name, one, steps=steps, source=source)
+        chosen.run(name, one, steps=steps)
         for one in (SEEDS if seed is None else [seed])
         for name in mixers
     ]
     stem = "text" if preset == "laptop" else f"text_{preset}"
-    own = {chosen.run(name, one).id for one in SEEDS for name in chosen.mixers}
     table = _table(out, stem, all(run.id in own for run in runs))
     _measure(runs, table, dry_run, HERE, None, chosen.device, plugin)
     if {run.id for run in runs} == own and not dry_run:

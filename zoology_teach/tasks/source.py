@@ -42,8 +42,11 @@ class Text:
     content: str = ""
 
     def as_found(self) -> "Text":
-        """The same with the `content` that is there; the plays and datasets need none."""
-        if self.source == "shakespeare" or self.source.startswith("hf:"):
+        """The same with the `content` that is there, unless it has one.
+
+        The plays and the Hub's datasets need none.
+        """
+        if self.content or self.source == "shakespeare" or self.source.startswith("hf:"):
             return self
         return replace(self, content=digest(Path(self.source)))
 
@@ -54,7 +57,7 @@ class Text:
                 into memory from then on.
         """
         if folder is None or not self.source.startswith("hf:"):
-            found = self.as_found()
+            found = replace(self, content="").as_found()
             same = self.content in ("", found.content)
             require(same, "source", self.source, f"the text whose digest is {self.content}")
             return _read(found)
