@@ -208,7 +208,7 @@ def complaint(monkeypatch, tmp_path):
     return ask
 
 
-@pytest.mark.parametrize("wrong", ["here", "tcp://127.0.0.1:8786", "dask://host", "dask://h:1/x"])
+@pytest.mark.parametrize("wrong", ["there", "tcp://127.0.0.1:8786", "dask://host", "dask://h:1/x"])
 def test_an_address_must_be_one(complaint, wrong):
     assert f"executor = '{wrong}': must be dask://HOST:PORT" in complaint(wrong)
 

@@ -83,22 +83,20 @@ def text(
     from zoology_teach.experiments.executors import HERE
     from zoology_teach.experiments.text_presets import PRESETS, SEEDS
 
-    chosen = choose("preset", preset, PRESETS)
-    own = {chosen.run(name, one).id for one in SEEDS for name in chosen.mixers}
+    chosen = asked = choose("preset", preset, PRESETS)
     if source is not None:
         of = replace(chosen.text, source=source, held_out=None).as_found()
-        chosen = replace(chosen, text=of)
+        asked = replace(chosen, text=of)
     plugged = _plugged(plugin)
     mixers = [mixer] if mixer else plugged or chosen.mixers
-    runs = [
-        chosen.run(name, one, steps=steps)
-        for one in (SEEDS if seed is None else [seed])
-        for name in mixers
-    ]
+    cells = [(name, one) for one in (SEEDS if seed is None else [seed]) for name in mixers]
+    runs = [asked.run(name, one, steps=steps) for name, one in cells]
+    known = [(name, one) for name, one in cells if name in chosen.mixers and one in SEEDS]
+    are_own = [run.id for run in runs] == [chosen.run(name, one).id for name, one in known]
     stem = "text" if preset == "laptop" else f"text_{preset}"
-    table = _table(out, stem, all(run.id in own for run in runs))
+    table = _table(out, stem, are_own)
     _measure(runs, table, dry_run, HERE, None, chosen.device, plugin)
-    if {run.id for run in runs} == own and not dry_run:
+    if are_own and len(runs) == len(SEEDS) * len(chosen.mixers) and not dry_run:
         _show_held_out(table, chosen)
 
 
