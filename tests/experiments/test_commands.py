@@ -128,11 +128,13 @@ def test_a_preset_for_a_gpu_says_that_there_is_none(tmp_path):
 
 
 @pytest.fixture
-def mine(tmp_path):
+def mine(tmp_path, monkeypatch):
     """A folder of somebody's own, its name with a space, and in it a mixer."""
     folder = tmp_path / "my work"
     folder.mkdir()
-    return shutil.copy(MY_MIXER, folder / "delta_one.py")
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    yield shutil.copy(MY_MIXER, folder / "delta_one.py")
+    sys.modules.pop("delta_one", None)
 
 
 def command(*words, cwd=None):
