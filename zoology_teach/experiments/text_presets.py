@@ -64,7 +64,6 @@ class Preset:
         seed: int = 0,
         *,
         steps: int | None = None,
-        source: str | None = None,
         warm_up: bool = False,
     ) -> TextRun:
         """The run of a model by name, perhaps with another budget or text.
@@ -79,24 +78,24 @@ class Preset:
         if warm_up:
             lessons = mqar_first(self.vocab_size, self.train.lr)
             budget = replace(budget, before=lessons, fresh_optimizer=True)
-        of = self.text if source is None else replace(self.text, source=source, held_out=None)
+        of = self.text
         if of.source.startswith("hf:") and of.max_tokens is None:  # a dataset may have no end
             needed = 2 * budget.steps * budget.batch_size * of.seq_len
             of = replace(of, max_tokens=needed)
+        of = of.as_found()
         make = MIXERS_ON_TEXT.get(mixer) or _behind_short_conv(mixer)
         layers = make(self.depth, of.seq_len, self.num_heads)
         layers = _drawing_with(seed, layers)
         model = ModelConfig(self.vocab_size, self.d_model, layers, seed=seed)
         model = match_parameters(model, self.parameters)
-        choosing = self.choosing if source is None else ()
         return TextRun(
-            mixer, of, model, budget, self.thresholds, self.micro_batch, self.bf16, choosing
+            mixer, of, model, budget, self.thresholds, self.micro_batch, self.bf16, self.choosing
         )
 
-    def runs(self, seeds: Sequence[int] = SEEDS) -> list[TextRun]:
-        """All runs of the table."""
+    def runs(self, seeds: Sequence[int] = SEEDS, *, steps: int | None = None) -> list[TextRun]:
+        """All runs of the table, perhaps with another budget."""
         return [
-            self.run(mixer, seed, warm_up=warm_up)
+            self.run(mixer, seed, steps=steps, warm_up=warm_up)
             for seed, mixer, warm_up in itertools.product(seeds, self.mixers, self.warm_ups)
         ]
 
