@@ -6,8 +6,8 @@ import json
 from html.parser import HTMLParser
 
 import pytest
-from sample_class import EXERCISES, NASTY, graded, nasty_class
 
+from tests.grading.sample_class import EXERCISES, NASTY, graded, nasty_class
 from zoology_teach.grading.exports import export
 from zoology_teach.grading.notebooks import as_notebook
 from zoology_teach.grading.submissions import collect

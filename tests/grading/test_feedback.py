@@ -6,8 +6,8 @@ from html.parser import HTMLParser
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sample_class import EXERCISES, NASTY, graded, nasty_class
 
+from tests.grading.sample_class import EXERCISES, NASTY, graded, nasty_class
 from zoology_teach.grading.check import Report
 from zoology_teach.grading.feedback import NO_SANDBOX, page, write_feedback
 from zoology_teach.grading.ladder import Outcome

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from sample_class import EXERCISES, NASTY, graded, nasty_class
 
+from tests.grading.sample_class import EXERCISES, NASTY, graded, nasty_class
 from zoology_teach.grading import gradebook
 from zoology_teach.grading.gradebook import count_items, items_alternative, write_gradebook
 from zoology_teach.grading.ladders import EXERCISES as ALL

@@ -5,10 +5,10 @@ import os
 import subprocess
 import sys
 
-import compile_kernels
 import pytest
-from compile_kernels import FAMILIES, SHARED_LIMIT
 
+from tests.kernels import compile_kernels
+from tests.kernels.compile_kernels import FAMILIES, SHARED_LIMIT
 from zoology_teach.kernels.dispatch import HAS_TRITON
 
 

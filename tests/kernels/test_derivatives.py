@@ -2,10 +2,10 @@
 
 import pytest
 import torch
-from every_kernel import EVERY
 from torch.autograd import forward_ad
 from torch.func import grad, hessian, jacfwd, jacrev, jvp, vmap
 
+from tests.kernels.every_kernel import EVERY
 from zoology_teach.kernels import dispatch
 
 pytestmark = pytest.mark.parametrize("name", EVERY)

@@ -3,11 +3,12 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
-from every_kernel import EVERY
 
+from tests.kernels.every_kernel import EVERY
 from zoology_teach import kernels
 from zoology_teach.kernels import dispatch
 from zoology_teach.kernels.dispatch import alike, must_widen, runs_on, uses_triton
@@ -80,8 +81,9 @@ def test_wrong_use_names_the_argument(message, impl, tensors):
         uses_triton(impl, False, **{"u": torch.zeros(2), **tensors})
 
 
+ROOT = Path(__file__).parents[2]
 CPU_TENSORS = """
-from every_kernel import EVERY
+from tests.kernels.every_kernel import EVERY
 for name, (function, _) in EVERY.items():
     inputs = EVERY[name].draw()
     assert function(*inputs, impl="auto").isfinite().all()
@@ -93,7 +95,7 @@ for name, (function, _) in EVERY.items():
 
 
 def test_triton_on_cpu_tensors_needs_the_interpreter():
-    environment = {**os.environ, "TRITON_INTERPRET": "0", "PYTHONPATH": os.path.dirname(__file__)}
+    environment = {**os.environ, "TRITON_INTERPRET": "0", "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-c", CPU_TENSORS]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     lines = done.stdout.splitlines()

@@ -2,7 +2,8 @@
 
 import pytest
 import torch
-from every_kernel import EVERY
+
+from tests.kernels.every_kernel import EVERY
 
 IMPLS = ["auto", "reference", "triton"]
 
