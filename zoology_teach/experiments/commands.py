@@ -91,11 +91,12 @@ def text(
     if mixer or plugged:
         asked = replace(asked, mixers=(mixer,) if mixer else tuple(plugged))
     runs = asked.runs(SEEDS if seed is None else [seed], steps=steps)
-    own = {run.id for run in chosen.runs()} if set(asked.mixers) <= set(chosen.mixers) else set()
+    known = tuple(m for m in asked.mixers if m in chosen.mixers)
+    own = {run.id for run in replace(chosen, mixers=known).runs()}
     stem = "text" if preset == "laptop" else f"text_{preset}"
     table = _table(out, stem, all(run.id in own for run in runs))
     _measure(runs, table, dry_run, HERE, None, chosen.device, plugin)
-    if {run.id for run in runs} == own and not dry_run:
+    if {run.id for run in runs} == own and known == chosen.mixers and not dry_run:
         _show_held_out(table, chosen)
 
 
