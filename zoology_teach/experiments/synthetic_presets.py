@@ -111,7 +111,7 @@ def budget_laptop() -> list[SyntheticRun]:
     ]
 
 
-def pairs_and_length_laptop() -> list[SyntheticRun]:
+def pairs_and_length() -> list[SyntheticRun]:
     """The pairs K and the length N apart: is it d / K or d / N that counts?
 
     Identity-like start, as `figure2_laptop`, at the learning rate that was best there.
@@ -181,7 +181,7 @@ PRESETS: dict[str, dict[str, Grid]] = {
     "usual_init": {"laptop": usual_init_laptop},
     "input_filters": {"laptop": input_filters_laptop},
     "hybrids": {"laptop": hybrids_laptop},
-    "pairs_and_length": {"laptop": pairs_and_length_laptop},
+    "pairs_and_length": {"identity": pairs_and_length},
     "curriculum": {"usual": usual_start.ablation},
     "vocabulary": {"usual": usual_start.vocabulary},
 }
