@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import time
+from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -12,6 +13,7 @@ from typer.testing import CliRunner
 import zoology_teach
 from zoology_teach import cli
 from zoology_teach.experiments.synthetic_presets import PRESETS
+from zoology_teach.grading.release import Released
 
 
 def invoke(*args):
@@ -87,7 +89,7 @@ def test_build_shows_the_cell_that_failed(monkeypatch):
 def test_build_takes_every_chapter_in_order(monkeypatch, tmp_path):
     built = []
     provide(monkeypatch, "chapters", build=lambda path, force: built.append(path.name))
-    monkeypatch.setattr(cli, "root", lambda: tmp_path)
+    monkeypatch.setattr(cli, "book", lambda: tmp_path / "book")
     (tmp_path / "book").mkdir()
     for name in ("02_b.md", "00_a.md", "notes.md", "teacher.md"):
         (tmp_path / "book" / name).touch()
@@ -97,7 +99,7 @@ def test_build_takes_every_chapter_in_order(monkeypatch, tmp_path):
 
 @pytest.mark.parametrize("args, status", [([], 0), (["--check"], 1)])
 def test_release_names_what_changed_and_check_fails(monkeypatch, args, status):
-    stale = ["exercises/02_write_the_task.ipynb"]
+    stale = Released([Path("exercises/02_write_the_task.ipynb")], [], [])
     provide(monkeypatch, "grading.release", release=lambda *folders, check: stale)
     result = invoke("release", *args)
     assert result.exit_code == status

@@ -13,11 +13,12 @@ import torch
 from typer.testing import CliRunner
 
 from tests.experiments.runs import MY_MIXER, made_up, tiny
-from zoology_teach import cli, plots
+from zoology_teach import plots
 from zoology_teach.cli import app
 from zoology_teach.experiments import results, sweep, synthetic_presets, text_runs
 from zoology_teach.experiments.sweep import runs_folder
 from zoology_teach.experiments.synthetic_runs import SyntheticRun
+from zoology_teach.files import book
 
 
 def invoke(*words):
@@ -38,7 +39,7 @@ def test_sweep_writes_the_table_of_the_book(asked):
     assert invoke("sweep", "figure2", "--preset", "laptop", "--workers", "2").exit_code == 0
     ((grid, options),) = asked
     assert [run.id for run in grid] == [tiny(seed).id for seed in range(3)]
-    assert options["out"] == cli.root() / "book" / "results" / "figure2.csv"
+    assert options["out"] == book() / "results" / "figure2.csv"
     assert options["workers"] == 2 and options["device"] == "cpu" and not options["plugins"]
     assert options["command"].startswith("zoology-teach ")
 
@@ -104,7 +105,7 @@ def test_the_command_goes_on_where_it_stopped(preset, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--preset", "desktop"], "preset = 'desktop': must be one of laptop, gpu, pile"),
+        (["--preset", "desktop"], "preset = 'desktop': must be one of laptop, warm_up, gpu, pile"),
         (["--preset", "laptop", "--mixer", "attn"], "attn"),
         (
             ["--preset", "laptop", "--source", "no/such"],

@@ -24,7 +24,9 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Only count the runs.")]
 
 def sweep(
     name: Annotated[str, typer.Argument(help="Which measurement, for example figure2.")],
-    preset: Annotated[str, typer.Option(help="laptop, or paper for the paper's own set-up.")],
+    preset: Annotated[
+        str, typer.Option(help="laptop, usual, paper, ...: the scale and the start.")
+    ],
     plugin: Plugins = None,
     mixer: Annotated[list[str] | None, typer.Option(help="This curve only.")] = None,
     width: Annotated[list[int] | None, typer.Option(help="This width only.")] = None,
@@ -65,7 +67,7 @@ def sweep(
 
 
 def text(
-    preset: Annotated[str, typer.Option(help="laptop, gpu or pile: size, text and budget.")],
+    preset: Annotated[str, typer.Option(help="laptop, warm_up, gpu or pile: size, text, budget.")],
     plugin: Plugins = None,
     mixer: Annotated[str | None, typer.Option(help="One model. [default: the table's]")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="One seed. [default: 0, 1, 2]")] = None,
@@ -91,11 +93,12 @@ def text(
     if mixer or plugged:
         asked = replace(asked, mixers=(mixer,) if mixer else tuple(plugged))
     runs = asked.runs(SEEDS if seed is None else [seed], steps=steps)
-    own = {run.id for run in chosen.runs()} if set(asked.mixers) <= set(chosen.mixers) else set()
+    known = tuple(m for m in asked.mixers if m in chosen.mixers)
+    own = {run.id for run in replace(chosen, mixers=known).runs()}
     stem = "text" if preset == "laptop" else f"text_{preset}"
     table = _table(out, stem, all(run.id in own for run in runs))
     _measure(runs, table, dry_run, HERE, None, chosen.device, plugin)
-    if {run.id for run in runs} == own and not dry_run:
+    if {run.id for run in runs} == own and known == chosen.mixers and not dry_run:
         _show_held_out(table, chosen)
 
 

@@ -57,7 +57,8 @@ def token_losses(
     device, was_training = model.embedding.weight.device, model.training
     model.eval()
     losses = [np.zeros((0, blocks.seq_len), np.float32)]
-    for some in torch.arange(len(blocks))[rows].split(batch_size) if len(blocks) else ():
+    chosen = torch.arange(len(blocks))[rows]
+    for some in chosen.split(batch_size) if len(chosen) else ():
         batch = blocks.examples(some).to(device)
         logits = model(batch.inputs).float()
         each = cross_entropy(logits.transpose(1, 2), batch.labels, reduction="none")
