@@ -13,12 +13,8 @@ import pytest
 from zoology_teach.grading import check
 from zoology_teach.grading.check import EXERCISES
 from zoology_teach.grading.marking_guide import DIFFICULTY
-from zoology_teach.grading.release import (
-    Released,
-    exercise_notebook,
-    release,
-    without_solution,
-)
+from zoology_teach.grading.release import Released, exercise_notebook, release
+from zoology_teach.grading.stub import without_solution
 
 ROOT = Path(__file__).parents[1]
 SOLUTIONS = sorted((ROOT / "solutions").glob("[0-9][0-9]_*.md"))

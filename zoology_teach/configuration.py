@@ -15,7 +15,7 @@ def config(cls: type) -> type:
     """A frozen dataclass in which an unknown field is a ValueError that lists the known ones."""
     cls = dataclass(frozen=True)(cls)
     known = [field.name for field in fields(cls)]
-    plain_init = cls.__init__
+    plain_init = vars(cls)["__init__"]
 
     @wraps(plain_init)
     def init(self: Any, *values: Any, **named: Any) -> None:
@@ -23,7 +23,7 @@ def config(cls: type) -> type:
             require(name in known, f"field of {cls.__name__}", name, f"one of {known}")
         plain_init(self, *values, **named)
 
-    cls.__init__ = init
+    cls.__init__ = init  # type: ignore[misc]  # a class, not an instance
     return cls
 
 

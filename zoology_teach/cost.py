@@ -11,11 +11,8 @@ of arithmetic and memory). `measure` asks the clock instead.
 """
 
 import statistics
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import torch
@@ -27,6 +24,8 @@ from torch.utils._pytree import tree_leaves
 from zoology_teach.checks import require_int, require_positive
 from zoology_teach.mixers import find
 from zoology_teach.mixers.mixer import Mixer
+from zoology_teach.timing import measure as measure  # cost.measure is where readers look
+from zoology_teach.timing import one_thread, seconds_of
 
 FLOAT = 4  # bytes of a float32
 
@@ -210,8 +209,8 @@ class Machine:
         a, b = torch.ones(1024, 1024), torch.ones(1024, 1024)
         x, y = torch.ones(2**24), torch.zeros(2**24)
         with one_thread():
-            product = statistics.median(_times(lambda: a @ b, rounds))
-            copy = statistics.median(_times(lambda: y.copy_(x), rounds))
+            product = statistics.median(seconds_of(lambda: a @ b, rounds))
+            copy = statistics.median(seconds_of(lambda: y.copy_(x), rounds))
         return cls(2 * 1024**3 / product, 2 * FLOAT * 2**24 / copy)
 
     @property
@@ -222,58 +221,3 @@ class Machine:
     def seconds(self, flops: float, bytes: float) -> float:
         """The least time for that work, if arithmetic and memory run side by side."""
         return max(flops / self.flops_per_second, bytes / self.bytes_per_second)
-
-
-@dataclass(frozen=True)
-class Timing:
-    """Seconds of process time, one for each round."""
-
-    forward: tuple[float, ...]
-    step: tuple[float, ...]
-
-
-def measure(mixers: Mapping[str, Mixer], batch: int, n: int, rounds: int = 5) -> dict[str, Timing]:
-    """Time a forward pass, and a forward and backward pass, of each mixer on one CPU thread.
-
-    Backward reaches the parameters and the input, as in the middle of a model. No optimiser.
-    The mixers take turns, in the other direction every second round, so that a busy moment
-    of the machine does not hit one of them alone. Process time: waiting does not count.
-    """
-    require_int("rounds", rounds, 1)
-    generator = torch.Generator().manual_seed(0)
-    times: dict[str, tuple[list[float], list[float]]] = {name: ([], []) for name in mixers}
-    with one_thread():
-        for i in range(rounds):
-            for name in list(mixers)[:: 1 if i % 2 == 0 else -1]:
-                mixer = mixers[name]
-                u = torch.randn(batch, n, mixer.d_model, generator=generator, requires_grad=True)
-                times[name][0].extend(_times(torch.no_grad()(partial(mixer, u)), 1))
-                times[name][1].extend(_times(partial(_both_ways, mixer, u), 1))
-                mixer.zero_grad()
-    return {name: Timing(tuple(forward), tuple(step)) for name, (forward, step) in times.items()}
-
-
-def _both_ways(mixer: Mixer, u: Tensor) -> None:
-    mixer(u).sum().backward()
-
-
-def _times(work: Callable[[], object], rounds: int) -> list[float]:
-    """Process seconds of `rounds` calls, after one that warms up."""
-    work()
-    taken = []
-    for _ in range(rounds):
-        started = time.process_time()
-        work()
-        taken.append(time.process_time() - started)
-    return taken
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """PyTorch on one thread for a while."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -5,9 +5,11 @@ import html
 import io
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -42,7 +44,7 @@ def name(mixer: str) -> str:
     return LABELS.get(mixer, mixer)
 
 
-def style(mixer: str, among: Iterable[str] = ()) -> dict[str, str]:
+def style(mixer: str, among: Iterable[str] = ()) -> dict[str, Any]:
     """Colour and marker of a mixer's curve.
 
     Those that `LABELS` lacks are grey; each `among` them has a marker and a line of its own.
@@ -88,7 +90,9 @@ class Picture:
         """`png` as base64 text."""
         return base64.b64encode(self.png()).decode()
 
-    def _repr_mimebundle_(self, include=None, exclude=None):
+    def _repr_mimebundle_(
+        self, include: object = None, exclude: object = None
+    ) -> tuple[dict[str, str], dict[str, Any]]:
         # JupyterLab gives an image/png no alt attribute, so the page gets an <img> of its own.
         width, png = round(self.figure.get_figwidth() * self.dpi), self.base64()
         alt = html.escape(self.alt, quote=True)
@@ -97,7 +101,9 @@ class Picture:
         return data, {"image/png": {"alt": self.alt, "width": width}}
 
 
-def axes(*, columns: int = 1, width: float = 3.2, height: float = 3.0, sharey: bool = True):
+def axes(
+    *, columns: int = 1, width: float = 3.2, height: float = 3.0, sharey: bool = True
+) -> tuple[Figure, list[Axes]]:
     """A quiet figure of `columns` panels: (Figure, [Axes, ...]), sizes in inches a panel."""
     figure = Figure(figsize=(columns * width + 0.8, height), layout="constrained")
     panels = figure.subplots(1, columns, sharey=sharey, squeeze=False)[0]
@@ -191,11 +197,11 @@ def width_and_state(table: pd.DataFrame, width: int, length: int) -> Picture:
 
 def legend(figure: Figure, *panels: Axes) -> None:
     """The names of the panels' curves, each once, beside them."""
-    named = {}
+    named: dict[str, Artist] = {}
     for panel in panels:
         for handle, label in zip(*panel.get_legend_handles_labels(), strict=True):
             named.setdefault(label, handle)
-    figure.legend(named.values(), named, loc="outside right center", frameon=False)
+    figure.legend(list(named.values()), list(named), loc="outside right center", frameon=False)
 
 
 def describe(cells: pd.DataFrame) -> str:
@@ -215,7 +221,7 @@ def collapse(table: pd.DataFrame, mixer: str = "base_conv") -> Picture:
     require_one_set_up(cells)
     figure, panels = axes(columns=2)
     for i, (length, rows) in enumerate(cells.groupby("seq_len")):
-        look = {
+        look: dict[str, Any] = {
             "color": LENGTH_COLOURS[i % len(LENGTH_COLOURS)],
             "marker": LENGTH_MARKERS[i % len(LENGTH_MARKERS)],
             "label": f"N = {length}",

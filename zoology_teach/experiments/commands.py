@@ -5,14 +5,19 @@ Heavy modules are imported inside the commands, so that --help answers at once.
 
 import shlex
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from zoology_teach.checks import choose
 from zoology_teach.files import book
+
+if TYPE_CHECKING:
+    from zoology_teach.experiments.sweep import Run
+    from zoology_teach.experiments.text_presets import Preset
 
 Plugins = Annotated[
     list[Path] | None,
@@ -120,7 +125,15 @@ def _table(out: Path | None, stem: str, of_the_table: bool) -> Path:
     return require_table(out or book() / "results" / f"{stem}.csv")
 
 
-def _measure(runs, table, dry_run, executor, workers, device, plugins) -> None:
+def _measure(
+    runs: Sequence["Run"],
+    table: Path,
+    dry_run: bool,
+    executor: str | None,
+    workers: int | None,
+    device: str,
+    plugins: Sequence[Path] | None,
+) -> None:
     """Do what is missing, or only count it."""
     from zoology_teach.experiments import sweep as sweeps
 
@@ -140,7 +153,7 @@ def _measure(runs, table, dry_run, executor, workers, device, plugins) -> None:
     typer.echo(table)
 
 
-def _show_held_out(table: Path, preset) -> None:
+def _show_held_out(table: Path, preset: "Preset") -> None:
     """Beside the table: a passage token by token, and perplexities by document."""
     from zoology_teach.experiments.results import is_replaceable, write
     from zoology_teach.experiments.text_held_out import by_document, passage

@@ -61,7 +61,9 @@ def _leave_with_parent() -> None:
     """End this worker when the process that started it is gone, even by kill -9."""
 
     def watch() -> None:
-        multiprocessing.parent_process().join()
+        parent = multiprocessing.parent_process()
+        assert parent is not None  # a worker has one
+        parent.join()
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
@@ -71,7 +73,9 @@ def _leave_with_parent() -> None:
 def _cluster(address: str, plugins: Sequence[Path]) -> Iterator[Executor]:
     """The workers of the dask scheduler at dask://HOST:PORT."""
     place = re.fullmatch(r"dask://([^/\s]+:\d+)", address)
-    require(place is not None, "executor", address, "dask://HOST:PORT, a dask scheduler's address")
+    if place is None:
+        allowed = "dask://HOST:PORT, a dask scheduler's address"
+        raise ValueError(f"executor = {address!r}: must be {allowed}")
     try:
         from distributed import Client, KilledWorker
     except ImportError as error:

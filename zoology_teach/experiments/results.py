@@ -13,7 +13,7 @@ import platform
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -124,7 +124,7 @@ def write(table: pd.DataFrame, out: Path) -> None:
     files.replace(out, table.to_csv(index=False, lineterminator="\n", quoting=quoting))
 
 
-def _quoting(values: Iterable[Any]) -> int:
+def _quoting(values: Iterable[Any]) -> Literal[0, 1]:
     """All fields are quoted where one holds a carriage return, which ends a line for readers."""
     lone = any(isinstance(value, str) and "\r" in value for value in values)
     return csv.QUOTE_ALL if lone else csv.QUOTE_MINIMAL

@@ -43,10 +43,12 @@ class Run(Protocol):
     columns: ClassVar[tuple[str, ...]]
 
     @property
-    def id(self) -> str: ...
+    def id(self) -> str:
+        """Twelve hex digits."""
 
     @property
-    def label(self) -> str: ...
+    def label(self) -> str:
+        """Its mixer, and what else tells it from its neighbours."""
 
     def execute(self, folder: Path, device: str = "cpu", *, progress: bool | str = False) -> Row:
         """Do it; its row. `folder` is for its checkpoint and what else it leaves.

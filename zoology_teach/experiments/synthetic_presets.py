@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
+from typing import Any
 
 from zoology_teach.checks import require, require_int
 from zoology_teach.experiments import usual_start
@@ -85,7 +86,7 @@ def laptop_run(
     """One run of `figure2_laptop`; `mixer` as in `mixers.find`. N / 8 pairs, if not said."""
     recipe = LAPTOP_RECIPES.get(mixer, OTHER_RECIPE)
     task = MQAR(seq_len, num_pairs or seq_len // 8, 256)
-    options = {"max_len": seq_len} if find(mixer).wants_max_len else {}
+    options: dict[str, Any] = {"max_len": seq_len} if find(mixer).wants_max_len else {}
     if mixer == "base_conv":
         options["filter"] = "long"
     if recipe.init is not None:
@@ -159,7 +160,9 @@ def hybrids_laptop() -> list[SyntheticRun]:
 def hybrids(seed: int) -> list[SyntheticRun]:
     """The runs of `hybrids_laptop` with attention, for one seed."""
     mixers = {f"window {w}": layer("sliding_window", window=w) for w in (8, 16, 32)}
-    selections = {name: {"selection": name} for name in ("full", "programmatic")}
+    selections: dict[str, dict[str, Any]] = {
+        name: {"selection": name} for name in ("full", "programmatic")
+    }
     selections |= {f"random {p}": {"selection": "random", "p": p} for p in (0.25, 0.5, 0.75)}
     for k in (8, 12, 16, 24, 32):
         selections[f"learned {k}"] = {"selection": "learned", "k": k, "soft_steps": 300}

@@ -6,6 +6,7 @@ convolutions, attention has none: these show it the order.
 
 import itertools
 from collections.abc import Callable
+from typing import Any
 
 from zoology_teach.mixers import find
 from zoology_teach.model import Layer, layer
@@ -23,7 +24,7 @@ def drawing_with(seed: int, layers: Layers) -> Layers:
     )
 
 
-def _attention(depth: int, n: int, heads: int, **options) -> Layers:
+def _attention(depth: int, n: int, heads: int, **options: Any) -> Layers:
     return (layer("attention", num_heads=heads, **options),) * depth
 
 
@@ -37,7 +38,7 @@ def _hyena(depth: int, n: int, heads: int) -> Layers:
     return (layer("hyena", max_len=n),) * depth
 
 
-def _hybrid(depth: int, n: int, heads: int, mixer: str = "attention", **options) -> Layers:
+def _hybrid(depth: int, n: int, heads: int, mixer: str = "attention", **options: Any) -> Layers:
     """BaseConv, with the last of every four layers (of two, at depth 2) attention instead."""
     every = min(4, depth)
     attention = layer(mixer, num_heads=heads, **options)
@@ -45,7 +46,7 @@ def _hybrid(depth: int, n: int, heads: int, mixer: str = "attention", **options)
     return tuple(attention if i % every == every - 1 else x for i, x in enumerate(layers))
 
 
-def _with(make: Callable[..., Layers], **options) -> Callable[..., Layers]:
+def _with(make: Callable[..., Layers], **options: Any) -> Callable[..., Layers]:
     return lambda depth, n, heads: make(depth, n, heads, **options)
 
 
@@ -60,21 +61,27 @@ def behind_short_conv(mixer: str) -> Callable[[int, int, int], Layers]:
     return make
 
 
-INDUCTION = {"short_conv": 3, "init": "induction"}
+INDUCTION: dict[str, Any] = {"short_conv": 3, "init": "induction"}
 
 
-def _sparse(selection: str, *, share: float = 0.25, **options) -> Callable[..., Layers]:
+def _sparse(selection: str, *, share: float = 0.25, **options: Any) -> Callable[..., Layers]:
     """The hybrid with selected rows, learned ones a `share` of all; random ones are as many as
     the programmatic ones of the plays, 44 %."""
 
     def make(depth: int, n: int, heads: int) -> Layers:
-        own = {
+        own: dict[str, dict[str, Any]] = {
             "random": {"p": 0.44},
             "programmatic": {"blank": None},
             "learned": {"k": round(share * n), "soft_steps": 200},
-        }[selection]
+        }
         return _hybrid(
-            depth, n, heads, mixer="sparse_attention", selection=selection, **own, **options
+            depth,
+            n,
+            heads,
+            mixer="sparse_attention",
+            selection=selection,
+            **own[selection],
+            **options,
         )
 
     return make

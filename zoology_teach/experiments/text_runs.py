@@ -98,8 +98,8 @@ class TextRun:
         losses, slices = _only(~chosen_by, losses, slices)
         shares = {f"{key}_share": round(float(mask.mean()), 6) for key, mask in slices.items()}
         del shares["other_share"]
-        asking = asking_shares(asking, ~chosen_by, slices["ar"])
-        row = self._about(model, history) | perplexities(losses, slices) | shares | asking
+        shares |= asking_shares(asking, ~chosen_by, slices["ar"])
+        row = self._about(model, history) | perplexities(losses, slices) | shares
         row |= {"choosing_ppl": chosen.get("ppl", "")}
         return row | {"held_out_tokens": losses.size, "device": device_name(device)}
 

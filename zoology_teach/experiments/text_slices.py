@@ -71,6 +71,7 @@ def rows_that_ask(model: LanguageModel) -> Iterator[list[Tensor]]:
     asking: list[Tensor] = []
 
     def note(mixer: SparseAttention, *_: object) -> None:
+        assert mixer.last_selection is not None  # of the pass that has just ended
         asking.append((mixer.last_selection != 0).cpu())
 
     selecting = [m for m in model.mixers if isinstance(m, SparseAttention)]

@@ -7,6 +7,7 @@ mastered is in the table, and so is a target that was not learned.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import product
 
 from zoology_teach.experiments.synthetic_runs import SyntheticRun
@@ -75,7 +76,7 @@ def lessons(target: MQAR, batch_size: int) -> tuple[Stage, ...]:
     In the first lesson recall is found or not, so it may take longer.
     """
     n, k = (32 if target.seq_len >= 128 else 16), 2
-    stages = []
+    stages: list[Stage] = []
     while n < target.seq_len or k < target.num_pairs:
         task = MQAR(n, k, target.vocab_size)
         steps, ramp = (300, 0) if stages else (2500, 50)
@@ -106,12 +107,12 @@ def run(
         seed=seed,
     )
     before = lessons(target, recipe.batch_size)
-    budget = {"batch_size": recipe.batch_size, "lr": lr, "seed": seed}
+    budget = partial(TrainConfig, batch_size=recipe.batch_size, lr=lr, seed=seed)
     if curriculum:
-        config = TrainConfig(steps=STEPS, warmup=0.0, before=before, **budget)
+        config = budget(steps=STEPS, warmup=0.0, before=before)
         return SyntheticRun(mixer, CURRICULUM, target, model, config)
     steps = STEPS + sum(stage.steps for stage in before)
-    config = TrainConfig(steps=steps, warmup=before[0].ramp / steps, **budget)
+    config = budget(steps=steps, warmup=before[0].ramp / steps)
     return SyntheticRun(mixer, USUAL, target, model, config)
 
 

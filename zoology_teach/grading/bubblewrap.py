@@ -68,7 +68,7 @@ def bwrap_command(bwrap: str) -> list[str]:
         elif os.path.isdir(place):
             command += ["--ro-bind", place, place]
     secret = hidden()
-    covered = [str(f) for f in (*SOURCES, *secret) if is_system(f) and os.path.isdir(f)]
+    covered = [f for f in (*SOURCES, *map(str, secret)) if is_system(f) and os.path.isdir(f)]
     for folder in covered:
         command += ["--tmpfs", folder]
     places = python_files()
@@ -77,9 +77,9 @@ def bwrap_command(bwrap: str) -> list[str]:
         command += ["--perms", "0755", "--dir", folder]
     for source, place in places.items():
         command += ["--ro-bind-try", source, place]
-    for folder in secret:
-        if any(folder.is_relative_to(source) for source in places):
-            command += ["--tmpfs", inside(folder), "--remount-ro", inside(folder)]
+    for private in secret:
+        if any(private.is_relative_to(source) for source in places):
+            command += ["--tmpfs", inside(private), "--remount-ro", inside(private)]
     command += ["--ro-bind", str(PACKAGE), INSIDE, "--tmpfs", f"{INSIDE}/grading"]
     command += ["--ro-bind", str(PACKAGE / SENT), f"{INSIDE}/{SENT}"]
     command += ["--remount-ro", f"{INSIDE}/grading", "--proc", "/proc", "--dev", "/dev"]
@@ -111,7 +111,7 @@ def is_checkout(folder: Path) -> bool:
 def installed_from() -> Path | None:
     """The folder that pip installed the package from, where it says so."""
     try:
-        said = metadata.distribution(PACKAGE.name).read_text("direct_url.json")
+        said = metadata.distribution(PACKAGE.name).read_text("direct_url.json") or ""
         return Path(unquote(urlsplit(json.loads(said)["url"]).path))
     except (metadata.PackageNotFoundError, ValueError, LookupError, TypeError):
         return None
@@ -129,7 +129,7 @@ def python_files() -> dict[str, str]:
     """
     roots = {sys.prefix, sys.base_prefix, sys.exec_prefix, sys.base_exec_prefix}
     roots |= {str(Path(sys.executable).resolve().parents[1])}
-    kept = [*SOURCES, *hidden()]
+    kept = [*map(Path, SOURCES), *hidden()]
     hides = {root for root in roots if any(Path(root).is_relative_to(f) for f in kept)}
     outside = sorted(root for root in roots if root in hides or not is_system(root))
     for root in outside:

@@ -15,7 +15,8 @@ from nbformat.v4 import new_markdown_cell
 from zoology_teach.chapters import read
 from zoology_teach.grading.ladders import EXERCISES
 from zoology_teach.grading.manual import OPEN_POINTS
-from zoology_teach.grading.release import BEGIN, Released, solution_files, stamped, update
+from zoology_teach.grading.release import Released, solution_files, stamped, update
+from zoology_teach.grading.stub import BEGIN
 
 SCHEMA_VERSION = 3  # of the metadata, nbgrader 0.6 to 0.9
 CHECK = re.compile(r'^check\("(\d\d\.[abc])", (\w+)\)$')

@@ -88,7 +88,10 @@ def _source(value: object) -> str:
 
 def _from_markdown(text: str) -> list[str]:
     """MyST's {code-cell} blocks or, where there is none, blocks of Python."""
-    myst, plain, open_block, closing = [], [], None, ""
+    myst: list[list[str]] = []
+    plain: list[list[str]] = []
+    open_block: list[str] | None = None
+    closing = ""
     for line in text.split("\n"):
         if closing:
             stripped = line.strip()
@@ -99,9 +102,9 @@ def _from_markdown(text: str) -> list[str]:
         elif match := FENCE.match(line):
             closing, braced, language = match.groups()
             blocks = myst if language == "code-cell" and braced else plain
-            wanted = blocks is myst or language.lower() in PYTHON
-            open_block = [] if wanted else None
-            if wanted:
+            open_block = None
+            if blocks is myst or language.lower() in PYTHON:
+                open_block = []
                 blocks.append(open_block)
     return ["\n".join(_without_options(block)) for block in myst or plain]
 
@@ -118,7 +121,7 @@ def _from_script(text: str) -> list[str]:
     """The parts between the marks of cells."""
     lines = text.split("\n")
     if text.startswith(DATABRICKS):
-        cells = map(_from_databricks, _parted(lines, COMMAND))
+        cells = [_from_databricks(cell) for cell in _parted(lines, COMMAND)]
     else:
         cells = _parted(lines, MARK if any(map(MARK.match, lines)) else LIGHT)
     return ["\n".join(cell) for cell in cells if any(map(_is_code, cell))]
@@ -126,7 +129,8 @@ def _from_script(text: str) -> list[str]:
 
 def _parted(lines: list[str], mark: re.Pattern[str]) -> list[list[str]]:
     """The lines of each cell; those of text are left out."""
-    cells, is_code = [[]], True
+    cells: list[list[str]] = [[]]
+    is_code = True
     for line in lines:
         if match := mark.match(line):
             is_code = not NO_CODE.search(match["title"] or "")

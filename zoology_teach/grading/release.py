@@ -21,10 +21,8 @@ from nbformat import NotebookNode
 from zoology_teach import files
 from zoology_teach.checks import require
 from zoology_teach.grading.marking_guide import marking_guide
+from zoology_teach.grading.stub import without_solution
 
-BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
-PLACEHOLDER = 'raise NotImplementedError("your code here")'
-SOLUTION = re.compile(rf"^([ \t]*){BEGIN}\n.*?^[ \t]*{END}$", re.DOTALL | re.MULTILINE)
 STAMP = re.compile(r"\n<!-- released: ([0-9a-f]{12}) -->\n\Z")
 
 
@@ -123,11 +121,3 @@ def exercise_notebook(source: Path) -> str:
         if cell.cell_type == "code":
             cell.source = without_solution(cell.source, f"{source}, cell {number}")
     return stamped(notebook, source.stem)
-
-
-def without_solution(code: str, where: str) -> str:
-    """`code` with each marked solution replaced by the placeholder at its indentation."""
-    stub = SOLUTION.sub(lambda match: match[1] + PLACEHOLDER, code)
-    if BEGIN in stub or END in stub:
-        raise ValueError(f"{where}: a {BEGIN!r} without its {END!r}, or the other way round")
-    return stub

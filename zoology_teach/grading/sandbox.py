@@ -104,6 +104,7 @@ class Sandbox:
         if self.bwrap:
             command, environment, place = bwrap_command(self.bwrap), {}, "/"
         else:
+            assert self.folder is not None  # what is not in bubblewrap has one
             command, place = [], self.folder.name
             environment = ENVIRONMENT | {"HOME": place, "TMPDIR": place}
             environment["PYTHONPATH"] = str(PACKAGE.parent)

@@ -115,6 +115,7 @@ class Session:
         if left <= 0:
             raise self._out_of_time()
         try:
+            assert self._student is not None  # a session begins with one
             reply = self._student.ask(*values, seconds=min(seconds, left))
         except Lost as lost:
             self._student = None
@@ -199,8 +200,10 @@ def no_points(exercise: Exercise, reason: str) -> tuple[Outcome, ...]:
 
 
 def took_longer(seconds: float) -> str:
+    """What a student reads of a cell or a function whose time was up."""
     return f"took longer than {seconds:g} s"
 
 
 def first_line(text: str) -> str:
+    """The first line, of at most 200 characters."""
     return text.split("\n")[0][:200]

@@ -16,7 +16,7 @@ from zoology_teach.grading.archives import Entry, Unreadable, is_notebook
 from zoology_teach.grading.ladders import EXERCISES
 from zoology_teach.grading.notebooks import code_cells
 from zoology_teach.grading.origins import COPY, Origin
-from zoology_teach.grading.release import BEGIN, PLACEHOLDER
+from zoology_teach.grading.stub import BEGIN, PLACEHOLDER
 from zoology_teach.grading.students import CHAPTER, Files
 
 MOST_LOOKED_AT = 60  # files of one student

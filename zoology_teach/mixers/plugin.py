@@ -55,8 +55,9 @@ def _needs(mixer: type[Mixer]) -> list[str]:
 
 def _is_mixer_of(module: ModuleType, key: str, value: object) -> bool:
     """Whether `value` is a mixer that the module itself defines, under its own name `key`."""
-    is_mixer = isinstance(value, type) and issubclass(value, Mixer)
-    return is_mixer and value.__module__ == module.__name__ and value.__name__ == key
+    if not (isinstance(value, type) and issubclass(value, Mixer)):
+        return False
+    return value.__module__ == module.__name__ and value.__name__ == key
 
 
 def content(path: str | Path) -> str:

@@ -142,10 +142,9 @@ def _of_file(path: Path | OSError, name: str, text_field: str, largest: int) -> 
                     if raw is None:
                         raise DamagedText(f"{place}: larger than {largest:,} bytes")
                     text = _decoded(raw, name, number)
-                    item = _of_line(text, place, text_field) if by_line else _whole(text, name)
+                    yield _of_line(text, place, text_field) if by_line else _whole(text, name)
                 except DamagedText as damage:
-                    item = damage
-                yield item
+                    yield damage
         if empty:
             yield DamagedText(f"{name}: empty")
     except (OSError, zstandard.ZstdError, EOFError) as error:
@@ -158,21 +157,21 @@ def _chunks(file: IO[bytes], path: Path) -> Iterator[bytes]:
     if path.suffix != ".zst":
         yield from iter(partial(file.read, 2**20), b"")
         return
-    frame, between = None, True
+    frame = None
     # Small pieces: 4 kB of an endlessly repeated letter unpack to more than 100 MB.
     for packed in iter(partial(file.read, 2**12), b""):
         while packed:
-            if between:
-                frame, between = zstandard.ZstdDecompressor().decompressobj(), False
+            if frame is None:
+                frame = zstandard.ZstdDecompressor().decompressobj()
             yield frame.decompress(packed)
-            between, packed = frame.eof, frame.unused_data
-    if not between:
+            packed, frame = frame.unused_data, None if frame.eof else frame
+    if frame is not None:
         raise EOFError("the compressed data stops before its end")
 
 
 def _pieces(chunks: Iterator[bytes], by_line: bool, largest: int) -> Iterator[bytes | None]:
     """The lines, or the whole as one piece; None stands for one that is larger than `largest`."""
-    held, size = [], 0
+    held, size = list[bytes](), 0
     for chunk in chunks:
         *ends, rest = chunk.split(b"\n") if by_line else [chunk]
         for end in ends:
@@ -242,9 +241,9 @@ def _of_rows(rows: Iterable[Any], name: str, text_field: str, largest: int) -> _
     for number, row in enumerate(rows, 1):
         place = f"{name}, row {number}"
         try:
-            item = _of_row(row, place, text_field)
-            if len(item.text.encode()) > largest:
+            document = _of_row(row, place, text_field)
+            if len(document.text.encode()) > largest:
                 raise DamagedText(f"{place}: larger than {largest:,} bytes")
+            yield document
         except DamagedText as damage:
-            item = damage
-        yield item
+            yield damage

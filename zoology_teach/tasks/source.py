@@ -5,6 +5,7 @@ from dataclasses import asdict, replace
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from tokenizers import Tokenizer
@@ -69,7 +70,7 @@ class Text:
 
 @lru_cache(maxsize=1)
 def _read(of: Text) -> Corpus:
-    damaged = "refuse" if of.source == "shakespeare" else "skip"
+    damaged: text.Damaged = "refuse" if of.source == "shakespeare" else "skip"
     tokenizer = _tokenizer(of, damaged)
     return text.load(
         of.source,
@@ -101,7 +102,9 @@ def _write(corpus: Corpus, place: Path) -> None:
         for side, blocks in sides.items():
             np.save(new / f"{side}_stream.npy", blocks.stream)
             np.save(new / f"{side}_document.npy", blocks.document)
-        note = {side: [b.names, b.seq_len, b.vocab_size] for side, b in sides.items()}
+        note: dict[str, Any] = {
+            side: [b.names, b.seq_len, b.vocab_size] for side, b in sides.items()
+        }
         note["reading"] = asdict(corpus.reading)
         (new / "corpus.json").write_text(json.dumps(note), encoding="utf-8")
         corpus.tokenizer.save(str(new / "tokenizer.json"))

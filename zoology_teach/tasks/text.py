@@ -86,8 +86,8 @@ class Blocks:
 
     def examples(self, rows: torch.Tensor | slice = slice(None)) -> Examples:
         """Some of the blocks, or all: inputs and labels (B, N), a label is the next token."""
-        rows = rows if isinstance(rows, slice) else np.asarray(rows)  # numpy takes tensor([3]) as 3
-        chosen = torch.from_numpy(self.tokens[rows].astype(np.int64))
+        where = rows if isinstance(rows, slice) else np.asarray(rows)  # tensor([3]) would mean 3
+        chosen = torch.from_numpy(self.tokens[where].astype(np.int64))
         return Examples(chosen[:, :-1], chosen[:, 1:])
 
     def sample(self, num_examples: int, seed: int | torch.Generator = 0) -> Examples:

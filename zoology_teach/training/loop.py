@@ -125,7 +125,9 @@ class Training:
         self.rank, self.size = rank_and_size()
         check_sizes(self.stages, config, model.config.vocab_size, self.size, micro_batch)
         self.micro_batch, self.device = micro_batch, model.embedding.weight.device
-        self.parallel = DistributedDataParallel(model) if self.size > 1 else model
+        wrapped = DistributedDataParallel(model) if self.size > 1 else None
+        self.parallel = model if wrapped is None else wrapped
+        self.apart = nullcontext if wrapped is None else wrapped.no_sync
         self.optimizer = self._new_optimizer()
         if measure is None and not isinstance(task, Blocks):
             unseen = task.sample(config.eval_examples, seed=2 * config.seed + 1)
@@ -177,8 +179,7 @@ class Training:
         parts = batch.split(self.micro_batch or len(batch))
         for i, part in enumerate(parts, start=1):
             # Gradients are averaged over the processes once, after the last part.
-            apart = self.size > 1 and i < len(parts)
-            with self.parallel.no_sync() if apart else nullcontext():
+            with self.apart() if i < len(parts) else nullcontext():
                 with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
                     logits, answers = asked(self.parallel, part)
                 logits = logits.float() if self.bf16 else logits
@@ -217,7 +218,7 @@ class Training:
             return goal is not None and reached is not None and reached >= goal
         if stage.until is None or len(records) < MASTERED_OVER:
             return False
-        return sum(r.right for r in records) / MASTERED_OVER >= stage.until
+        return sum(r.right or 0.0 for r in records) / MASTERED_OVER >= stage.until
 
     def _new_optimizer(self) -> torch.optim.AdamW:
         return torch.optim.AdamW(
@@ -245,6 +246,5 @@ class Training:
     def _identity(self) -> str:
         """What must be the same for a training to go on. The number of processes may change."""
         budget = replace(self.config, before=())
-        stages = "; ".join(f"{known_as(s.task)} {replace(s, task=None)}" for s in self.stages)
-        bf16 = " bf16" if self.bf16 else ""
-        return f"{self.model.config} {budget} {stages}{bf16}"
+        stages = "; ".join(map(known_as, self.stages))
+        return f"{self.model.config} {budget} {stages}{' bf16' if self.bf16 else ''}"

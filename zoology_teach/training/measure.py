@@ -43,7 +43,7 @@ def accuracy(model: LanguageModel, examples: Examples, batch_size: int = 128) ->
     correct = total = 0
     for start in range(0, len(examples), batch_size):
         logits, answers = asked(model, examples[start : start + batch_size].to(device))
-        correct += (logits.argmax(dim=-1) == answers).sum().item()
+        correct += int((logits.argmax(dim=-1) == answers).sum())
         total += answers.numel()
     model.train(was_training)
     return correct / total

@@ -5,6 +5,7 @@ warm-up on recall before text is read: both are stages of one training.
 """
 
 import math
+from dataclasses import replace
 from typing import Protocol
 from zlib import crc32
 
@@ -22,7 +23,9 @@ MASTERED_OVER = 50  # updates whose training accuracy is averaged
 class Task(Protocol):
     """Anything that draws `Examples`, such as `tasks.mqar.MQAR` or `tasks.text.Blocks`."""
 
-    vocab_size: int
+    @property
+    def vocab_size(self) -> int:
+        """V."""
 
     def sample(self, num_examples: int, seed: int | torch.Generator) -> Examples:
         """Draw sequences and what is asked of them; the same seed draws the same."""
@@ -132,11 +135,16 @@ def lr_factor(step: int, config: TrainConfig) -> float:
     return 0.5 * (1 + math.cos(math.pi * done))
 
 
-def known_as(task: Task) -> str:
-    """What tells a task from another one, for a checkpoint."""
+def known_as(stage: Stage) -> str:
+    """What tells a stage from another one, for a checkpoint."""
+    task = stage.task
     if isinstance(task, Blocks):
-        return f"{len(task)} blocks of {task.seq_len} {crc32(np.ascontiguousarray(task.stream)):x}"
-    return str(task)
+        digits = f"{crc32(np.ascontiguousarray(task.stream).data):x}"
+        name = f"{len(task)} blocks of {task.seq_len} {digits}"
+    else:
+        name = str(task)
+    rest = replace(stage, task=None)  # type: ignore[arg-type]  # it is named already
+    return f"{name} {rest}"
 
 
 def check_sizes(

@@ -24,5 +24,11 @@ class Report:
 def check(exercise_id: str, f: Callable[..., Any]) -> Report:
     """Try nothing: no rung is here."""
     name = getattr(f, "__name__", "")
-    known = {"id": exercise_id, "function": name, "title": "", "rungs": [], "points": 0}
+    known: dict[str, Any] = {
+        "id": exercise_id,
+        "function": name,
+        "title": "",
+        "rungs": [],
+        "points": 0,
+    }
     return Report(SimpleNamespace(minutes=0, difficulty=0, **known))

@@ -30,12 +30,14 @@ libc = ctypes.CDLL(None, use_errno=True)
 
 
 def checked(result: int, what: str) -> None:
+    """Raise OSError where a call into libc gave a negative result; `what` was asked."""
     if result < 0:
         number = ctypes.get_errno()
         raise OSError(number, f"{what}: {os.strerror(number)}")
 
 
 def prctl(option: int, *values: int) -> None:
+    """Set an option of this process; up to four values. Raises OSError."""
     padded = [ctypes.c_ulong(v) for v in (*values, 0, 0, 0, 0)[:4]]
     checked(libc.prctl(option, *padded), f"prctl {option}")
 

@@ -37,12 +37,15 @@ class Printed(io.TextIOBase):
     """Keeps the first `room` characters that are printed."""
 
     def __init__(self, room: int) -> None:
-        self.room, self.parts = room, []
+        self.room = room
+        self.parts: list[str] = []
 
     def writable(self) -> bool:
+        """Yes: `print` asks."""
         return True
 
     def write(self, text: str) -> int:
+        """Keep what there is room for; all of it counts as written."""
         if self.room > 0:
             self.parts.append(str(text)[: self.room])
             self.room -= len(self.parts[-1])
@@ -134,7 +137,7 @@ def serve(channel: socket.socket, bounds: Bounds, room: int) -> None:
     torch.set_num_threads(1)
     for seed in (random.seed, numpy.random.seed, torch.manual_seed):
         seed(0)  # as far as the student leaves it open, the same again next time
-    builtins.exit = builtins.quit = sys.exit
+    vars(builtins).update(exit=sys.exit, quit=sys.exit)
     del sys.argv[1:]
     os.register_at_fork(after_in_child=channel.close)
     runner, asked = Runner(), os.getpid()

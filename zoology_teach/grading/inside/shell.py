@@ -8,7 +8,8 @@ package index, a shell command, a file) does nothing instead of costing the rest
 import ast
 import asyncio
 import sys
-from typing import Any
+from collections.abc import Callable
+from typing import Any, cast
 
 from IPython.core.interactiveshell import InteractiveShell
 from traitlets.config import Config
@@ -23,7 +24,7 @@ class Shell(InteractiveShell):
         super().__init__(**given)
         self.events_loop: asyncio.AbstractEventLoop | None = None
         self.cell = self.parts = 0
-        self.compile.get_code_name = self._code_name
+        self.compile.get_code_name = self._code_name  # type: ignore[method-assign, assignment]  # takes anything
         self.user_ns.update(exit=sys.exit, quit=sys.exit)
         self.set_hook("show_in_pager", lambda *_: None)
 
@@ -54,7 +55,8 @@ class Shell(InteractiveShell):
     def _finish(self, running: Any, in_loop: bool) -> Any:
         """Run a coroutine to its end; in an event loop, as in Jupyter, where that matters."""
         if not in_loop:
-            return self.loop_runner_map["sync"][0](running)
+            run = cast("Callable[[Any], Any]", self.loop_runner_map["sync"][0])
+            return run(running)
         if self.events_loop is None:
             self.events_loop = asyncio.new_event_loop()
         try:

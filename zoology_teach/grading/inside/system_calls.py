@@ -160,8 +160,8 @@ def filter_program(machine: str) -> bytes:
         steps += [at_least(0x4000_0000, 0, 1), then(FAIL | EPERM)]
     steps += [at_least(NEWEST + 1, 0, 1), then(FAIL | ENOSYS)]
     for numbers in REFUSED.values():
-        if numbers[column] is not None:
-            steps += [equal(numbers[column], 0, 1), then(FAIL | EPERM)]
+        if (refused := numbers[column]) is not None:
+            steps += [equal(refused, 0, 1), then(FAIL | EPERM)]
     steps += [equal(CLONE3[column], 0, 1), then(FAIL | ENOSYS)]  # its flags cannot be seen
     for number, decide in (
         (CLONE, no_namespaces()),

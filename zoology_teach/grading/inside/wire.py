@@ -11,6 +11,7 @@ import json
 import math
 import re
 import struct
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -196,6 +197,7 @@ def rebuilt(listed: Any, body: bytes, bounds: Bounds) -> list[Tensor]:
 
 
 def from_bytes(data: bytes, dtype: torch.dtype, shape: list[int]) -> Tensor:
+    """The tensor whose numbers these bytes are. Raises WireError for a bool that is none."""
     if not data:
         return torch.empty(shape, dtype=dtype)
     numbers = torch.frombuffer(bytearray(data), dtype=torch.uint8)
@@ -204,6 +206,7 @@ def from_bytes(data: bytes, dtype: torch.dtype, shape: list[int]) -> Tensor:
 
 
 def real(digits: str) -> float:
+    """The float that `float.hex` wrote. Raises WireError for anything else."""
     need(len(digits) <= DIGITS, "a float that is none")
     try:
         return float.fromhex(digits)
@@ -211,7 +214,9 @@ def real(digits: str) -> float:
         raise WireError("a float that is none") from None
 
 
-def refuse(what: str) -> Any:
+def refuse(what: str) -> Callable[[str], None]:
+    """What json shall call when it finds `what`: it raises WireError."""
+
     def found(text: str) -> None:
         raise WireError(f"{what} in a header")
 

@@ -128,6 +128,7 @@ class Worker:
 
 
 def described(code: int) -> str:
+    """How a process ended, by its exit code; 128 and a signal's number, where one ended it."""
     if code == 128 + signal.SIGXCPU:
         return "used up its CPU seconds"
     if code <= 128:
@@ -139,7 +140,7 @@ def described(code: int) -> str:
 
 def without_ladders() -> None:
     """In the sandbox `check` tries nothing: the ladders are not there."""
-    sys.modules["zoology_teach.grading"].check = check.check
+    vars(sys.modules["zoology_teach.grading"]).update(check=check.check)
     sys.modules["zoology_teach.grading.check"] = check
 
 
