@@ -414,4 +414,4 @@ def test_programmatic_rows_are_an_eighth_and_answer_all(trained):
 def test_a_fresh_learned_run_gives_what_the_table_says(table):
     (run,) = [r for r in synthetic_presets.hybrids(1) if r.mixer == "learned 16"]
     row = table[table["run"] == run.id].iloc[0]
-    assert sweep.execute(run)["accuracy"] == pytest.approx(row["accuracy"], abs=0.03)
+    assert run.execute()["accuracy"] == pytest.approx(row["accuracy"], abs=0.03)

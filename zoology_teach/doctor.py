@@ -99,7 +99,7 @@ def package(name: str) -> Finding:
     except metadata.PackageNotFoundError:
         return Finding(name, "missing", "not installed", install_command(name))
     try:
-        import_module(MODULES.get(name, name))
+        import_module(MODULES.get(name, name.replace("-", "_")))
     except ModuleNotFoundError:  # it, or something that it needs: `examine` knows the remedy
         raise
     except Exception as error:  # it is there but torn, and pip would take it for satisfied
@@ -199,10 +199,10 @@ Probe = Callable[[str], Finding]
 # What pyproject.toml lists; triton, which is optional, has a probe of its own.
 LIBRARIES = (
     "torch numpy pandas matplotlib pillow einops filelock tqdm typer ipywidgets anywidget "
-    "traitlets tokenizers zstandard jinja2 psutil"
+    "traitlets tokenizers zstandard jinja2 psutil pyyaml"
 ).split()
 NOTEBOOKS = "jupyterlab jupytext nbclient nbformat jupyter-client ipython".split()
-MODULES = {"pillow": "PIL", "jupyter-client": "jupyter_client", "ipython": "IPython"}
+MODULES = {"pillow": "PIL", "pyyaml": "yaml", "ipython": "IPython"}
 LIBRARY = "Needed by the library"
 READING = "Needed to read the book"
 SECTIONS: dict[str, dict[str, Probe]] = {
