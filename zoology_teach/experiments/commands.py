@@ -24,7 +24,7 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Only count the runs.")]
 
 def sweep(
     name: Annotated[str, typer.Argument(help="Which measurement, for example figure2.")],
-    preset: Annotated[str, typer.Option(help="laptop, or paper for the paper's own set-up.")],
+    preset: Annotated[str, typer.Option(help="laptop, or paper for the paper's grid.")],
     plugin: Plugins = None,
     mixer: Annotated[list[str] | None, typer.Option(help="This curve only.")] = None,
     width: Annotated[list[int] | None, typer.Option(help="This width only.")] = None,
