@@ -88,6 +88,7 @@ def claims(book):
             max(shares),
             48 < min(shares) < 50,
         ),
+        ("and end at exactly #%", book.out("opportunities all # (# to #) #")[-1]),
         ("bars the bootstrap's #% over plays", 95),
         ("Without a threshold the hits hold #%", everything),
         ("Guess 3: #, so that only", scaled),

@@ -29,6 +29,13 @@ def claims(book):
         ("deviation 1, attention with LayerNorm and #", 0.02),
         ("ours # at d = 32", mean["base_conv", 32, 64]),
         ("paper may pass 0.9, ours #", mean["base_conv", 64, 64]),
+        (
+            "reaches # accuracy within # updates",
+            0.99,
+            150,
+            updates < 150,
+            book.out("attention: accuracy #")[0] >= 0.99,
+        ),
         ("for at most # seconds", 20),
         (
             "more than half of BaseConv's wrong answers stood in the list",

@@ -18,6 +18,7 @@ def claims(book):
     half = book.out("probability 0.9: at least # bits")[0]
     sums = book.out("whole sums: bound kept True, 0.95 of the bits right with # bits")[0]
     signs = book.out("signs only: bound kept True, 0.95 of the bits right with # bits")[0]
+    conv = book.cells()["mean"]["base_conv"]
     return [
         ("16 pairs, V = 1024: m = # for", need[16, 1024]),
         ("ratios # and #", need[16, 1024] / need[4, 1024], need[8, 8192] / need[8, 1024]),
@@ -36,6 +37,11 @@ def claims(book):
         ("our signs reach #", states),
         ("costs more than half of the bits", half > 500),
         ("fewer than half as many bits as the one with whole sums", signs < sums / 2),
+        ("Two layers without attention do not pass # unless", book.paper("fig2_bar")),
+        (
+            "from width 32 on, below a memory of d signs: True",
+            all(conv[d, n] < predicted_accuracy(d, n // 8, 256) for d, n in conv.index if d >= 32),
+        ),
         ("at # steps (chapter 06)", *steps),
         ("chapter 06's table (# steps", *steps),
     ]

@@ -19,7 +19,9 @@ def claims(book):
     guess = book.out("varied True : mean #")[0]
     exponential, even = book.out("exp own key gets # of the weight (even: #)")
     taylor, elu = (book.out(f"{x} own key gets #")[0] for x in ("taylor", "elu"))
+    fixed = book.cells()["mean"]["base_conv"]
     return [
+        *((f" {n} {d} # 0.", fixed[d, n]) for d, n in ((16, 32), (16, 64), (32, 64), (16, 128))),
         ("worth about four times the width", all(3 < line[-1] < 5 for line in lines)),
         (
             "The estimate of step 3 was right in size and wrong in trend",
@@ -34,7 +36,7 @@ def claims(book):
         ),
         ("About #, about #, yes", guess, wrong[1][1]),
         (
-            "The Taylor map reaches two thirds of the exponential's share; elu is close to even",
+            "Taylor reaches two thirds of the exponential's share; elu is close to even",
             0.63 < taylor / exponential < 0.7,
             elu < 1.5 * even,
         ),

@@ -26,6 +26,13 @@ def curve(table):
     return pd.DataFrame([p for c in plain["curve"] for p in json.loads(c)]).groupby("step").mean()
 
 
+def plays(book):
+    """The perplexities on hits of the chapter's first two models, by play and number of hits."""
+    table = book.table("text_documents").set_index(["document", "ar_tokens", "mixer"])["ar_ppl"]
+    two = table.unstack()[["base_conv", "attention_induction"]]
+    return {cell: row.tolist() for cell, row in two.iterrows()}
+
+
 def claims(book):
     table = book.table("text")
     log_ar = table.set_index(["mixer", "seed"])["ar_ppl"].map(np.log)
@@ -96,6 +103,14 @@ def claims(book):
             "has nearly three times attention's perplexity on hits",
             2.7 < mean["hybrid_induction"] / mean["attention_induction"] < 3,
         ),
+        (
+            "the other hybrids and attention fall to between # and #",
+            10,
+            45,
+            10 <= round(table.loc[good, "ar_ppl"].min(), 1),
+            table.loc[good, "ar_ppl"].max() < 45,
+        ),
+        *((f"{play} {hits} # #", *row) for (play, hits), row in plays(book).items()),
         (
             "The paper's #, and so its ratio of #, is in doubt",
             book.paper("table2_full_other"),
