@@ -4,7 +4,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import ModuleType
 
 import pytest
 from nbclient.exceptions import CellExecutionError
@@ -12,6 +12,8 @@ from typer.testing import CliRunner
 
 import zoology_teach
 from zoology_teach import cli
+from zoology_teach.experiments.synthetic_presets import PRESETS
+from zoology_teach.grading.release import Released
 
 
 def invoke(*args):
@@ -25,19 +27,6 @@ def provide(monkeypatch, name, **contents):
     monkeypatch.setitem(sys.modules, module.__name__, module)
     if "." not in name:
         monkeypatch.setattr(zoology_teach, name, module, raising=False)
-
-
-@pytest.fixture
-def sweeps(monkeypatch):
-    """A stand-in for the sweeps: three runs, of which one is done. Records what is asked."""
-    asked = SimpleNamespace()
-
-    def run(grid, **options):
-        asked.grid, asked.options = grid, options
-
-    provide(monkeypatch, "presets", PRESETS={"figure2": {"laptop": lambda: ["a", "b", "c"]}})
-    provide(monkeypatch, "sweep", run=run, finished=lambda out, grid: {"a"})
-    return asked
 
 
 def test_help_is_quick_and_imports_no_torch():
@@ -55,32 +44,6 @@ def test_help_is_quick_and_imports_no_torch():
     assert seconds < 5, "about 0.3 s on a quiet machine"
 
 
-def test_sweep_writes_the_table_of_the_book(sweeps):
-    assert invoke("sweep", "figure2", "--preset", "laptop", "--workers", "2").exit_code == 0
-    assert sweeps.grid == ["a", "b", "c"]
-    assert sweeps.options["out"] == cli.root() / "book" / "results" / "figure2.csv"
-    assert sweeps.options["workers"] == 2
-    assert sweeps.options["command"].startswith("zoology-teach ")
-
-
-def test_sweep_dry_run_counts_and_measures_nothing(sweeps):
-    result = invoke("sweep", "figure2", "--preset", "laptop", "--dry-run")
-    assert "3 runs, 1 done, 2 to go" in result.output
-    assert not vars(sweeps)
-
-
-@pytest.mark.parametrize(
-    "args, message",
-    [
-        (["figure3", "--preset", "laptop"], "sweep = 'figure3': must be one of figure2"),
-        (["figure2", "--preset", "desktop"], "preset = 'desktop': must be one of laptop"),
-    ],
-)
-def test_sweep_lists_the_choices(sweeps, args, message):
-    result = invoke("sweep", *args)
-    assert (result.exit_code, result.stderr) == (2, f"zoology-teach: {message}\n")
-
-
 @pytest.mark.parametrize(
     "error, status, line",
     [
@@ -94,8 +57,7 @@ def test_an_error_is_one_line(monkeypatch, error, status, line):
     def fail(*args, **options):
         raise error
 
-    provide(monkeypatch, "presets", PRESETS={"figure2": {"laptop": fail}})
-    provide(monkeypatch, "sweep")
+    monkeypatch.setitem(PRESETS, "figure2", {"laptop": fail})
     result = invoke("sweep", "figure2", "--preset", "laptop")
     assert result.exit_code == status
     assert result.stderr.startswith(line) and result.stderr.count("\n") == 1
@@ -127,7 +89,7 @@ def test_build_shows_the_cell_that_failed(monkeypatch):
 def test_build_takes_every_chapter_in_order(monkeypatch, tmp_path):
     built = []
     provide(monkeypatch, "chapters", build=lambda path, force: built.append(path.name))
-    monkeypatch.setattr(cli, "root", lambda: tmp_path)
+    monkeypatch.setattr(cli, "book", lambda: tmp_path / "book")
     (tmp_path / "book").mkdir()
     for name in ("02_b.md", "00_a.md", "notes.md", "teacher.md"):
         (tmp_path / "book" / name).touch()
@@ -137,9 +99,7 @@ def test_build_takes_every_chapter_in_order(monkeypatch, tmp_path):
 
 @pytest.mark.parametrize("args, status", [([], 0), (["--check"], 1)])
 def test_release_names_what_changed_and_check_fails(monkeypatch, args, status):
-    stale = SimpleNamespace(
-        written=[Path("exercises/02_write_the_task.ipynb")], removed=[], kept=[]
-    )
+    stale = Released([Path("exercises/02_write_the_task.ipynb")], [], [])
     provide(monkeypatch, "grading.release", release=lambda *folders, check: stale)
     result = invoke("release", *args)
     assert result.exit_code == status

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import json
 from dataclasses import replace
 
 import ipywidgets
@@ -11,7 +12,6 @@ from IPython.core.formatters import DisplayFormatter
 from PIL import Image
 
 from zoology_teach import plots
-from zoology_teach.experiments import results
 from zoology_teach.experiments.synthetic_presets import laptop_run
 from zoology_teach.widgets import Explorer, LiveTraining, WidthSlider
 
@@ -43,6 +43,111 @@ def test_spread_counts_seeds(table):
     cell = cells.loc["attention", 16, 32]
     assert cell["mean"] == pytest.approx(0.8)
     assert (cell["min"], cell["max"], cell["count"]) == (pytest.approx(0.7), 0.9, 3)
+
+
+def config_of(steps: int, seed: int, lr: float, **model) -> str:
+    train = {"steps": steps, "seed": seed, "lr": lr}
+    layers = [{"mixer": "x", "options": {"seed": seed}}]
+    return json.dumps({"train": train, "model": {"seed": seed, "layers": layers, **model}})
+
+
+@pytest.fixture
+def joined(table):
+    """Two budgets and two rates, as `results.load` gives them."""
+
+    def one(steps, lr, accuracy):
+        rows = table.query("mixer == 'base_conv'").assign(lr=lr, accuracy=accuracy)
+        rows["config"] = [config_of(steps, seed, lr) for seed in rows["seed"]]
+        return rows.assign(steps=steps, batch_size=32)
+
+    return pd.concat(
+        [one(500, 1e-2, 0.4), one(500, 2e-2, 0.5), one(2000, 1e-2, 0.6), one(2000, 2e-2, 0.1)]
+    )
+
+
+def test_runs_of_several_budgets_are_not_averaged(joined):
+    chosen = plots.best(joined)
+    found = chosen.groupby("steps")[["lr", "accuracy"]].agg(["min", "max"]).to_numpy().tolist()
+    assert found == [[2e-2, 2e-2, 0.5, 0.5], [1e-2, 1e-2, 0.6, 0.6]]
+    cells = plots.spread(joined).query("seq_len == 32 and d_model == 16")
+    assert cells[["steps", "mean", "count"]].to_numpy().tolist() == [[500, 0.5, 3], [2000, 0.6, 3]]
+    for draw in (plots.accuracy_by_width, plots.collapse, draw_width_and_state):
+        with pytest.raises(
+            ValueError, match=r"table = 'base_conv, N = .*, d = 16 twice': must be of"
+        ):
+            draw(joined)
+    for steps, mean in ((500, 0.5), (2000, 0.6)):
+        cells = plots.spread(joined[joined["steps"] == steps])
+        assert cells["mean"].tolist() == pytest.approx([mean] * 4) and set(cells["count"]) == {3}
+        assert list(cells)[-1] == "count"
+
+
+@pytest.mark.parametrize("column, value", [("recipe", "s"), ("batch_size", 64), ("vocab_size", 64)])
+def test_runs_of_several_recipes_are_not_averaged(joined, column, value):
+    one = joined.query("steps == 500")
+    both = pd.concat([one, one.assign(**{column: value})])
+    cells = plots.spread(both)
+    assert len(cells) == 2 * len(plots.spread(one)) and cells[column].nunique() == 2
+    assert set(cells["count"]) == {3}
+
+
+def test_a_model_that_differs_is_another_cell_and_an_older_row_is_not(joined):
+    one = joined.query("steps == 500 and lr == 0.01")
+    older = one.assign(seed=one["seed"] + 3)
+    older["config"] = [config_of(500, seed, 1e-2, max_len=None) for seed in older["seed"]]
+    assert set(plots.spread(pd.concat([one, older]))["count"]) == {6}
+    older["config"] = [config_of(500, seed, 1e-2, max_len=64) for seed in older["seed"]]
+    assert set(plots.spread(pd.concat([one, older]))["count"]) == {3}
+
+
+def test_a_run_in_two_tables_counts_once(joined):
+    one = joined.query("steps == 500").reset_index(drop=True)
+    one["run"] = one.index.astype(str)
+    assert set(plots.spread(pd.concat([one, one]))["count"]) == {3}
+
+
+def test_a_run_that_diverged_counts_as_accuracy_0_in_its_own_cell(joined):
+    one = joined.query("steps == 500 and lr == 0.01").reset_index(drop=True)
+    lost = one["seed"] == 0
+    one.loc[lost, "accuracy"], one.loc[lost, "steps"] = None, 37  # what it did, not its budget
+    cells = plots.spread(one)
+    assert set(cells["count"]) == {3} and set(cells["min"]) == {0.0}
+    assert cells["mean"].tolist() == pytest.approx([0.8 / 3] * 4)
+
+
+def test_of_an_empty_table_there_are_no_cells(table):
+    assert len(plots.best(table[:0])) == len(plots.spread(table[:0])) == 0
+    with pytest.raises(ValueError, match="mixer = 'mamba': must be one that the table has"):
+        plots.collapse(table, "mamba")
+
+
+def test_as_many_lengths_as_there_are_look_different(table):
+    lengths = [32 * 2**i for i in range(9)]
+    many = pd.concat([table.query("seq_len == 32").assign(seq_len=n) for n in lengths])
+    left, right = plots.collapse(many).figure.axes
+    looks = {(line.get_color(), line.get_marker()) for line in left.lines}
+    assert len(looks) == len(left.lines) == len(right.lines) == 9
+
+
+OTHERS = [f"mine_{i}:Delta" for i in range(12)]
+
+
+def test_mixers_from_outside_can_be_told_apart_and_look_the_same_in_all_panels(table):
+    rows = [table.query("mixer == 'attention'").assign(mixer=name) for name in OTHERS]
+    some = pd.concat([table, *rows])
+    some = some[(some["mixer"] != OTHERS[0]) | (some["seq_len"] == 64)]  # in the second panel only
+    for draw in (plots.accuracy_by_width, draw_width_and_state):
+        picture = draw(some)
+        assert sorted(n for n in names(picture) if n.startswith("mine")) == sorted(OTHERS)
+        assert all(name in picture.alt for name in OTHERS)
+        looks = {}
+        for panel in picture.figure.axes:
+            for bars in panel.containers:
+                line = bars.lines[0]
+                look = line.get_color(), line.get_marker(), line.get_linestyle()
+                looks.setdefault(bars.get_label(), set()).add(look)
+        assert all(len(look) == 1 for look in looks.values())
+        assert len(set.union(*looks.values())) == len(looks) == 14
 
 
 def names(picture):
@@ -193,8 +298,3 @@ def test_live_training_says_why_it_could_not():
     panel.wait()
     assert "could not be trained: lr = 1e+30" in panel.status.value
     assert not panel.train_button.disabled
-
-
-def test_committed_tables_load():
-    for name in ("figure2", "budget", "usual_init"):
-        assert len(results.load(f"book/results/{name}.csv")) > 0

@@ -180,15 +180,6 @@ def test_more_than_all_of_the_gap_and_none_of_it():
     assert math.isnan(recall.gap_slices(baseline, model, {"h": mask}, document).gap_share["h"])
 
 
-def test_histogram():
-    table = recall.histogram([0, 1, 2, 3, 4, 7, 8, 1023, 1024])
-    assert table.low.tolist() == [0, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024]
-    assert table.high.tolist()[:5] == [0, 1, 3, 7, 15]
-    assert table.tokens.tolist() == [1, 1, 2, 2, 1, 0, 0, 0, 0, 0, 1, 1]
-    assert table.share.sum() == pytest.approx(1)
-    assert not len(recall.histogram([]).query("tokens > 0"))
-
-
 @pytest.mark.parametrize("copy", [False, True])
 def test_the_counting_model_gives_probabilities(copy):
     rng = np.random.default_rng(1)
@@ -257,7 +248,6 @@ ROWS, COUNTS = np.zeros((2, 3), int), recall.bigram_counts(np.arange(5))
         (lambda: recall.ar_hits(ROWS, ngram.count_ngrams(ROWS[0], 3), 1), "counts"),
         (lambda: recall.opportunities(ROWS, COUNTS, float("nan")), "threshold"),
         (lambda: recall.scaled_threshold(0), "num_tokens"),
-        (lambda: recall.histogram([-1]), "values"),
         (lambda: recall.gap_slices(ROWS, ROWS[:1], {}, ROWS), "baseline"),
         (lambda: recall.gap_slices(ROWS, ROWS / 0.5, {"h": ROWS[0]}, ROWS), "h = "),
         (lambda: recall.gap_slices(ROWS, ROWS + math.nan, {}, ROWS), "baseline"),

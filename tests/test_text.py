@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import re
 import sys
 from types import SimpleNamespace
@@ -11,7 +12,7 @@ import pytest
 import torch
 import zstandard
 
-from zoology_teach.tasks import documents, text
+from zoology_teach.tasks import documents, folder, text
 from zoology_teach.tasks.documents import DATA, PLAYS, DamagedText, Document, Reading, read
 
 
@@ -86,7 +87,7 @@ def test_every_token_is_predicted_once_and_plays_are_held_out_whole(corpus, play
         assert examples.inputs.shape == blocks.documents.shape == (size, n)
         predicted = examples.labels.flatten().numpy()
         assert (predicted == blocks.stream[1 : size * n + 1]).all()
-        assert len(blocks.stream) == 1 + size * n + blocks.left_over
+        assert 0 <= len(blocks.stream) - (1 + size * n) < n, "what does not fill a block"
         assert (examples.inputs[:, 1:] == examples.labels[:, :-1]).all()
         assert (blocks.documents.ravel() == blocks.document[1 : size * n + 1]).all()
         assert (np.flatnonzero(blocks.stream == 0)).tolist() == [
@@ -213,6 +214,121 @@ def test_an_unreadable_file_is_damage(tmp_path):
     assert len(list(read(tmp_path, damaged="skip"))) == 1
 
 
+def test_a_linked_folder_is_read_and_a_circle_is_damage(tmp_path):
+    texts = write(tmp_path / "texts", a_txt=b"one")
+    write(tmp_path / "elsewhere", b_txt=b"two", deep__c_md=b"three")
+    (texts / "linked").symlink_to(tmp_path / "elsewhere")
+    assert [d.name for d in read(texts)] == ["a.txt", "linked/b.txt", "linked/deep/c.md"]
+    (tmp_path / "elsewhere" / "round").symlink_to(texts)
+    with pytest.raises(DamagedText, match=r"linked/round: cannot be read .*a folder around it"):
+        list(read(texts))
+    reading = Reading()
+    assert len(list(read(texts, damaged="skip", reading=reading))) == 3
+    assert (reading.documents, reading.damaged, reading.other_files) == (3, 1, 0)
+
+
+def test_an_unreadable_folder_is_damage(tmp_path, monkeypatch):
+    texts = write(tmp_path, a_txt=b"one", shut__b_txt=b"two")
+    real = type(tmp_path).iterdir
+
+    def iterdir(path):
+        if path.name == "shut":  # for root every folder is open
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path)
+
+    monkeypatch.setattr(type(tmp_path), "iterdir", iterdir)
+    with pytest.raises(DamagedText, match=r"shut: cannot be read .*Permission denied"):
+        list(read(texts))
+    reading = Reading()
+    assert [d.text for d in read(texts, damaged="skip", reading=reading)] == ["one"]
+    assert reading.damaged == 1
+
+
+def test_a_link_that_leads_nowhere_is_damage_whatever_its_name(tmp_path):
+    write(tmp_path, a_txt=b"one")
+    (tmp_path / "sub").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "self").symlink_to(tmp_path / "self")
+    reading = Reading()
+    assert len(list(read(tmp_path, damaged="skip", reading=reading))) == 1
+    assert [reason.split(":")[0] for reason in reading.reasons] == ["self", "sub"]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes")
+def test_a_pipe_and_a_device_are_not_read(tmp_path):
+    write(tmp_path, a_txt=b"one")
+    os.mkfifo(tmp_path / "pipe.txt")
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "zero.txt").symlink_to("/dev/zero")
+    reading = Reading()
+    assert [d.text for d in read(tmp_path, damaged="skip", reading=reading)] == ["one"]
+    assert reading.damaged == 2 and reading.other_files == 1
+    assert all("neither a file nor a folder" in reason for reason in reading.reasons)
+    with pytest.raises(DamagedText, match=r"pipe\.txt: cannot be read"):
+        list(read(tmp_path / "pipe.txt"))
+    assert len(folder.digest(tmp_path)) == 12
+
+
+def test_names_that_utf_8_cannot_write_are_escaped(tmp_path):
+    odd = os.fsencode(tmp_path) + b"/na\xefve.txt"
+    try:
+        with open(odd, "wb") as file:
+            file.write(b"one two three four " * 9)
+    except OSError:
+        pytest.skip("this file system takes UTF-8 names only")
+    write(tmp_path, b_txt=b"five six seven " * 9)
+    (tmp_path / "c.jsonl").write_bytes(b'{"text": "eight nine", "title": "half \\ud800"}\n')
+    names = [d.name for d in read(tmp_path)]
+    assert names == ["b.txt", "half \\ud800", "na\\udcefve.txt"]
+    corpus = text.load(tmp_path, 4, held_out=["b.txt"])
+    assert corpus.train.names == names[1:]
+    assert set(text.load(tmp_path, 2, held_out=0.5, seed=1).train.names) < set(names)
+    with open(odd, "wb") as file:
+        file.write(b"\xff")
+    with pytest.raises(DamagedText) as error:
+        list(read(tmp_path))
+    assert str(error.value).encode().startswith(rb"na\udcefve.txt, line 1: byte 0xff")
+
+
+def test_a_digest_is_of_names_and_contents(tmp_path):
+    write(tmp_path, a_txt=b"one", b_txt=b"two")
+    first = folder.digest(tmp_path)
+    seen = {first}
+    for name, content in (("a.txt", b"One"), ("a.txt", b"on"), ("c.md", b"")):
+        (tmp_path / name).write_bytes(content)
+        seen.add(folder.digest(tmp_path))
+    assert len(seen) == 4
+    write(tmp_path, a_txt=b"one", picture_png=b"\x89")
+    (tmp_path / "c.md").unlink()
+    assert folder.digest(tmp_path) == first
+    (tmp_path / "a.txt").write_bytes(b"two")
+    (tmp_path / "b.txt").write_bytes(b"one")
+    assert folder.digest(tmp_path) != first
+    assert folder.digest(tmp_path / "a.txt") != folder.digest(tmp_path / "b.txt")
+
+
+@pytest.mark.parametrize("kind", ["txt", "jsonl"])
+def test_a_document_may_be_as_large_as_the_limit_and_no_larger(tmp_path, kind):
+    content = b'{"text": "12345"}' if kind == "jsonl" else b"1" * 17
+    write(tmp_path, **{f"a_{kind}": content + b"\n" * (kind == "jsonl")})
+    assert len(list(read(tmp_path, largest=17))) == 1
+    with pytest.raises(DamagedText, match="larger than 16 bytes"):
+        list(read(tmp_path, largest=16))
+
+
+def test_a_dataset_row_may_be_as_large_as_the_limit_and_no_larger(monkeypatch):
+    rows = SimpleNamespace(load_dataset=lambda *a, **k: iter([{"text": "\u00e9\u00e9"}]))
+    monkeypatch.setitem(sys.modules, "datasets", rows)
+    assert len(list(read("hf:x", largest=4))) == 1
+    with pytest.raises(DamagedText, match="larger than 3 bytes"):
+        list(read("hf:x", largest=3))
+
+
+def test_the_limits_that_are_promised():
+    assert documents.LARGEST == 8 * 2**20 and documents.MOST_REASONS == 1000
+    with pytest.raises(ValueError, match="largest = 0"):
+        read("shakespeare", largest=0)
+
+
 def test_the_account_of_endless_damage_stays_short(tmp_path):
     write(tmp_path, bad_jsonl=b"no\n" * 1500 + jsonl({"text": "a"}))
     reading = Reading()
@@ -255,20 +371,31 @@ def test_without_the_library_datasets_one_error_says_what_to_install(monkeypatch
 
 def test_documents_are_held_out_by_name_and_seed(tmp_path):
     rows = [{"text": f"word {n}", "title": f"title {n}"} for n in range(400)]
-    folder = write(tmp_path, a_jsonl=jsonl(*rows))
+    place = write(tmp_path, a_jsonl=jsonl(*rows))
     names = {
-        seed: set(text.load(folder, 4, held_out=0.25, seed=seed).held_out.names) for seed in (0, 1)
+        seed: set(text.load(place, 4, held_out=0.25, seed=seed).held_out.names) for seed in (0, 1)
     }
     assert 70 < len(names[0]) < 130 and names[0] != names[1]
     write(tmp_path, a_jsonl=jsonl(*rows[::-1][:300]))
-    fewer = text.load(folder, 4, held_out=0.25, seed=0)
+    fewer = text.load(place, 4, held_out=0.25, seed=0)
     assert set(fewer.held_out.names) == names[0] - {f"title {n}" for n in range(100)}
     assert set(fewer.train.names).isdisjoint(names[0])
 
 
+def test_the_last_document_that_fits_exactly_is_used(tmp_path):
+    place = write(
+        tmp_path, a_jsonl=jsonl(*({"text": f"word {n}", "title": str(n)} for n in range(9)))
+    )
+    tokenizer = text.load_tokenizer()
+    sizes = [len(ids) for _, ids in text.encode(read(place), tokenizer)]
+    for limit, used in ((sum(sizes[:5]), 5), (sum(sizes[:5]) - 1, 4)):
+        corpus = text.load(place, 2, held_out=["0"], max_tokens=limit)
+        assert len(corpus.train.names) + len(corpus.held_out.names) == used
+
+
 def test_enough_tokens_and_the_rest_is_accounted_for(tmp_path):
-    folder = write(tmp_path, a_jsonl=jsonl(*({"text": "word " * 50} for _ in range(100))))
-    corpus = text.load(folder, 8, held_out=0.3, max_tokens=1500)
+    place = write(tmp_path, a_jsonl=jsonl(*({"text": "word " * 50} for _ in range(100))))
+    corpus = text.load(place, 8, held_out=0.3, max_tokens=1500)
     used = len(corpus.train.names) + len(corpus.held_out.names)
     total = len(corpus.train.stream) + len(corpus.held_out.stream)
     assert 1400 < total <= 1500 and used < 40

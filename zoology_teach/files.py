@@ -39,7 +39,8 @@ def replacing(path: str | Path) -> Iterator[Path]:
     """A new name to write to, a file or a folder; at the end it takes the place of `path`.
 
     A file that was there is replaced in one step and keeps its permissions; of a link, what it
-    points to is replaced. After an error inside, what was there before is there still.
+    points to is replaced. After an error inside, what was there before is there still; an
+    OSError names `path`.
     """
     path = Path(path).resolve()
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -53,8 +54,13 @@ def replacing(path: str | Path) -> Iterator[Path]:
             with open(new, "rb+") as file:
                 os.fsync(file.fileno())
         os.replace(new, path)
-    except BaseException:
+    except BaseException as error:
         _remove(new)
+        if isinstance(error, OSError) and error.filename is None:
+            named = (
+                (error.errno, error.strerror, str(path)) if error.errno else (f"{path}: {error}",)
+            )
+            raise OSError(*named) from None
         raise
 
 

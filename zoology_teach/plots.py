@@ -14,6 +14,8 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from zoology_teach.checks import require
+from zoology_teach.experiments.cells import best as best  # plots.best is where readers look
+from zoology_teach.experiments.cells import require_one_set_up, spread
 
 LABELS = {
     "attention": "attention",
@@ -32,6 +34,7 @@ COLOURS = dict(
     )
 )
 MARKERS = dict(zip(LABELS, "oDPvX^s", strict=True))
+OTHER_MARKERS, OTHER_LINES = "*p<>hd8", ("-", ":", "-.")
 
 
 def name(mixer: str) -> str:
@@ -39,9 +42,17 @@ def name(mixer: str) -> str:
     return LABELS.get(mixer, mixer)
 
 
-def style(mixer: str) -> dict[str, str]:
-    """Colour and marker of a mixer's curve; one that `LABELS` lacks is a grey star."""
-    return {"color": COLOURS.get(mixer, "#666666"), "marker": MARKERS.get(mixer, "*")}
+def style(mixer: str, among: Iterable[str] = ()) -> dict[str, str]:
+    """Colour and marker of a mixer's curve.
+
+    Those that `LABELS` lacks are grey; each `among` them has a marker and a line of its own.
+    """
+    if mixer in LABELS:
+        return {"color": COLOURS[mixer], "marker": MARKERS[mixer]}
+    others = [m for m in in_order([*among, mixer]) if m not in LABELS]
+    turn, number = divmod(others.index(mixer), len(OTHER_MARKERS))
+    line = OTHER_LINES[turn % len(OTHER_LINES)]
+    return {"color": "#666666", "marker": OTHER_MARKERS[number], "linestyle": line}
 
 
 def in_order(mixers: Iterable[str]) -> list[str]:
@@ -51,6 +62,7 @@ def in_order(mixers: Iterable[str]) -> list[str]:
 
 
 LENGTH_COLOURS = ("#009E73", "#CC79A7", "#56B4E9", "#E69F00")
+LENGTH_MARKERS = "osD^vPX"  # seven beside four colours: 28 lengths look different
 
 
 @dataclass(frozen=True)
@@ -95,37 +107,24 @@ def axes(*, columns: int = 1, width: float = 3.2, height: float = 3.0, sharey: b
     return figure, list(panels)
 
 
-def best(table: pd.DataFrame) -> pd.DataFrame:
-    """Of the learning rates tried for a cell, the one with the best mean accuracy over seeds.
-
-    A run that diverged counts as accuracy 0.
-    """
-    table = table.fillna({"accuracy": 0.0})
-    cell = ["mixer", "recipe", "d_model", "seq_len", "num_pairs", "vocab_size"]
-    mean = table.groupby([*cell, "lr"], as_index=False)["accuracy"].mean()
-    winners = mean.loc[mean.groupby(cell)["accuracy"].idxmax(), [*cell, "lr"]]
-    return table.merge(winners, on=[*cell, "lr"])
-
-
-def spread(table: pd.DataFrame) -> pd.DataFrame:
-    """Mean, lowest, highest accuracy and number of seeds for each mixer, width and length."""
-    cell = ["mixer", "seq_len", "num_pairs", "d_model", "state_size"]
-    return best(table).groupby(cell)["accuracy"].agg(["mean", "min", "max", "count"]).reset_index()
-
-
 def untrained(cells: pd.DataFrame) -> set[str]:
     """Mixers that no cell of `spread` lifts above twice the guess, 1/K: they support no claim."""
     above = cells["mean"] > 2 / cells["num_pairs"]
     return set(cells["mixer"]) - set(cells["mixer"][above])
 
 
-def curves(panel: Axes, cells: pd.DataFrame, x: str, lost: set[str]) -> None:
+def curves(
+    panel: Axes, cells: pd.DataFrame, x: str, lost: set[str], among: Iterable[str] = ()
+) -> None:
     """Accuracy against the column `x`, one curve a mixer with bars from worst to best seed.
 
-    lost  mixers that did not train: dashed, and named so.
+    lost   mixers that did not train: dashed, and named so.
+    among  the mixers of all panels, so that each looks the same in all (`style`).
     """
+    require_one_set_up(cells)
+    everywhere = in_order([*among, *cells["mixer"]])
     for mixer in in_order(cells["mixer"]):
-        look = style(mixer) | {"label": name(mixer)}
+        look = style(mixer, everywhere) | {"label": name(mixer)}
         if mixer in lost:
             look |= {"linestyle": "--", "label": f"{name(mixer)} (did not train here)"}
         rows = cells[cells["mixer"] == mixer].sort_values(x)
@@ -155,11 +154,11 @@ def accuracy_by_width(table: pd.DataFrame) -> Picture:
     figure, panels = axes(columns=len(lengths), height=3.4)
     for panel, length in zip(panels, lengths, strict=True):
         here = cells[cells["seq_len"] == length]
-        curves(panel, here, "d_model", untrained(cells))
+        curves(panel, here, "d_model", untrained(cells), cells["mixer"])
         width_axis(panel, widths)
         panel.set_title(f"N = {length}, {here['num_pairs'].iloc[0]} pairs")
     panels[0].set_ylabel("accuracy")
-    legend(figure, panels[0])
+    legend(figure, *panels)
     return Picture(figure, f"Accuracy on MQAR against model width. {describe(cells)}")
 
 
@@ -183,16 +182,20 @@ def width_and_state(table: pd.DataFrame, width: int, length: int) -> Picture:
     by_state.set_xscale("log", base=2)
     by_state.set_xlabel("state: numbers kept per sequence")
     by_width.set_ylabel("accuracy")
-    legend(figure, by_width)
+    legend(figure, by_width, by_state)
     alt = (
         f"Accuracy on MQAR against model width, and against the size of the state. {describe(here)}"
     )
     return Picture(figure, alt)
 
 
-def legend(figure: Figure, panel: Axes) -> None:
-    """The curves' names, beside the panels."""
-    figure.legend(*panel.get_legend_handles_labels(), loc="outside right center", frameon=False)
+def legend(figure: Figure, *panels: Axes) -> None:
+    """The names of the panels' curves, each once, beside them."""
+    named = {}
+    for panel in panels:
+        for handle, label in zip(*panel.get_legend_handles_labels(), strict=True):
+            named.setdefault(label, handle)
+    figure.legend(named.values(), named, loc="outside right center", frameon=False)
 
 
 def describe(cells: pd.DataFrame) -> str:
@@ -208,9 +211,15 @@ def collapse(table: pd.DataFrame, mixer: str = "base_conv") -> Picture:
     """Accuracy against width per pair, d / K: the lengths fall onto one curve."""
     cells = spread(table)
     cells = cells[cells["mixer"] == mixer]
+    require(len(cells) > 0, "mixer", mixer, "one that the table has")
+    require_one_set_up(cells)
     figure, panels = axes(columns=2)
     for i, (length, rows) in enumerate(cells.groupby("seq_len")):
-        look = {"color": LENGTH_COLOURS[i], "marker": "osD^"[i], "label": f"N = {length}"}
+        look = {
+            "color": LENGTH_COLOURS[i % len(LENGTH_COLOURS)],
+            "marker": LENGTH_MARKERS[i % len(LENGTH_MARKERS)],
+            "label": f"N = {length}",
+        }
         panels[0].plot(rows["d_model"], rows["mean"], **look)
         panels[1].plot(rows["d_model"] / rows["num_pairs"], rows["mean"], **look)
     width_axis(panels[0], sorted(cells["d_model"].unique()))

@@ -167,19 +167,6 @@ def _slice(part: NDArray, whole: NDArray, draws: NDArray, level: float) -> dict[
     }
 
 
-def histogram(values: ArrayLike) -> pd.DataFrame:
-    """Integers >= 0 (distances of hits, counts of their bigrams) in bins 0, 1, 2-3, 4-7, ...
-
-    Columns: low and high, both inclusive; tokens; share.
-    """
-    values = as_tokens("values", values).ravel()
-    bins = np.bincount(np.frexp(values.astype(float))[1])
-    power = np.arange(len(bins))
-    low = np.where(power == 0, 0, 2 ** np.maximum(power - 1, 0))
-    share = bins / max(1, len(values))
-    return pd.DataFrame({"low": low, "high": 2**power - 1, "tokens": bins, "share": share})
-
-
 def _rows(tokens: ArrayLike, counts: NgramCounts, threshold: float) -> NDArray:
     require(counts.order == 2, "counts", f"of {counts.order}-grams", "of bigrams")
     require(bool(threshold >= 0), "threshold", threshold, "at least 0")

@@ -1,5 +1,6 @@
 """Which code this is: version, commit, and whether the code differs from that commit."""
 
+import os
 import subprocess
 from functools import cache
 from hashlib import sha256
@@ -28,8 +29,9 @@ def code() -> str:
 def _git(*arguments: str) -> str | None:
     """What git says of the package's folder; None where it cannot be asked."""
     command = ["git", "-C", str(PACKAGE), *arguments]
+    ours = {k: v for k, v in os.environ.items() if not k.startswith("GIT_")}  # a hook sets GIT_DIR
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, env=ours)
     except (OSError, subprocess.SubprocessError):
         return None
     return done.stdout.strip() if done.returncode == 0 else None

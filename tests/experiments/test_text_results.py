@@ -11,7 +11,7 @@ from zoology_teach.experiments.results import load, provenance
 from zoology_teach.experiments.text_presets import PRESETS, SEEDS
 from zoology_teach.experiments.text_runs import COLUMNS
 
-OUT = Path(__file__).parents[1] / "book" / "results" / "text.csv"
+OUT = Path(__file__).parents[2] / "book" / "results" / "text.csv"
 
 
 @pytest.fixture(scope="module")

@@ -28,6 +28,7 @@ from types import SimpleNamespace
 
 import jupytext
 import matplotlib.pyplot  # noqa: F401  now: it may write a cache into the user's home
+import psutil
 import pytest
 import torch
 from typer.testing import CliRunner
@@ -36,7 +37,6 @@ import zoology_teach
 from zoology_teach import cli
 from zoology_teach.grading import grade as grades
 from zoology_teach.grading.inside import confine
-from zoology_teach.grading.inside.processes import descendants
 from zoology_teach.grading.ladder import climb
 from zoology_teach.grading.ladders import EXERCISES
 from zoology_teach.grading.notebooks import as_notebook
@@ -124,6 +124,12 @@ def odd_files(folder: Path, outside: Path) -> dict[str, dict[str, str]]:
     hand_in("large outputs.ipynb", json.dumps({"cells": [shown]}).encode(), FULL)
     hand_in("utf-16.ipynb", text.encode("utf-16"), FULL)
     hand_in("script.py", solution()[""].encode(), FULL)
+    for name, head, mark in (
+        ("nbconvert", "# coding: utf-8", "# In[ ]:"),
+        ("databricks", "# Databricks notebook source", "# COMMAND ----------"),
+    ):
+        parts = (head, "1 / 0", "def broken(:", solution()[""], "oops")
+        hand_in(f"{name}.py", f"\n\n{mark}\n\n".join(parts).encode(), FULL)
     hand_in("pdf.ipynb", b"%PDF-1.7\n\0\xff", unreadable("not a notebook: it is binary"))
     for name, data in (("empty", b""), ("cut off", right[:-9]), ("web page", b"<html>")):
         hand_in(f"{name}.ipynb", data, unreadable("not a notebook: it is not JSON"))
@@ -179,17 +185,21 @@ def marked() -> list[str]:
         if path.exists() and MARK.encode() in path.read_bytes():
             found.append(str(path))
     unix = Path("/proc/net/unix").read_text()
-    return found + [line for line in unix.splitlines() if f"{MARK}-left" in line]
+    return found + [line for line in unix.splitlines() if MARK in line and "-left" in line]
 
 
-def alive(processes: set[int]) -> list[str]:
+def family() -> set[psutil.Process]:
+    """All processes below this one."""
+    return set(psutil.Process().children(recursive=True))
+
+
+def alive(processes: set[psutil.Process]) -> list[str]:
     """Those that are more than an entry that nobody has asked for yet; what they are."""
     found = []
-    for pid in processes:
-        with contextlib.suppress(OSError):
-            status = Path(f"/proc/{pid}/status").read_text()
-            if "State:\tZ" not in status:
-                found.append(f"{pid} {status}")
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if process.status() != psutil.STATUS_ZOMBIE:
+                found.append(str(process))
     return found
 
 
@@ -233,8 +243,9 @@ def ran(tmp_path_factory, sandbox_kind):
         socket.socket(socket.AF_UNIX) as abstract,
         socket.socket(socket.AF_UNIX) as named,
     ):
-        abstract.bind(f"\0{MARK}")
-        named.bind(str(temp / f"{MARK}.socket"))
+        mark = f"{MARK}-{os.getpid()}"  # abstract names are those of all who run these tests
+        abstract.bind(f"\0{mark}")
+        named.bind(str(temp / f"{mark}.socket"))
         abstract.listen(), named.listen()
         patch.setenv("HOME", str(home))
         patch.setenv("TMPDIR", str(temp))
@@ -243,7 +254,7 @@ def ran(tmp_path_factory, sandbox_kind):
         limits = functools.partial(Limits, cell_seconds=2.0, call_seconds=2.0)
         patch.setattr(grades, "Limits", limits)
         known = {"OUT": out, "SUBMISSIONS": source, "COURSE": ROOT, "HOME": home, "TEMP": temp}
-        known |= {"MARK": MARK, "PORT": port.getsockname()[1], "HOSTNAME": os.uname().nodename}
+        known |= {"MARK": mark, "PORT": port.getsockname()[1], "HOSTNAME": os.uname().nodename}
         expected = odd_files(source, base / "outside")
         for path in CORPUS.glob("*.md"):
             text = written_out(path.read_text(), known)
@@ -255,9 +266,9 @@ def ran(tmp_path_factory, sandbox_kind):
             (honest / f"{name}.ipynb").write_bytes((source / f"{name}.ipynb").read_bytes())
         around = (source, home, temp, honest, base / "outside")
         confine.prctl(confine.SET_CHILD_SUBREAPER, 1)  # whoever is orphaned comes here
-        before, family = tree(*around), descendants(os.getpid())
+        before, relatives = tree(*around), family()
         said = command(source, "-o", out, *WORDS)
-        left, after = alive(descendants(os.getpid()) - family), tree(*around)
+        left, after = alive(family() - relatives), tree(*around)
         confine.prctl(confine.SET_CHILD_SUBREAPER, 0)
         command(honest, "-o", honest_out, *WORDS)
         for platform in ("canvas", "moodle", "gradescope"):
@@ -293,6 +304,10 @@ def test_the_corpus_is_whole():
 @pytest.mark.parametrize("name", EXPECTED)
 def test_every_submission_gets_exactly_its_row(ran, name):
     agrees(ran.found[name], EXPECTED[name])
+
+
+def test_every_cell_that_jupyter_runs_is_run(ran):
+    assert ran.found["jupyter_cells"].graded.cells == ()
 
 
 def test_what_cannot_lie_in_git_gets_its_rows_too(ran):

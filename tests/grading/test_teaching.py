@@ -10,13 +10,16 @@ import typer
 
 from zoology_teach import chapters, cli
 from zoology_teach.grading import archives, check, notebooks
+from zoology_teach.grading.archives import MAX_BYTES
 from zoology_teach.grading.grade import grade
+from zoology_teach.grading.inside import bounds, confine
 from zoology_teach.grading.ladders import EXERCISES
 from zoology_teach.grading.manual import OPEN_POINTS, read_rubrics, rubric_of
 from zoology_teach.grading.nbgrader import assignment
+from zoology_teach.grading.notebooks import MAX_CELLS, MAX_CODE
 from zoology_teach.grading.release import release
 from zoology_teach.grading.sandbox import Limits
-from zoology_teach.grading.session import OUTPUT_CHARS
+from zoology_teach.grading.session import MOST_LATE, OUTPUT_CHARS
 
 ROOT = Path(__file__).parents[2]
 BOOK = ROOT / "book"
@@ -123,6 +126,29 @@ def test_limits_of_what_is_handed_in_are_the_real_ones():
     assert said in TEXT and "a student may have 50000 files" in TEXT
     limits = (archives.MAX_BYTES >> 20, notebooks.MAX_CELLS, notebooks.MAX_CODE)
     assert (*limits, archives.MAX_FILES) == (10, 2000, 1_000_000, 50_000)
+
+
+def test_limits_that_nobody_should_meet_are_the_real_ones():
+    section = TEXT.split("nobody should meet by accident")[1].split("\n\nCode")[0]
+    stated = [f"{number} {unit}" for number, unit in re.findall(r"\| ([\d,]+) (\w+)", section)]
+    limits, answer, memory = Limits(), Limits().answer, Limits().memory_bytes >> 20
+    assert stated == [
+        f"{MAX_BYTES >> 20} MiB",
+        f"{MAX_CELLS:,} cells",
+        f"{MAX_CODE:,} characters",
+        f"{MOST_LATE} calls",
+        f"{limits.cpu_seconds} s",
+        f"{memory:,} MiB",
+        f"{confine.OPEN_FILES} files",
+        f"{limits.file_bytes >> 20} MiB",
+        f"{confine.FILES_IN_MEMORY:,} each",
+        f"{answer.tensors} tensors",
+        f"{answer.dimensions} dimensions",
+        f"{answer.items:,} items",
+        f"{answer.depth} deep",
+        f"{answer.header >> 20} MiB",
+        f"{bounds.INTEGER_LIMIT.bit_length() - 1:,} bits",
+    ]
 
 
 def test_out_holds_the_files_that_are_named(tmp_path):

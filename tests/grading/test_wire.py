@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import socket
 
 import pytest
@@ -11,7 +12,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from zoology_teach.grading.inside import wire
-from zoology_teach.grading.inside.wire import HEAD, MAGIC, Bounds, WireError
+from zoology_teach.grading.inside.bounds import Bounds, WireError
+from zoology_teach.grading.inside.channel import greeted, pair, receive, send
+from zoology_teach.grading.inside.wire import HEAD, MAGIC
 
 BOUNDS = Bounds()
 MANY = settings(max_examples=150, deadline=None)
@@ -130,7 +133,7 @@ def arrives(frame: bytes) -> None:
         theirs.sendall(frame)
         theirs.close()
         try:
-            wire.receive(ours, BOUNDS, 5)
+            receive(ours, BOUNDS, 5)
         except EOFError:
             assert not frame
         except WireError as error:
@@ -238,7 +241,7 @@ def test_lengths_are_checked_before_anything_is_read():
     with ours, theirs:
         theirs.sendall(HEAD.pack(MAGIC, 9, 100 << 20))
         with pytest.raises(WireError, match="104,857,600 bytes of tensors"):
-            wire.receive(ours, BOUNDS, 5)
+            receive(ours, BOUNDS, 5)
 
 
 def test_waiting_ends():
@@ -246,4 +249,73 @@ def test_waiting_ends():
     with ours, theirs:
         theirs.sendall(MAGIC)
         with pytest.raises(TimeoutError):
-            wire.receive(ours, BOUNDS, 0.1)
+            receive(ours, BOUNDS, 0.1)
+
+
+def nested(depth: int) -> list:
+    value: list = []
+    for _ in range(depth - 1):
+        value = [value]
+    return value
+
+
+ITEMS = BOUNDS.items - 1  # the list itself is one
+
+
+@pytest.mark.parametrize(
+    ("most", "more", "complaint"),
+    [
+        (nested(17), nested(18), "something nested more than 16 deep"),
+        (2**1000 - 1, 2**1000, "an integer of more than 1,000 bits"),
+        (1 - 2**1000, -(2**1000), "an integer of more than 1,000 bits"),
+        ([0] * ITEMS, [0] * (ITEMS + 1), "more than 20,000 items"),
+    ],
+)
+def test_the_most_that_travels_and_one_more(most, more, complaint):
+    wider = Bounds(depth=99, items=99_999)
+    assert there(most) == most
+    with pytest.raises(WireError, match=complaint):
+        wire.encode(more, BOUNDS)
+    if isinstance(more, list):  # a sender that has lifted its own bounds
+        with pytest.raises(WireError, match=complaint):
+            wire.decode(*parts(wire.encode(more, wider)), BOUNDS)
+    else:
+        with pytest.raises(WireError, match=complaint):
+            wire.decode(*header(str(more)), BOUNDS)
+
+
+def test_floats_are_read_to_forty_characters():
+    assert wire.decode(*header('{"float": "' + "0x1." + "0" * 33 + "p+1" + '"}'), BOUNDS) == 2.0
+    with pytest.raises(WireError, match="a float that is none"):
+        wire.decode(*header('{"float": "' + "0x1." + "0" * 34 + "p+1" + '"}'), BOUNDS)
+    for value in (-5e-324, 1.7976931348623157e308, -math.inf):
+        assert there(value) == value
+
+
+def test_a_tensor_has_at_most_eight_dimensions():
+    one = torch.ones([1] * 8)
+    assert same(one, there(one))
+    with pytest.raises(WireError, match="a shape that is none"):
+        wire.decode(*parts(wire.encode(one[None], BOUNDS)), BOUNDS)
+
+
+@pytest.mark.skipif(not hasattr(socket, "SO_PASSCRED"), reason="asks the kernel who sent what")
+def test_what_another_process_writes_is_passed_over():
+    ours, theirs = pair()
+    with ours, theirs:
+        theirs.sendall(b"h")
+        sender = greeted(ours, 5)
+        assert sender == os.getpid()
+        theirs.sendall(wire.encode("first", BOUNDS)[:9])
+        if os.fork() == 0:
+            theirs.sendall(wire.encode("forged", BOUNDS) * 99)
+            os._exit(0)
+        os.wait()
+        theirs.sendall(wire.encode("first", BOUNDS)[9:])
+        assert receive(ours, BOUNDS, 5, sender) == "first"
+        send(theirs, "second", BOUNDS)
+        assert receive(ours, BOUNDS, 5, sender) == "second"
+        with pytest.raises(TimeoutError):
+            receive(ours, BOUNDS, 0.05, sender)
+        theirs.sendall(wire.encode("anybody", BOUNDS))
+        assert receive(ours, BOUNDS, 5) == "anybody"

@@ -1,24 +1,18 @@
-"""Training: what is promised in seconds, what the budget decides, what is refused."""
+"""The one loop: what is promised in seconds, how it ends, what is refused."""
 
 import math
 import time
+from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
-from torch.nn.functional import cross_entropy
 
+from tests.training.toys import CONFIG, TASK, small_model, toy_blocks, toy_model
 from zoology_teach.experiments.synthetic_presets import laptop_run
-from zoology_teach.model import LanguageModel, ModelConfig, layer
-from zoology_teach.tasks.examples import IGNORED
+from zoology_teach.model import LanguageModel
 from zoology_teach.tasks.mqar import MQAR
-from zoology_teach.training import TrainConfig, accuracy, batch_loss, lr_factor, train, training
-
-TASK = MQAR(16, 2, 32)
-
-
-def small_model(seed: int = 0) -> LanguageModel:
-    layers = (layer("base_conv", init="pair"), layer("attention", init="identity"))
-    return LanguageModel(ModelConfig(32, 16, layers, seed=seed))
+from zoology_teach.training import Diverged, TrainConfig, train, training
 
 
 def test_attention_learns_mqar_in_fifteen_cpu_seconds():
@@ -35,20 +29,6 @@ def test_attention_learns_mqar_in_fifteen_cpu_seconds():
     assert history.cpu_seconds == pytest.approx(seconds, rel=0.2)
 
 
-def test_loss_at_the_asked_positions_is_the_usual_loss():
-    model, batch = small_model(), TASK.sample(8)
-    usual = cross_entropy(model(batch.inputs).transpose(1, 2), batch.labels, ignore_index=IGNORED)
-    assert batch_loss(model, batch.inputs, batch.labels).item() == pytest.approx(usual.item())
-
-
-def test_accuracy_counts_asked_positions_only():
-    model, batch = small_model(), TASK.sample(50)
-    guesses = model(batch.inputs).argmax(-1)
-    asked = batch.labels != IGNORED
-    expected = (guesses == batch.labels)[asked].double().mean().item()
-    assert accuracy(model, batch, batch_size=7) == pytest.approx(expected)
-
-
 def test_training_is_repeatable_and_its_parts_have_their_own_seeds():
     config = TrainConfig(steps=20, lr=3e-3, eval_every=10)
     first, again = (train(small_model(), TASK, config) for _ in range(2))
@@ -57,32 +37,6 @@ def test_training_is_repeatable_and_its_parts_have_their_own_seeds():
     other_data = train(small_model(), TASK, TrainConfig(steps=20, lr=3e-3, seed=1))
     other_weights = train(small_model(1), TASK, config)
     assert len({first.loss, other_data.loss, other_weights.loss}) == 3
-
-
-def test_schedule_warms_up_and_comes_back_to_nothing():
-    config = TrainConfig(steps=100, warmup=0.1)
-    factors = [lr_factor(step, config) for step in range(101)]
-    assert factors[0] == pytest.approx(0.1) and factors[9] == 1.0
-    assert factors[55] == pytest.approx(0.5) and factors[100] == pytest.approx(0.0)
-    assert lr_factor(0, TrainConfig(warmup=0.0)) == 1.0
-
-
-def test_a_fixed_set_is_used_up_before_it_repeats():
-    class Counting:
-        vocab_size = 32
-
-        def sample(self, num_examples, seed):
-            batch = TASK.sample(num_examples, seed)
-            if num_examples == 12:
-                self.fixed = batch.inputs
-            return batch
-
-    task, seen, model = Counting(), [], small_model()
-    model.register_forward_pre_hook(lambda _, arguments: seen.append(arguments[0]))
-    train(model, task, TrainConfig(steps=6, batch_size=4, train_examples=12, eval_examples=5))
-    batches = [s for s in seen if len(s) == 4]
-    for epoch in (batches[:3], batches[3:6]):
-        assert sorted(torch.cat(epoch).tolist()) == sorted(task.fixed.tolist())
 
 
 def test_stop_accuracy_ends_early():
@@ -114,24 +68,66 @@ def test_a_diverging_run_says_so():
         next(training(model, TASK, TrainConfig()))
 
 
-@pytest.mark.parametrize(
-    ("fields", "named"),
-    [
-        ({"steps": 0}, "steps = 0"),
-        ({"lr": 0.0}, "lr = 0.0"),
-        ({"lr": "1e-3"}, "lr = '1e-3'"),
-        ({"warmup": 1.0}, "warmup = 1.0"),
-        ({"batch_size": True}, "batch_size = True"),
-        ({"train_examples": 16}, "train_examples = 16"),
-        ({"eval_every": 0}, "eval_every = 0"),
-    ],
-)
-def test_a_wrong_budget_names_the_field(fields, named):
-    with pytest.raises(ValueError) as error:
-        TrainConfig(**fields)
-    assert named in str(error.value)
-
-
 def test_model_and_task_must_agree_on_the_vocabulary():
     with pytest.raises(ValueError, match=r"task\.vocab_size = 256"):
         train(small_model(), MQAR(), TrainConfig())
+
+
+def test_a_lost_loss_leaves_the_history_before_it():
+    class Poisoned:
+        vocab_size, drawn = 32, 0
+
+        def sample(self, num_examples, seed):
+            self.drawn += 1
+            if self.drawn == 4:  # the unseen ones, then two batches
+                model.embedding.weight.data[:] = math.inf
+            return TASK.sample(num_examples, seed)
+
+    model = small_model()
+    with pytest.raises(Diverged, match=r"the loss is nan at step 3") as error:
+        train(model, Poisoned(), TrainConfig(steps=9))
+    assert len(error.value.history.records) == 2
+    assert error.value.history.seconds > 0 and math.isnan(error.value.history.accuracy)
+
+
+@pytest.mark.parametrize("task", [TASK, toy_blocks()])
+def test_gradients_add_up_to_those_of_a_larger_batch(task):
+    whole, parts = (train(toy_model("full"), task, CONFIG, micro_batch=m).losses for m in (4, 1))
+    assert np.abs(np.array(whole) - parts).max() <= 1e-5
+
+
+@pytest.mark.parametrize("task", [TASK, toy_blocks()])
+def test_bf16_is_near_float32(task):
+    exact, rough = (train(toy_model("full"), task, CONFIG, bf16=bf16) for bf16 in (False, True))
+    assert exact.losses != rough.losses
+    assert np.abs(np.array(exact.losses) - rough.losses).max() < 0.1
+    weights = toy_model("full")
+    train(weights, task, CONFIG, bf16=True)
+    assert {p.dtype for p in weights.parameters()} == {torch.float32}
+
+
+def test_what_is_measured_is_kept_with_its_update():
+    config = replace(CONFIG, steps=10, eval_every=4)
+    history = train(toy_model("full"), toy_blocks(), config, measure=lambda m: {"x": 1})
+    assert [(r.step, r.measured) for r in history.measured()] == [
+        (4, {"x": 1.0}), (8, {"x": 1.0}), (10, {"x": 1.0}),
+    ]  # fmt: skip
+    assert train(toy_model("full"), toy_blocks(), config).measured() == []
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"micro_batch": 3}, "micro_batch = 3: must be a divisor of 4"),
+        ({"micro_batch": 0}, "micro_batch = 0"),
+        ({"task": toy_blocks(0)}, "must be at least one block"),
+        ({"task": toy_blocks(vocab_size=64)}, "task.vocab_size = 64: must be <= 32"),
+        ({"config": replace(CONFIG, train_examples=8)}, "train_examples = 8"),
+        ({"config": replace(CONFIG, stop_accuracy=0.9)}, "stop_accuracy = 0.9"),
+    ],
+)
+def test_wrong_use_is_named(change, named):
+    arguments = {"task": toy_blocks(), "config": CONFIG} | change
+    with pytest.raises(ValueError) as error:
+        train(toy_model("full"), **arguments)
+    assert named in str(error.value)

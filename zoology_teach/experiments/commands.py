@@ -3,9 +3,9 @@
 Heavy modules are imported inside the commands, so that --help answers at once.
 """
 
-import itertools
 import shlex
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -24,7 +24,9 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Only count the runs.")]
 
 def sweep(
     name: Annotated[str, typer.Argument(help="Which measurement, for example figure2.")],
-    preset: Annotated[str, typer.Option(help="laptop, or paper for the paper's grid.")],
+    preset: Annotated[
+        str, typer.Option(help="laptop, usual, paper, ...: the scale and the start.")
+    ],
     plugin: Plugins = None,
     mixer: Annotated[list[str] | None, typer.Option(help="This curve only.")] = None,
     width: Annotated[list[int] | None, typer.Option(help="This width only.")] = None,
@@ -48,7 +50,7 @@ def sweep(
     from zoology_teach.experiments.synthetic_presets import PRESETS, chosen
 
     make = choose("preset", preset, choose("sweep", name, PRESETS))
-    mixers = [*(mixer or []), *_plugged(plugin)]
+    mixers = list(dict.fromkeys([*(mixer or []), *_plugged(plugin)]))
     own = {run.id for run in make()}
     runs = chosen(
         make,
@@ -65,7 +67,7 @@ def sweep(
 
 
 def text(
-    preset: Annotated[str, typer.Option(help="laptop, gpu or pile: size, text and budget.")],
+    preset: Annotated[str, typer.Option(help="laptop, warm_up, gpu or pile: size, text, budget.")],
     plugin: Plugins = None,
     mixer: Annotated[str | None, typer.Option(help="One model. [default: the table's]")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="One seed. [default: 0, 1, 2]")] = None,
@@ -83,21 +85,20 @@ def text(
     from zoology_teach.experiments.executors import HERE
     from zoology_teach.experiments.text_presets import PRESETS, SEEDS
 
-    chosen = choose("preset", preset, PRESETS)
+    chosen = asked = choose("preset", preset, PRESETS)
+    if source is not None:
+        of = replace(chosen.text, source=source, held_out=None).as_found()
+        asked = replace(chosen, text=of, choosing=())
     plugged = _plugged(plugin)
-    seeds = SEEDS if seed is None else [seed]
-    if not (mixer or plugged or steps or source):
-        runs = chosen.runs(seeds)
-    else:
-        changed = {"steps": steps, "source": source}
-        mixers = [mixer] if mixer else plugged or chosen.mixers
-        each = itertools.product(seeds, mixers, chosen.warm_ups)
-        runs = [chosen.run(name, one, warm_up=first, **changed) for one, name, first in each]
+    if mixer or plugged:
+        asked = replace(asked, mixers=(mixer,) if mixer else tuple(plugged))
+    runs = asked.runs(SEEDS if seed is None else [seed], steps=steps)
+    known = tuple(m for m in asked.mixers if m in chosen.mixers)
+    own = {run.id for run in replace(chosen, mixers=known).runs()}
     stem = "text" if preset == "laptop" else f"text_{preset}"
-    own = {run.id for run in chosen.runs()}
     table = _table(out, stem, all(run.id in own for run in runs))
     _measure(runs, table, dry_run, HERE, None, chosen.device, plugin)
-    if {run.id for run in runs} == own and not dry_run:
+    if {run.id for run in runs} == own and known == chosen.mixers and not dry_run:
         _show_held_out(table, chosen)
 
 
@@ -141,14 +142,18 @@ def _measure(runs, table, dry_run, executor, workers, device, plugins) -> None:
 
 def _show_held_out(table: Path, preset) -> None:
     """Beside the table: a passage token by token, and perplexities by document."""
-    from zoology_teach.experiments.results import write
+    from zoology_teach.experiments.results import is_replaceable, write
     from zoology_teach.experiments.text_held_out import by_document, passage
 
     for name, make in {"passage": passage, "documents": by_document}.items():
         beside = table.with_name(f"{table.stem}_{name}.csv")
         try:
-            write(make(table, preset), beside)
+            shown = make(table, preset)
         except ValueError as error:  # runs of another machine leave no losses here
             typer.echo(f"{beside.name} stays as it is: {error}")
-        else:
+            continue
+        if is_replaceable(beside, shown):
+            write(shown, beside)
             typer.echo(beside)
+        else:
+            typer.echo(f"{beside.name} stays as it is: it is another table")

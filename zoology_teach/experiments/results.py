@@ -28,6 +28,7 @@ COLUMNS = tuple(
     "run mixer recipe d_model seq_len num_pairs vocab_size lr steps batch_size seed accuracy "
     "loss parameters state_size cpu_seconds seconds config stages".split()
 )
+TEXTS = ("run", "mixer", "recipe", "init", "source", "layers", "device")
 COMPANIONS = (".json", ".lock", ".new")  # what stands beside a table under its name
 
 
@@ -49,7 +50,11 @@ def load(out: str | Path, columns: Sequence[str] = COLUMNS) -> pd.DataFrame:
         raise ValueError(f"{out}: its provenance, {out.with_suffix('.json').name}, is missing")
     if not whole:
         return pd.DataFrame(columns=list(columns))
-    return pd.read_csv(io.StringIO(whole), dtype={"run": str}).drop_duplicates("run")
+    # A folder may be called NA, and a mixer nan; only numbers are missing under these names.
+    missing = {name: [""] if name in TEXTS else ["", "nan"] for name in columns}
+    rows = io.StringIO(whole, newline="")
+    table = pd.read_csv(rows, dtype={"run": str}, keep_default_na=False, na_values=missing)
+    return table.drop_duplicates("run")
 
 
 def provenance(out: str | Path) -> dict[str, Any]:
@@ -75,13 +80,32 @@ def provenance(out: str | Path) -> dict[str, Any]:
 def require_table(out: str | Path) -> Path:
     """`out` as a path, before any work is done for it.
 
-    Raises ValueError where it cannot be a table: a folder, or the name of a table's companion.
+    Raises ValueError where it cannot be a table: a folder, or a name that does not end in .csv,
+    which might be that of another table's companion.
     """
     out = Path(out)
     require(not out.is_dir(), "out", str(out), "a file, such as table.csv")
     allowed = f"a table, such as table.csv: beside a table lie its {', '.join(COMPANIONS)}"
-    require(out.suffix not in COMPANIONS, "out", str(out), allowed)
+    require(out.suffix == ".csv", "out", str(out), allowed)
     return out
+
+
+def require_writable(out: Path, folder: Path) -> None:
+    """Make the folder of a table, before any run is done; `folder` is for what the runs leave.
+
+    Raises ValueError where one of them cannot be made or written.
+    """
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(
+            f"out = {str(out)!r}: must be in a folder, made or not ({error})"
+        ) from None
+    no_file = folder.is_dir() or not folder.exists()
+    require(no_file, "out", str(out), f"one for whose runs there is room: {folder} is a file")
+    for path in (out, out.with_suffix(".json"), out.parent, folder):
+        is_writable = os.access(path, os.W_OK) or not path.exists()
+        require(is_writable, "out", str(out), f"one that can be written; {path} cannot")
 
 
 def append(out: Path, row: Mapping[str, Any], columns: Sequence[str] = COLUMNS) -> None:
@@ -91,7 +115,7 @@ def append(out: Path, row: Mapping[str, Any], columns: Sequence[str] = COLUMNS) 
     if not out.exists() or not out.stat().st_size:
         csv.writer(line, lineterminator="\n").writerow(columns)
     writer.writerow(row)
-    files.append(out, line.getvalue().encode())
+    files.append(out, line.getvalue().encode("utf-8", "backslashreplace"))  # a folder's odd name
 
 
 def write(table: pd.DataFrame, out: Path) -> None:
@@ -104,6 +128,14 @@ def _quoting(values: Iterable[Any]) -> int:
     """All fields are quoted where one holds a carriage return, which ends a line for readers."""
     lone = any(isinstance(value, str) and "\r" in value for value in values)
     return csv.QUOTE_ALL if lone else csv.QUOTE_MINIMAL
+
+
+def is_replaceable(out: Path, table: pd.DataFrame) -> bool:
+    """Whether nothing is at `out`, or something that begins with the columns of `table`."""
+    if not out.exists():
+        return True
+    with open(out, "rb") as file:
+        return file.readline().startswith(",".join(table.columns[:4]).encode())
 
 
 def environment() -> dict[str, str]:

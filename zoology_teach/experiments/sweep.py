@@ -14,6 +14,7 @@ import pandas as pd
 import torch
 from tqdm.auto import tqdm
 
+from zoology_teach.checks import require
 from zoology_teach.experiments.executors import HERE, open_executor
 from zoology_teach.experiments.results import (
     append,
@@ -22,8 +23,10 @@ from zoology_teach.experiments.results import (
     load,
     note_provenance,
     require_table,
+    require_writable,
 )
 from zoology_teach.files import mend, sole_writer
+from zoology_teach.mixers.plugin import content
 from zoology_teach.training.processes import from_the_first, process_group
 
 Row = dict[str, Any]
@@ -77,20 +80,24 @@ def run(
     with it the run that it was doing and a result on its way here: dask does these again on
     another worker, for one row each.
 
-    Raises ValueError when another version of the table wrote `out` or there is no such
-    executor, OSError when the workers died or another sweep is writing `out`.
+    Raises ValueError for an empty grid, an `out` that cannot be written or that another version
+    of the table wrote, or when there is no such executor; OSError when the workers died or
+    another sweep is writing `out`.
     """
     out = require_table(out)
     grid = list({r.id: r for r in grid}.values())
-    columns = grid[0].columns if grid else ()
+    require(bool(grid), "grid", grid, "at least one run")
+    columns = grid[0].columns
     if len(finished(out, grid)) == len(grid):
         return load(out, columns) if out.exists() else pd.DataFrame(columns=list(columns))
-    name = device_name(device)
+    about = {"device": device_name(device)}
+    if plugins:
+        about["plugins"] = ", ".join(sorted(map(content, plugins)))
     folder = runs_folder(out)
+    require_writable(out, folder)
     with process_group(torch.device(device)) as (rank, size):
         if size > 1:
             executor = HERE
-        out.parent.mkdir(parents=True, exist_ok=True)
         with nullcontext() if rank else sole_writer(out):
             # Again, as another sweep may have written until now; and what the first process
             # found holds for all.
@@ -101,11 +108,11 @@ def run(
                     one.execute(folder, device)
                 return pd.DataFrame(columns=list(columns))
             mend(out)
-            noted = [environment() | {"device": name}]
+            noted = [environment() | about]
             note_provenance(out, command, noted[0])
 
             def keep(row: Row, made_by: dict[str, str]) -> None:
-                made_by = made_by | {"device": name}
+                made_by = made_by | about
                 if made_by not in noted:
                     noted.append(made_by)
                     note_provenance(out, command, made_by)

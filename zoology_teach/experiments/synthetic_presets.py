@@ -7,15 +7,19 @@ from itertools import product
 from zoology_teach.checks import require, require_int
 from zoology_teach.experiments import usual_start
 from zoology_teach.experiments.synthetic_runs import SyntheticRun
+from zoology_teach.experiments.usual_start import (
+    USUAL_RECIPE,
+    figure2_paper,
+    usual_init_laptop,
+)
 from zoology_teach.mixers import find
-from zoology_teach.model import Layer, ModelConfig, layer
+from zoology_teach.model import ModelConfig, layer
 from zoology_teach.tasks.mqar import MQAR
 from zoology_teach.training import TrainConfig
 
 SEEDS = (0, 1, 2)
 LAPTOP_WIDTHS = (16, 32, 64, 128)
 LAPTOP_LENGTHS = (32, 64, 128)
-USUAL_RECIPE = "usual init"
 IDENTITY_RECIPE = "identity-like init"
 
 
@@ -107,7 +111,7 @@ def budget_laptop() -> list[SyntheticRun]:
     ]
 
 
-def pairs_and_length_laptop() -> list[SyntheticRun]:
+def pairs_and_length() -> list[SyntheticRun]:
     """The pairs K and the length N apart: is it d / K or d / N that counts?
 
     Identity-like start, as `figure2_laptop`, at the learning rate that was best there.
@@ -120,28 +124,6 @@ def pairs_and_length_laptop() -> list[SyntheticRun]:
         for width in LAPTOP_WIDTHS
         if 4 * k <= n
     ]
-
-
-def usual_init_laptop() -> list[SyntheticRun]:
-    """One row from the usual start: N = 32, K = 4, V = 256, batches of 256.
-
-    BaseConv's long filter is implicit and every model uses LayerNorm, so nothing is given
-    away. Attention and Based get 800 steps, the others 5,000 at three times the rate; Mamba,
-    whose step costs ten times as much, 800 of those. The family is tried at one width.
-    """
-    task = MQAR(32, 4, 256)
-    short, slow, quick = layer("base_conv"), (5000, 3e-3), (800, 1e-3)
-    layers = usual_layers(32) | {"attention": (short, layer("attention"))}
-    budgets = {"attention": quick, "base_conv": slow, "linear_attention": quick}
-    budgets |= {"hyena": slow, "rwkv": slow, "h3": slow, "mamba": (800, 3e-3)}
-    cells = [(m, d, seed) for d in (64, 128) for seed in SEEDS for m in ("attention", "base_conv")]
-    cells += [(m, 64, seed) for seed in SEEDS for m in budgets if (m, 64, seed) not in cells]
-    runs = []
-    for mixer, d_model, seed in cells:
-        steps, lr = budgets[mixer]
-        config = TrainConfig(steps=steps, batch_size=256, lr=lr, seed=seed)
-        runs.append(usual_run(mixer, task, d_model, layers[mixer], config))
-    return runs
 
 
 def input_filters_laptop() -> list[SyntheticRun]:
@@ -192,78 +174,16 @@ def hybrids(seed: int) -> list[SyntheticRun]:
     return runs
 
 
-def figure2_paper() -> list[SyntheticRun]:
-    """The paper's Figure 2 grid: V = 8192, its widths, lengths, pairs and learning rates.
-
-    100,000 fixed examples, at most 64 epochs, stop above 99 %, no warm-up (as in the
-    released code), no MLP, two layers of each mixer. BaseConv: short convolution, then
-    implicit long convolution. Based and Mamba came after the paper; they get its terms.
-    Mixers and training stay this library's. The released code has H3 with state N, head
-    dimension 2 and the bilinear rule, Mamba with expand 2, Based with d' = 8, dropout 0.1 and
-    no clipping; here d_state = 64 and zero-order hold, expand 1, d' = 16, no dropout, clip 1.
-    """
-    shapes = {64: (4, 512), 128: (8, 512), 256: (16, 256), 512: (64, 128)}
-    runs = []
-    for (n, (pairs, batch)), width, lr_index, seed in product(
-        shapes.items(), (64, 128, 256, 512), range(4), SEEDS
-    ):
-        task = MQAR(n, pairs, 8192)
-        epoch = -(-100_000 // batch)
-        config = TrainConfig(
-            steps=64 * epoch,
-            batch_size=batch,
-            lr=10 ** (-4 + 2 * lr_index / 3),
-            warmup=0.0,
-            train_examples=100_000,
-            eval_examples=3000,
-            eval_every=epoch,
-            stop_accuracy=0.99,
-            seed=seed,
-        )
-        for mixer, layers in usual_layers(n).items():
-            positions = n if mixer == "attention" else None
-            runs.append(usual_run(mixer, task, width, layers, config, positions))
-    return runs
-
-
-def usual_layers(n: int) -> dict[str, tuple[Layer, Layer]]:
-    """Two layers of each mixer from the usual start, for `n` tokens."""
-    short = layer("base_conv")
-    return {
-        "attention": (layer("attention"),) * 2,
-        "base_conv": (short, layer("base_conv", filter="implicit", max_len=n)),
-        "h3": (layer("h3"),) * 2,
-        "hyena": (layer("hyena", max_len=n),) * 2,
-        "rwkv": (layer("rwkv"),) * 2,
-        "linear_attention": (short, layer("linear_attention")),
-        "mamba": (layer("mamba"),) * 2,
-    }
-
-
-def usual_run(
-    mixer: str,
-    task: MQAR,
-    d_model: int,
-    layers: tuple[Layer, ...],
-    config: TrainConfig,
-    max_len: int | None = None,
-) -> SyntheticRun:
-    """A run from the usual start, its weights seeded like its data."""
-    model = ModelConfig(task.vocab_size, d_model, layers, max_len=max_len, seed=config.seed)
-    return SyntheticRun(mixer, USUAL_RECIPE, task, model, config)
-
-
 Grid = Callable[..., list[SyntheticRun]]
 PRESETS: dict[str, dict[str, Grid]] = {
-    "figure2": {"laptop": figure2_laptop, "paper": figure2_paper},
+    "figure2": {"laptop": figure2_laptop, "usual": usual_start.figure2, "paper": figure2_paper},
     "budget": {"laptop": budget_laptop},
     "usual_init": {"laptop": usual_init_laptop},
     "input_filters": {"laptop": input_filters_laptop},
     "hybrids": {"laptop": hybrids_laptop},
-    "pairs_and_length": {"laptop": pairs_and_length_laptop},
-    "figure2_usual": {"laptop": usual_start.figure2},
-    "curriculum": {"laptop": usual_start.ablation},
-    "vocabulary": {"laptop": usual_start.vocabulary},
+    "pairs_and_length": {"identity": pairs_and_length},
+    "curriculum": {"usual": usual_start.ablation},
+    "vocabulary": {"usual": usual_start.vocabulary},
 }
 TAKE_ANY_MIXER = (
     figure2_laptop,

@@ -12,6 +12,7 @@ from zoology_teach.experiments.results import COLUMNS
 from zoology_teach.model import LanguageModel, ModelConfig
 from zoology_teach.tasks.mqar import MQAR
 from zoology_teach.training import Diverged, TrainConfig, train
+from zoology_teach.training.processes import rank_and_size
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ class SyntheticRun:
             history, lost = error.history, True
         if history.interrupted:
             raise KeyboardInterrupt
-        if checkpoint is not None:
+        if checkpoint is not None and rank_and_size()[0] == 0:
             checkpoint.unlink(missing_ok=True)
         lessons = history.ended[: len(self.train.before)]
         objective = history.records[-1].objective if history.records and not lost else math.nan

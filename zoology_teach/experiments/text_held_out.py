@@ -26,8 +26,9 @@ def passage(out: str | Path, preset: Preset, seed: int = 0) -> pd.DataFrame:
     after runs on several machines some may be missing.
     """
     losses = losses_of_preset(out, preset, seed)
-    blocks, slices = measured(preset.text, preset.thresholds, runs_folder(out))
-    decode = preset.text.load(runs_folder(out)).tokenizer.decode
+    text = preset.run(preset.mixers[0], seed).text
+    blocks, slices = measured(text, preset.thresholds, runs_folder(out))
+    decode = text.load(runs_folder(out)).tokenizer.decode
     by_hits = slices["ar"].sum(axis=1).argsort(kind="stable")
     chosen = by_hits[[-1, len(by_hits) // 2]]
     tokens = blocks.tokens[chosen, 1:].ravel().tolist()
@@ -50,7 +51,8 @@ def by_document(out: str | Path, preset: Preset, seed: int = 0) -> pd.DataFrame:
     they are not committed, so after runs on several machines some may be missing.
     """
     losses = losses_of_preset(out, preset, seed)
-    blocks, slices = measured(preset.text, preset.thresholds, runs_folder(out))
+    text = preset.run(preset.mixers[0], seed).text
+    blocks, slices = measured(text, preset.thresholds, runs_folder(out))
     of, hits = blocks.documents.ravel(), slices["ar"].ravel()
 
     def sums(weights: np.ndarray) -> np.ndarray:

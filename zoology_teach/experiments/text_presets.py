@@ -8,19 +8,21 @@
 `gpu`     the usual start only, on the first 200 million tokens of the Pile.
 `pile`    the paper's small scale: about 125M parameters, 10 billion tokens, GPT-2's tokens.
           While they are read, the tokens of a whole run take about 80 GB of memory.
-
-Plain attention has rotary positions. With short convolutions on q, k and v, or behind
-convolutions, attention has none: these show it the order.
+`warm_up` as laptop, from the usual start, without and with a lesson in recall first.
 """
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from zoology_teach.checks import require_int
+from zoology_teach.experiments.text_models import (
+    MIXERS_ON_TEXT,
+    behind_short_conv,
+    drawing_with,
+)
 from zoology_teach.experiments.text_runs import TextRun
-from zoology_teach.mixers import find
-from zoology_teach.model import Layer, ModelConfig, layer, match_parameters
+from zoology_teach.model import ModelConfig, match_parameters
 from zoology_teach.tasks.mqar import MQAR
 from zoology_teach.tasks.source import Text
 from zoology_teach.training import Stage, TrainConfig
@@ -37,7 +39,7 @@ class Preset:
     depth       layers; each is a mixer and an MLP.
     parameters  what the MLPs' width brings each model to, within 1 %.
     device      "cpu", or "cuda" where a GPU is needed.
-    warm_ups    whether a model is trained without, with, or both without and with `MQAR_FIRST`.
+    warm_ups    whether a model is trained without, with, or both without and with `mqar_first`.
     rates       learning rates by model, where it is not that of `train`: without and with.
     choosing    as in `TextRun`.
     """
@@ -64,7 +66,6 @@ class Preset:
         seed: int = 0,
         *,
         steps: int | None = None,
-        source: str | None = None,
         warm_up: bool = False,
     ) -> TextRun:
         """The run of a model by name, perhaps with another budget or text.
@@ -79,24 +80,24 @@ class Preset:
         if warm_up:
             lessons = mqar_first(self.vocab_size, self.train.lr)
             budget = replace(budget, before=lessons, fresh_optimizer=True)
-        of = self.text if source is None else replace(self.text, source=source, held_out=None)
+        of = self.text
         if of.source.startswith("hf:") and of.max_tokens is None:  # a dataset may have no end
             needed = 2 * budget.steps * budget.batch_size * of.seq_len
             of = replace(of, max_tokens=needed)
-        make = MIXERS_ON_TEXT.get(mixer) or _behind_short_conv(mixer)
+        of = of.as_found()
+        make = MIXERS_ON_TEXT.get(mixer) or behind_short_conv(mixer)
         layers = make(self.depth, of.seq_len, self.num_heads)
-        layers = _drawing_with(seed, layers)
+        layers = drawing_with(seed, layers)
         model = ModelConfig(self.vocab_size, self.d_model, layers, seed=seed)
         model = match_parameters(model, self.parameters)
-        choosing = self.choosing if source is None else ()
         return TextRun(
-            mixer, of, model, budget, self.thresholds, self.micro_batch, self.bf16, choosing
+            mixer, of, model, budget, self.thresholds, self.micro_batch, self.bf16, self.choosing
         )
 
-    def runs(self, seeds: Sequence[int] = SEEDS) -> list[TextRun]:
-        """All runs of the table."""
+    def runs(self, seeds: Sequence[int] = SEEDS, *, steps: int | None = None) -> list[TextRun]:
+        """All runs of the table, perhaps with another budget."""
         return [
-            self.run(mixer, seed, warm_up=warm_up)
+            self.run(mixer, seed, steps=steps, warm_up=warm_up)
             for seed, mixer, warm_up in itertools.product(seeds, self.mixers, self.warm_ups)
         ]
 
@@ -111,97 +112,6 @@ def mqar_first(vocab_size: int, lr: float) -> tuple[Stage, ...]:
         for i, (n, k, batch, steps) in enumerate(sizes)
     )
 
-
-Layers = tuple[Layer, ...]
-
-
-def _drawing_with(seed: int, layers: Layers) -> Layers:
-    """Random rows, and the noise of a router, differ from seed to seed and layer to layer."""
-    seeds = itertools.count(seed, 1000)
-    draws = ("random", "learned")
-    return tuple(
-        layer(x.mixer, **x.options, seed=next(seeds)) if x.options.get("selection") in draws else x
-        for x in layers
-    )
-
-
-def _attention(depth: int, n: int, heads: int, **options) -> Layers:
-    return (layer("attention", num_heads=heads, **options),) * depth
-
-
-def _base_conv(depth: int, n: int, heads: int) -> Layers:
-    """Short and long in turn: an explicit long filter to 256 tokens, an implicit one beyond."""
-    long = layer("base_conv", filter="long" if n <= 256 else "implicit", max_len=n)
-    return tuple(long if i % 2 else layer("base_conv") for i in range(depth))
-
-
-def _hyena(depth: int, n: int, heads: int) -> Layers:
-    return (layer("hyena", max_len=n),) * depth
-
-
-def _hybrid(depth: int, n: int, heads: int, mixer: str = "attention", **options) -> Layers:
-    """BaseConv, with the last of every four layers (of two, at depth 2) attention instead."""
-    every = min(4, depth)
-    attention = layer(mixer, num_heads=heads, **options)
-    layers = _base_conv(depth, n, heads)
-    return tuple(attention if i % every == every - 1 else x for i, x in enumerate(layers))
-
-
-def _with(make: Callable[..., Layers], **options) -> Callable[..., Layers]:
-    return lambda depth, n, heads: make(depth, n, heads, **options)
-
-
-def _behind_short_conv(mixer: str) -> Callable[[int, int, int], Layers]:
-    """Short BaseConv and `mixer` in turn."""
-    wants_max_len = find(mixer).wants_max_len
-
-    def make(depth: int, n: int, heads: int) -> Layers:
-        own = layer(mixer, **({"max_len": n} if wants_max_len else {}))
-        return tuple(own if i % 2 else layer("base_conv") for i in range(depth))
-
-    return make
-
-
-INDUCTION = {"short_conv": 3, "init": "induction"}
-
-
-def _sparse(selection: str, *, share: float = 0.25, **options) -> Callable[..., Layers]:
-    """The hybrid with selected rows, learned ones a `share` of all; random ones are as many as
-    the programmatic ones of the plays, 44 %."""
-
-    def make(depth: int, n: int, heads: int) -> Layers:
-        own = {
-            "random": {"p": 0.44},
-            "programmatic": {"blank": None},
-            "learned": {"k": round(share * n), "soft_steps": 200},
-        }[selection]
-        return _hybrid(
-            depth, n, heads, mixer="sparse_attention", selection=selection, **own, **options
-        )
-
-    return make
-
-
-MIXERS_ON_TEXT: dict[str, Callable[[int, int, int], Layers]] = {
-    "attention": _with(_attention, rope=True),
-    "base_conv": _base_conv,
-    "hyena": _hyena,
-    "hybrid": _hybrid,
-    "hybrid_random": _sparse("random"),
-    "hybrid_programmatic": _sparse("programmatic"),
-    "hybrid_learned": _sparse("learned"),
-    "attention_short_conv": _with(_attention, short_conv=3),
-    "hybrid_short_conv": _with(_hybrid, short_conv=3),
-    "hybrid_random_short_conv": _sparse("random", short_conv=3),
-    "hybrid_programmatic_short_conv": _sparse("programmatic", short_conv=3),
-    "hybrid_learned_short_conv": _sparse("learned", share=0.4375, short_conv=3),
-    "attention_induction": _with(_attention, **INDUCTION),
-    "hybrid_induction": _with(_hybrid, **INDUCTION),
-    "hybrid_random_induction": _sparse("random", **INDUCTION),
-    "hybrid_programmatic_induction": _sparse("programmatic", **INDUCTION),
-    "hybrid_learned_induction": _sparse("learned", **INDUCTION),
-    "hybrid_learned_wide_induction": _sparse("learned", share=0.4375, **INDUCTION),
-}
 
 CHOOSING_PLAYS = ("King John", "The Tempest")
 """Of the six held-out plays; by these a learning rate is chosen, and the other four are

@@ -166,7 +166,7 @@ class TextRun:
             "tokens": tokens,
             "seconds": round(history.seconds, 1),
             "cpu_seconds": round(history.cpu_seconds, 1),
-            "train_loss": round(float(np.mean(history.losses[-100:])), 5),
+            "train_loss": round(float(np.mean(history.losses[-100:] or [np.nan])), 5),
             "threshold": self.thresholds[0],
             "wide_threshold": self.thresholds[1],
             "curve": json.dumps(curve, separators=(",", ":")),

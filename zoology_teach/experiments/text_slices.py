@@ -70,11 +70,11 @@ def rows_that_ask(model: LanguageModel) -> Iterator[list[Tensor]]:
     """
     asking: list[Tensor] = []
 
-    def note(mixer: SparseAttention, inputs: tuple, options: dict) -> None:
-        asking.append((mixer.select(inputs[0], options.get("tokens")) != 0).cpu())
+    def note(mixer: SparseAttention, *_: object) -> None:
+        asking.append((mixer.last_selection != 0).cpu())
 
     selecting = [m for m in model.mixers if isinstance(m, SparseAttention)]
-    hooks = [m.register_forward_pre_hook(note, with_kwargs=True) for m in selecting[:1]]
+    hooks = [m.register_forward_hook(note) for m in selecting[:1]]
     try:
         yield asking
     finally:

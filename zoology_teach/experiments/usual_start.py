@@ -17,6 +17,7 @@ from zoology_teach.training import Stage, TrainConfig
 
 SEEDS = (0, 1, 2)
 VOCABULARY = 256
+USUAL_RECIPE = "usual init"
 CURRICULUM = "usual init, curriculum"
 USUAL = "usual init, target only"
 STEPS = 1200  # updates on the target itself
@@ -147,3 +148,75 @@ def vocabulary(mixers: Sequence[str] = ("base_conv", "attention_short_conv")) ->
         for seed, v, mixer in product(SEEDS, (64, 256, 1024, 8192), mixers)
         for lr in RECIPES.get(mixer, OTHER_RECIPE).rates
     ]
+
+
+def usual_init_laptop() -> list[SyntheticRun]:
+    """One row from the usual start: N = 32, K = 4, V = 256, batches of 256.
+
+    BaseConv's long filter is implicit and every model uses LayerNorm, so nothing is given
+    away. Attention and Based get 800 steps, the others 5,000 at three times the rate; Mamba,
+    whose step costs ten times as much, 800 of those. The family is tried at one width.
+    """
+    task = MQAR(32, 4, 256)
+    slow, quick = (5000, 3e-3), (800, 1e-3)
+    budgets = {"attention": quick, "base_conv": slow, "linear_attention": quick}
+    budgets |= {"hyena": slow, "rwkv": slow, "h3": slow, "mamba": (800, 3e-3)}
+    cells = [(m, d, seed) for d in (64, 128) for seed in SEEDS for m in ("attention", "base_conv")]
+    cells += [(m, 64, seed) for seed in SEEDS for m in budgets if (m, 64, seed) not in cells]
+    runs = []
+    for mixer, d_model, seed in cells:
+        steps, lr = budgets[mixer]
+        config = TrainConfig(steps=steps, batch_size=256, lr=lr, seed=seed)
+        behind_short = "attention_short_conv" if mixer == "attention" else mixer
+        runs.append(_plain_run(mixer, task, d_model, layers(behind_short, 32), config))
+    return runs
+
+
+PAPER_MIXERS = ("attention", "base_conv", "h3", "hyena", "rwkv", "linear_attention", "mamba")
+
+
+def figure2_paper() -> list[SyntheticRun]:
+    """The paper's Figure 2 grid: V = 8192, its widths, lengths, pairs and learning rates.
+
+    100,000 fixed examples, at most 64 epochs, stop above 99 %, no warm-up (as in the
+    released code), no MLP, two layers of each mixer. BaseConv: short convolution, then
+    implicit long convolution. Based and Mamba came after the paper; they get its terms.
+    Mixers and training stay this library's. The released code has H3 with state N, head
+    dimension 2 and the bilinear rule, Mamba with expand 2, Based with d' = 8, dropout 0.1 and
+    no clipping; here d_state = 64 and zero-order hold, expand 1, d' = 16, no dropout, clip 1.
+    """
+    shapes = {64: (4, 512), 128: (8, 512), 256: (16, 256), 512: (64, 128)}
+    runs = []
+    for (n, (pairs, batch)), width, lr_index, seed in product(
+        shapes.items(), (64, 128, 256, 512), range(4), SEEDS
+    ):
+        task = MQAR(n, pairs, 8192)
+        epoch = -(-100_000 // batch)
+        config = TrainConfig(
+            steps=64 * epoch,
+            batch_size=batch,
+            lr=10 ** (-4 + 2 * lr_index / 3),
+            warmup=0.0,
+            train_examples=100_000,
+            eval_examples=3000,
+            eval_every=epoch,
+            stop_accuracy=0.99,
+            seed=seed,
+        )
+        for mixer in PAPER_MIXERS:
+            positions = n if RECIPES[mixer].positions else None
+            runs.append(_plain_run(mixer, task, width, layers(mixer, n), config, positions))
+    return runs
+
+
+def _plain_run(
+    mixer: str,
+    task: MQAR,
+    d_model: int,
+    stack: tuple[Layer, ...],
+    config: TrainConfig,
+    max_len: int | None = None,
+) -> SyntheticRun:
+    """A run from the usual start, its weights seeded like its data."""
+    model = ModelConfig(task.vocab_size, d_model, stack, max_len=max_len, seed=config.seed)
+    return SyntheticRun(mixer, USUAL_RECIPE, task, model, config)

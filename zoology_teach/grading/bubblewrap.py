@@ -6,12 +6,17 @@ in the library solves an exercise is there to be imported, as it is in the stude
 a teacher sees that by reading.
 """
 
+import json
 import os
 import shutil
 import sys
+from importlib import metadata
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 PACKAGE = Path(__file__).resolve().parents[1]
+SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64")
+SOURCES = ("/usr/src", "/usr/local/src")  # where people put what they build: nothing that runs
 INSIDE = "/course/zoology_teach"  # the package in the sandbox
 ENVIRONMENT_INSIDE = "/python"  # a virtual environment: it may lie in /tmp, which is the student's
 NEEDED = ("bin", "lib", "lib32", "lib64", "pyvenv.cfg")  # of a Python installation
@@ -25,6 +30,7 @@ ENVIRONMENT = {
     "TMPDIR": "/tmp",
     "MPLBACKEND": "Agg",
     "TRITON_INTERPRET": "1",
+    "TORCHDYNAMO_DISABLE": "1",  # `torch.compile` gives what it was given: no compiler is here
     "CUDA_VISIBLE_DEVICES": "",
     "PYTHONHASHSEED": "0",
     "PYTHONDONTWRITEBYTECODE": "1",
@@ -56,34 +62,76 @@ def bwrap_command(bwrap: str) -> list[str]:
     command = [bwrap, *" ".join(options).split()]
     for name, value in (ENVIRONMENT | {"PYTHONPATH": str(Path(INSIDE).parent)}).items():
         command += ["--setenv", name, value]
-    for place in ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64"):
+    for place in SYSTEM:
         if os.path.islink(place):
             command += ["--symlink", os.readlink(place), place]
         elif os.path.isdir(place):
             command += ["--ro-bind", place, place]
+    secret = hidden()
+    covered = [str(f) for f in (*SOURCES, *secret) if is_system(f) and os.path.isdir(f)]
+    for folder in covered:
+        command += ["--tmpfs", folder]
     places = python_files()
     above = {str(f) for place in (*places.values(), INSIDE) for f in Path(place).parents}
     for folder in sorted(above - {"/"}):  # an ordinary user must be able to pass, root's or not
         command += ["--perms", "0755", "--dir", folder]
     for source, place in places.items():
         command += ["--ro-bind-try", source, place]
-    if any(PACKAGE.is_relative_to(source) for source in places):
-        command += ["--tmpfs", inside(PACKAGE), "--remount-ro", inside(PACKAGE)]
+    for folder in secret:
+        if any(folder.is_relative_to(source) for source in places):
+            command += ["--tmpfs", inside(folder), "--remount-ro", inside(folder)]
     command += ["--ro-bind", str(PACKAGE), INSIDE, "--tmpfs", f"{INSIDE}/grading"]
     command += ["--ro-bind", str(PACKAGE / SENT), f"{INSIDE}/{SENT}"]
     command += ["--remount-ro", f"{INSIDE}/grading", "--proc", "/proc", "--dev", "/dev"]
-    command += ["--tmpfs", "/tmp", "--remount-ro", "/dev", "--remount-ro", "/", "--chdir", "/tmp"]
-    return command
+    command += ["--tmpfs", "/tmp", "--remount-ro", "/dev"]
+    for folder in covered:
+        command += ["--remount-ro", folder]
+    return [*command, "--remount-ro", "/", "--chdir", "/tmp"]
+
+
+def hidden() -> list[Path]:
+    """Folders with ladders or solutions: every copy of this package, every checkout known of.
+
+    A checkout is known where the package lies in it, was installed from it, or the command
+    runs in it.
+    """
+    copies = [PACKAGE, *(Path(folder) / PACKAGE.name for folder in sys.path)]
+    for place in ("/usr", "/usr/local"):
+        copies += Path(place).glob(f"lib/python3*/*-packages/{PACKAGE.name}")
+    known = [PACKAGE.parent, installed_from(), Path.cwd(), *Path.cwd().parents]
+    checkouts = [folder for folder in known if folder is not None and is_checkout(folder)]
+    return sorted({f.resolve() for f in (*copies, *checkouts) if f.is_dir()})
+
+
+def is_checkout(folder: Path) -> bool:
+    """Whether a folder is a clone of the course: the package, and solutions beside it."""
+    return (folder / PACKAGE.name).is_dir() and (folder / "solutions").is_dir()
+
+
+def installed_from() -> Path | None:
+    """The folder that pip installed the package from, where it says so."""
+    try:
+        said = metadata.distribution(PACKAGE.name).read_text("direct_url.json")
+        return Path(unquote(urlsplit(json.loads(said)["url"]).path))
+    except (metadata.PackageNotFoundError, ValueError, LookupError, TypeError):
+        return None
+
+
+def is_system(path: str | Path) -> bool:
+    """Whether the sandbox shows a path because it lies below one of the system's folders."""
+    return any(Path(path).is_relative_to(place) for place in SYSTEM)
 
 
 def python_files() -> dict[str, str]:
-    """What the running Python needs of the file system outside /usr, and where it is in there.
+    """What the running Python needs of the file system, where that is not there yet: its place.
 
     Raises SandboxUnavailable for a Python that lies where the student may write.
     """
     roots = {sys.prefix, sys.base_prefix, sys.exec_prefix, sys.base_exec_prefix}
     roots |= {str(Path(sys.executable).resolve().parents[1])}
-    outside = sorted(root for root in roots if not Path(root).is_relative_to("/usr"))
+    kept = [*SOURCES, *hidden()]
+    hides = {root for root in roots if any(Path(root).is_relative_to(f) for f in kept)}
+    outside = sorted(root for root in roots if root in hides or not is_system(root))
     for root in outside:
         if Path(inside(root)).is_relative_to("/tmp"):
             raise SandboxUnavailable(f"Python lies in {root}: install it outside of /tmp")

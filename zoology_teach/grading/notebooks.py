@@ -4,6 +4,7 @@ The bytes come from students. Nothing here runs them, and sizes are bounded.
 """
 
 import codecs
+import itertools
 import json
 import re
 
@@ -12,9 +13,16 @@ MAX_CELLS = 2_000
 SUFFIXES = (".ipynb", ".md", ".py")
 PYTHON = {"python", "python3", "ipython", "ipython3", "py"}
 FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})[ \t]*(\{?)([\w.+-]*)")
-PERCENT = re.compile(r"^# ?%%(?=\s|$)(.*)")
-LIGHT = re.compile(r"^# [+-](?=\s|$)(.*)")
+MARK = re.compile(  # begins a cell of a script: Jupytext's and others' %%, or nbconvert's In[3]
+    r"^# ?%%(?=\s|$)(?P<title>.*)|^# In ?\[[ \d*]*\]:?\s*$"
+)
+LIGHT = re.compile(r"^# [+-](?=\s|$)(?P<title>.*)")
 NO_CODE = re.compile(r"\[(markdown|md|raw)\]")
+DATABRICKS, TITLE = "# Databricks notebook source", "# DBTITLE"
+COMMAND = re.compile(r"^# COMMAND -{5,}\s*$(?P<title>)")
+MAGIC = re.compile(r"^# MAGIC ?")  # so Databricks comments out what is no plain Python
+LANGUAGE = re.compile(r"^%(?P<name>[\w-]+)[ \t]*")
+NOT_PYTHON = {"md", "md-sandbox", "sql", "sh", "scala", "r", "fs", "run"}
 
 
 def code_cells(data: bytes, name: str) -> list[str]:
@@ -27,7 +35,7 @@ def code_cells(data: bytes, name: str) -> list[str]:
     text = _decoded(data).replace("\r\n", "\n")
     if "\0" in text:
         raise ValueError("not a notebook: it is binary")
-    if name.lower().endswith(".ipynb") or text.lstrip().startswith('{"cells"'):
+    if name.lower().endswith(".ipynb") or re.match(r'\s*\{\s*"', text):
         sources = _from_json(text)
     elif name.lower().endswith(".md"):
         sources = _from_markdown(text)
@@ -102,22 +110,44 @@ def _without_options(lines: list[str]) -> list[str]:
     """A block without the options that MyST puts first: a YAML header or lines like :tags: []."""
     if lines and lines[0] == "---" and "---" in lines[1:]:
         return lines[lines.index("---", 1) + 1 :]
-    while lines and re.match(r":[\w-]+:", lines[0]):
-        lines = lines[1:]
-    return lines
+    options = itertools.takewhile(re.compile(r":[\w-]+:").match, lines)
+    return lines[len(list(options)) :]
 
 
 def _from_script(text: str) -> list[str]:
+    """The parts between the marks of cells."""
     lines = text.split("\n")
-    mark = PERCENT if any(map(PERCENT.match, lines)) else LIGHT
+    if text.startswith(DATABRICKS):
+        cells = map(_from_databricks, _parted(lines, COMMAND))
+    else:
+        cells = _parted(lines, MARK if any(map(MARK.match, lines)) else LIGHT)
+    return ["\n".join(cell) for cell in cells if any(map(_is_code, cell))]
+
+
+def _parted(lines: list[str], mark: re.Pattern[str]) -> list[list[str]]:
+    """The lines of each cell; those of text are left out."""
     cells, is_code = [[]], True
     for line in lines:
         if match := mark.match(line):
-            is_code = not NO_CODE.search(match[1])
+            is_code = not NO_CODE.search(match["title"] or "")
             cells.append([])
         elif is_code:
             cells[-1].append(line)
-    return ["\n".join(cell) for cell in cells if any(_is_code(line) for line in cell)]
+    return cells
+
+
+def _from_databricks(lines: list[str]) -> list[str]:
+    """A cell as it was before the export; nothing of it where it was in another language."""
+    if not any(map(MAGIC.match, lines)):
+        return lines
+    lines = [MAGIC.sub("", line) for line in lines if not line.startswith(TITLE)]
+    first = next((n for n, line in enumerate(lines) if _is_code(line)), 0)
+    language = LANGUAGE.match(lines[first])
+    if language and language["name"] in NOT_PYTHON:
+        return []
+    if language and language["name"] == "python":
+        lines[first] = lines[first][language.end() :]
+    return lines
 
 
 def _is_code(line: str) -> bool:

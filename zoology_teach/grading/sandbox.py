@@ -22,7 +22,8 @@ from zoology_teach.grading.bubblewrap import (
     find_bwrap,
     inside,
 )
-from zoology_teach.grading.inside import wire
+from zoology_teach.grading.inside import channel
+from zoology_teach.grading.inside.bounds import REQUEST, Bounds, WireError, need
 
 BOOTSTRAP = """
 import sys, types, zoology_teach
@@ -66,7 +67,7 @@ class Limits:
     file_bytes: int = 64 << 20
     processes: int = 64
     output_chars: int = 4000
-    answer: wire.Bounds = field(default_factory=wire.Bounds)
+    answer: Bounds = field(default_factory=Bounds)
 
 
 class Sandbox:
@@ -122,8 +123,8 @@ class Sandbox:
             )
             inner.close()
             try:
-                self.holds = wire.receive(self.control, self.limits.answer, 120)
-            except (OSError, EOFError, wire.WireError):
+                self.holds = channel.receive(self.control, self.limits.answer, 120)
+            except (OSError, EOFError, WireError):
                 self.close()
                 complaints.seek(0)
                 said = complaints.read(10_000).decode(errors="replace").strip().splitlines()
@@ -137,13 +138,13 @@ class Sandbox:
         for _ in range(3):
             if self.process is None:
                 self.start()
-            outer, inner = socket.socketpair()
+            outer, inner = channel.pair()
             try:
                 with inner:
                     socket.send_fds(self.control, [b"S"], [inner.fileno()])
-                wire.receive(self.control, self.limits.answer, 30)
+                channel.receive(self.control, self.limits.answer, 30)
                 self.busy = True
-                return Student(self, outer)
+                return Student(self, outer, channel.greeted(outer, 30))
             except (OSError, EOFError):
                 outer.close()
                 self.close()
@@ -159,11 +160,11 @@ class Sandbox:
         try:
             self.control.settimeout(10)
             self.control.sendall(b"G" if gone else b"K")
-            answer = wire.receive(self.control, self.limits.answer, 10)["ended"]
+            answer = channel.receive(self.control, self.limits.answer, 10)["ended"]
             if not self.holds["namespaces"] and self.isolated:
                 self.close()  # what it left behind can be neither seen nor trusted to be gone
             return answer
-        except (OSError, EOFError, wire.WireError, LookupError, TypeError):
+        except (OSError, EOFError, WireError, LookupError, TypeError):
             self.close()
             raise Lost("ended, and the worker with it", worker=True) from None
 
@@ -189,34 +190,35 @@ class Sandbox:
 
 
 class Student:
-    """The process that runs one submission, over a socket on which anything may arrive."""
+    """The process that runs one submission, over a socket on which anything may arrive.
 
-    def __init__(self, sandbox: Sandbox, channel: socket.socket) -> None:
-        self.sandbox, self.channel = sandbox, channel
+    What processes other than `sender` write is passed over.
+    """
+
+    def __init__(self, sandbox: Sandbox, outer: socket.socket, sender: int | None) -> None:
+        self.sandbox, self.channel, self.sender = sandbox, outer, sender
         self.asked = 0
 
     def ask(self, do: str, *values: Any, seconds: float) -> dict[str, Any]:
-        """Have `do` ("cell", "call", "module") done. Raises Lost, and the process is ended.
+        """Have `do` ("cell" or "call") done. Raises Lost, and the process is ended.
 
         The reply holds "output" and one of "answer", "raised" (type, message), "refused" (why
         the answer cannot travel), "missing", "late".
         """
         self.asked += 1
         request = {"id": self.asked, "do": do, "with": values, "seconds": seconds}
-        frame = wire.encode(request, wire.REQUEST)
         deadline = time.monotonic() + seconds + GRACE
         try:
-            self.channel.settimeout(seconds + GRACE)
-            self.channel.sendall(frame)
+            channel.send(self.channel, request, REQUEST, seconds + GRACE)
             left = deadline - time.monotonic()
-            reply = wire.receive(self.channel, self.sandbox.limits.answer, left)
+            reply = channel.receive(self.channel, self.sandbox.limits.answer, left, self.sender)
             return checked(reply, self.asked)
         except TimeoutError:
             self.end()
             raise Lost(f"took longer than {seconds:g} s", late=True) from None
         except (EOFError, OSError):
             raise Lost(self.end(gone=True)) from None
-        except wire.WireError as error:
+        except WireError as error:
             self.end()
             raise Lost(f"sent what is no answer: {error}") from None
 
@@ -228,12 +230,12 @@ class Student:
 
 def checked(reply: Any, number: int) -> dict[str, Any]:
     """`reply`, if it has the form of one. Raises WireError."""
-    wire.need(type(reply) is dict and len(reply) == 3, "a reply of another form")
-    wire.need(type(reply.get("id")) is int and reply["id"] == number, "a reply to another request")
-    wire.need(type(reply.get("output")) is str, "a reply without its output")
+    need(type(reply) is dict and len(reply) == 3, "a reply of another form")
+    need(type(reply.get("id")) is int and reply["id"] == number, "a reply to another request")
+    need(type(reply.get("output")) is str, "a reply without its output")
     match reply:
         case {"answer": _} | {"refused": str()} | {"missing": True} | {"late": True}:
             return reply
         case {"raised": (str(), str())}:
             return reply
-    raise wire.WireError("a reply of an unknown kind")
+    raise WireError("a reply of an unknown kind")

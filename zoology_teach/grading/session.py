@@ -47,7 +47,9 @@ class Session:
     def run_cells(self) -> None:
         """Have a process that has run the cells. Raises OutOfTime."""
         while self._student is None:
+            asked = time.monotonic()
             self._student = self.worker.begin()
+            self.deadline += time.monotonic() - asked  # a worker may have to start first
             for cell in self.notebook:
                 if cell.number not in self._skipped and not self._run(cell):
                     break
@@ -60,7 +62,7 @@ class Session:
             self._give_up(cell, str(lost))
             return False
         if "late" in reply:
-            self._give_up(cell, late(self.limits.cell_seconds))
+            self._give_up(cell, took_longer(self.limits.cell_seconds))
         elif "raised" in reply:
             kind, message = reply["raised"]
             error = ": ".join(filter(None, (kind[:100], without_addresses(first_line(message)))))
@@ -74,35 +76,12 @@ class Session:
 
     def call(self, name: str, *arguments: Any, **keywords: Any) -> Any:
         """What the student's function `name` returns. Raises CallFailed or OutOfTime."""
-        return self._answer(name, "call", name, arguments, keywords)
-
-    def call_module(
-        self,
-        name: str,
-        arguments: tuple,
-        keywords: dict[str, Any],
-        state: dict[str, Any],
-        inputs: tuple,
-        gradient: Any = None,
-    ) -> tuple[Any, Any, Any]:
-        """Build the student's nn.Module `name`, load `state`, run it and back from `gradient`.
-
-        Gives the output, the gradients of the inputs and those of the parameters by name, each
-        as the student's process sent it. Raises CallFailed or OutOfTime.
-        """
-        values = (name, arguments, keywords, state, inputs, gradient)
-        found = self._answer(name, "module", *values)
-        if not isinstance(found, tuple) or len(found) != 3:
-            raise CallFailed("your module gave back no output and gradients")
-        return found
-
-    def _answer(self, name: str, do: str, *values: Any) -> Any:
         if self.late[name] >= MOST_LATE:
             raise CallFailed(f"not tried: {MOST_LATE} calls of your function had run out of time")
         self.run_cells()
         seconds = self.limits.call_seconds
         try:
-            reply = self._ask(do, *values, seconds=seconds)
+            reply = self._ask("call", name, arguments, keywords, seconds=seconds)
         except Lost as lost:
             self.stopped = self.stopped or visible(f"the process of `{name}` {lost}")
             self.late[name] += lost.late
@@ -111,8 +90,8 @@ class Session:
         self.output += reply["output"][:OUTPUT_CHARS]
         if "late" in reply:
             self.late[name] += 1
-            self.stopped = self.stopped or f"`{name}` {late(seconds)}"
-            raise CallFailed(f"your function {late(seconds)}")
+            self.stopped = self.stopped or f"`{name}` {took_longer(seconds)}"
+            raise CallFailed(f"your function {took_longer(seconds)}")
         if "missing" in reply:
             raise CallFailed(f"the function `{name}` is not defined{self._perhaps(name)}")
         if "refused" in reply:
@@ -176,7 +155,7 @@ def grade_one(
     try:
         notebook = cells(submission)
     except ValueError as problem:
-        nothing = {e.id: lost(e, "there was no notebook to run") for e in exercises}
+        nothing = {e.id: no_points(e, "there was no notebook to run") for e in exercises}
         output = {e.id: "" for e in exercises}
         return Graded(*row, "unreadable", visible(str(problem)), nothing, output, ())
     for _ in range(2):  # again where the worker died: no submission should be able to kill it
@@ -207,19 +186,19 @@ def try_rungs(session: Session, exercise: Exercise, seed: int) -> list[Outcome]:
         try:
             outcomes += climb(one, call, seed)
         except OutOfTime as late:
-            outcomes += lost(one, str(late))
+            outcomes += no_points(one, str(late))
         except Exception as error:  # an answer that no assertion foresaw
             what = f"{rung.mistake} (your answer cannot be judged: {type(error).__name__})"
-            outcomes += lost(one, what)
+            outcomes += no_points(one, what)
     return outcomes
 
 
-def lost(exercise: Exercise, reason: str) -> tuple[Outcome, ...]:
+def no_points(exercise: Exercise, reason: str) -> tuple[Outcome, ...]:
     """No points on any rung."""
     return tuple(Outcome(rung.name, rung.points, 0, reason) for rung in exercise.rungs)
 
 
-def late(seconds: float) -> str:
+def took_longer(seconds: float) -> str:
     return f"took longer than {seconds:g} s"
 
 

@@ -32,10 +32,14 @@ class Mixer(nn.Module, ABC):
     has_step = False
     auxiliary_loss: Tensor | float = 0.0
 
-    def __init__(self, d_model: int):
+    d_model: int
+
+    def __init__(self, d_model: int | None = None):
+        """`d_model` is D; a subclass that does not hand it on sets it itself."""
         super().__init__()
-        require_int("d_model", d_model, 1)
-        self.d_model = d_model
+        if d_model is not None:
+            require_int("d_model", d_model, 1)
+            self.d_model = d_model
 
     @abstractmethod
     def forward(self, u: Tensor, positions: Tensor | None = None) -> Tensor:

@@ -1,8 +1,7 @@
 """Documents from three kinds of source, and an account of what could not be read.
 
-The committed plays, any folder of text, a streamed dataset of the Hugging Face Hub: each gives
-`Document`s one after another, in a fixed order and in bounded memory. What is damaged is either
-refused or skipped and counted; nothing is left out in silence.
+The committed plays, a folder of text, a streamed dataset of the Hub: each gives `Document`s in a
+fixed order and in bounded memory. What is damaged is refused, or skipped and counted.
 """
 
 import json
@@ -15,10 +14,10 @@ from typing import IO, Any, Literal
 import zstandard
 
 from zoology_teach.checks import require, require_int
+from zoology_teach.tasks.folder import ENDINGS, printable, text_files
 
 DATA = Path(__file__).parents[1] / "data"
 PLAYS = DATA / "shakespeare.jsonl.zst"
-ENDINGS = (".txt", ".md", ".jsonl", ".txt.zst", ".md.zst", ".jsonl.zst")
 LARGEST = 8 * 2**20  # bytes of one document; its encoding takes 150 times as much memory
 MOST_REASONS = 1000  # kept word for word; beyond that they are counted
 
@@ -31,6 +30,9 @@ class Document:
 
     name: str
     text: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "name", printable(self.name))
 
 
 class DamagedText(ValueError):
@@ -119,19 +121,17 @@ def _account(found: _Found, damaged: Damaged, reading: Reading) -> Iterator[Docu
 
 def _of_path(root: Path, text_field: str, largest: int, reading: Reading) -> _Found:
     require(root.exists(), "source", str(root), "'shakespeare', 'hf:NAME', a folder or a file")
-    files = {root.name: root}
-    if root.is_dir():
-        files = {p.relative_to(root).as_posix(): p for p in root.rglob("*") if not p.is_dir()}
-    known = sorted(name for name in files if name.endswith(ENDINGS))
-    require(bool(known), "source", str(root), f"text: files that end in {', '.join(ENDINGS)}")
-    reading.other_files = len(files) - len(known)
-    return (item for name in known for item in _of_file(files[name], name, text_field, largest))
+    files, reading.other_files = text_files(root)
+    require(bool(files), "source", str(root), f"text: files that end in {', '.join(ENDINGS)}")
+    return (f for name, path in files.items() for f in _of_file(path, name, text_field, largest))
 
 
-def _of_file(path: Path, name: str, text_field: str, largest: int) -> _Found:
-    by_line = path.name.endswith((".jsonl", ".jsonl.zst"))
+def _of_file(path: Path | OSError, name: str, text_field: str, largest: int) -> _Found:
+    by_line = name.endswith((".jsonl", ".jsonl.zst"))
     number, empty = 0, True
     try:
+        if isinstance(path, OSError):
+            raise path
         with open(path, "rb") as file:
             for number, raw in enumerate(_pieces(_chunks(file, path), by_line, largest), 1):
                 if by_line and raw is not None and not raw.strip():
@@ -150,7 +150,7 @@ def _of_file(path: Path, name: str, text_field: str, largest: int) -> _Found:
             yield DamagedText(f"{name}: empty")
     except (OSError, zstandard.ZstdError, EOFError) as error:
         place = f"{name}, line {number + 1}" if by_line else name
-        yield DamagedText(f"{place}: cannot be read from here on ({error})")
+        yield DamagedText(f"{place}: cannot be read from here on ({printable(str(error))})")
 
 
 def _chunks(file: IO[bytes], path: Path) -> Iterator[bytes]:

@@ -1,7 +1,7 @@
 """A text by name -> blocks of tokens; what comes from the network is kept (chapter 10)."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
@@ -14,6 +14,7 @@ from zoology_teach.configuration import config, fingerprint
 from zoology_teach.files import replacing
 from zoology_teach.tasks import text
 from zoology_teach.tasks.documents import Reading
+from zoology_teach.tasks.folder import digest
 from zoology_teach.tasks.text import Blocks, Corpus
 
 TOKENIZER_DOCUMENTS = 20_000
@@ -29,6 +30,8 @@ class Text:
                 "bpe-V": byte-level BPE of V tokens, trained on the first 20,000 documents.
     max_tokens  None, or how many tokens are read.
     held_out    the share of the documents that is held out; None as in `tasks.text.load`.
+    content     of a folder or file: its `folder.digest`, so other texts under the same path are
+                another text; "" does not say which.
     """
 
     source: str = "shakespeare"
@@ -36,15 +39,28 @@ class Text:
     tokenizer: str = "committed"
     max_tokens: int | None = None
     held_out: float | None = None
+    content: str = ""
+
+    def as_found(self) -> "Text":
+        """The same with the `content` that is there, unless it has one.
+
+        The plays and the Hub's datasets need none.
+        """
+        if self.content or self.source == "shakespeare" or self.source.startswith("hf:"):
+            return self
+        return replace(self, content=digest(Path(self.source)))
 
     def load(self, folder: Path | None = None) -> Corpus:
-        """The blocks. Raises what `tasks.text.load` raises.
+        """The blocks. Raises what `tasks.text.load` raises, and ValueError for other `content`.
 
         folder  where the tokens of a dataset of the Hub are kept. It is read once, and mapped
                 into memory from then on.
         """
         if folder is None or not self.source.startswith("hf:"):
-            return _read(self)
+            found = replace(self, content="").as_found()
+            same = self.content in ("", found.content)
+            require(same, "source", self.source, f"the text whose digest is {self.content}")
+            return _read(found)
         place = folder / f"tokens_{fingerprint(self)}"
         if not place.exists():
             _write(_read.__wrapped__(self), place)  # not kept in memory twice

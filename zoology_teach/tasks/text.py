@@ -75,11 +75,6 @@ class Blocks:
         return max(0, len(self.stream) - 1) // self.seq_len
 
     @property
-    def left_over(self) -> int:
-        """Tokens at the end that do not fill a block (at most N - 1)."""
-        return max(0, len(self.stream) - 1) % self.seq_len
-
-    @property
     def tokens(self) -> NDArray:
         """(B, N+1): the blocks."""
         return self._blocks(self.stream)

@@ -11,9 +11,15 @@ from zoology_teach.files import replacing
 
 
 def save(path: Path, state: Mapping[str, Any]) -> None:
-    """Replace `path` by `state` in one step; whatever happens, the old or the new one is there."""
+    """Replace `path` by `state` in one step; whatever happens, the old or the new one is there.
+
+    Raises OSError naming `path` where there is no room for it.
+    """
     with replacing(path) as new:
-        torch.save(dict(state), new)
+        try:
+            torch.save(dict(state), new)
+        except RuntimeError as error:  # torch's own, of a full disk
+            raise OSError(f"{path}: {' '.join(str(error).split())[:200]}") from None
 
 
 def load(path: Path) -> dict[str, Any]:

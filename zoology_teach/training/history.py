@@ -16,7 +16,7 @@ class Record:
     loss               cross entropy in nats per asked token.
     objective          what was minimised: the loss and what the mixers add to it.
     stage              the number of its stage, from 0.
-    right  the fraction of its own answers that were right, where a stage waits for it.
+    right              the fraction of its own answers that were right, where a stage waits for it.
     measured           what was measured after it, or None.
     """
 
@@ -77,12 +77,7 @@ class History:
     def state(self) -> dict[str, Any]:
         """Plain values and tensors, for a checkpoint."""
         numbers = [
-            (
-                r.loss,
-                r.objective,
-                r.stage,
-                math.nan if r.right is None else r.right,
-            )
+            (r.loss, r.objective, r.stage, math.nan if r.right is None else r.right)
             for r in self.records
         ]
         return {

@@ -11,8 +11,9 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
+from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
-from zlib import crc32
 
 import torch
 from torch.nn.functional import cross_entropy
@@ -24,11 +25,17 @@ from zoology_teach.model import LanguageModel
 from zoology_teach.tasks.examples import Examples
 from zoology_teach.tasks.text import Blocks
 from zoology_teach.training import checkpoint as checkpoints
-from zoology_teach.training.batches import batches
+from zoology_teach.training.batches import batches, stage_seed
 from zoology_teach.training.history import Clock, Diverged, Ended, History, Record
 from zoology_teach.training.measure import accuracy, asked
 from zoology_teach.training.processes import from_the_first, mean_over_processes, rank_and_size
-from zoology_teach.training.stages import MASTERED_OVER, Task, TrainConfig, check_sizes
+from zoology_teach.training.stages import (
+    MASTERED_OVER,
+    Task,
+    TrainConfig,
+    check_sizes,
+    known_as,
+)
 
 Measure = Callable[[LanguageModel], Mapping[str, float]]
 
@@ -138,10 +145,7 @@ class Training:
         done = self._steps_done(number)
         if stage.fresh_optimizer and done == 0:
             self.optimizer = self._new_optimizer()
-        # Seeds of the batches are even; unseen examples have the odd one after the last stage's.
-        seed = 2 * self.config.seed + (0 if is_last else (number + 1) << 33)
-        if isinstance(stage.task, Blocks):
-            seed //= 2
+        seed = stage_seed(stage.task, self.config.seed, 0 if is_last else number + 1)
         fixed = self.config.train_examples if is_last else None
         drawn = batches(stage.task, stage.batch_size, seed, examples=fixed, first=done)
         while done < stage.steps and not self._is_mastered(number, done):
@@ -226,25 +230,21 @@ class Training:
     def save(self, path: Path) -> None:
         """Write how far the training is; whatever happens, the old or the new file is there."""
         state = {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict()}
-        checkpoints.save(path, {"training": self._identity(), **state, **self.history.state()})
+        checkpoints.save(path, {"training": self._identity, **state, **self.history.state()})
 
     def restore(self, path: Path) -> None:
         """Go on from a file. Raises ValueError where it belongs to another training."""
         state = checkpoints.load(path)
-        same = state.get("training") == self._identity()
+        same = state.get("training") == self._identity
         require(same, "checkpoint", str(path), "of the same model, task and budget, or not there")
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.history.set_state(state)
 
+    @cached_property
     def _identity(self) -> str:
         """What must be the same for a training to go on. The number of processes may change."""
-        tasks = "; ".join(_known_as(stage.task) for stage in self.stages)
+        budget = replace(self.config, before=())
+        stages = "; ".join(f"{known_as(s.task)} {replace(s, task=None)}" for s in self.stages)
         bf16 = " bf16" if self.bf16 else ""
-        return f"{self.model.config} {self.config} {tasks}{bf16}"
-
-
-def _known_as(task: Task) -> str:
-    if isinstance(task, Blocks):
-        return f"{len(task)} blocks of {task.seq_len} {crc32(task.stream[:1_000_000]):x}"
-    return str(task)
+        return f"{self.model.config} {budget} {stages}{bf16}"

@@ -6,8 +6,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from zoology_teach.checks import require
 from zoology_teach.model import LanguageModel
-from zoology_teach.tasks.examples import Examples
+from zoology_teach.tasks.examples import IGNORED, Examples
 from zoology_teach.tasks.text import Blocks
 
 
@@ -21,7 +22,12 @@ def batch_loss(model: LanguageModel, inputs: Tensor, labels: Tensor) -> Tensor:
 
 
 def asked(model: torch.nn.Module, batch: Examples) -> tuple[Tensor, Tensor]:
-    """Logits (B, P, V) where `batch` asks, computed nowhere else, and the answers (B, P)."""
+    """Logits (B, P, V) where `batch` asks, computed nowhere else, and the answers (B, P).
+
+    Raises ValueError where it asks nothing: no sequence, or no position with a label.
+    """
+    shape, asks = tuple(batch.inputs.shape), bool((batch.labels != IGNORED).any())
+    require(asks, "labels", f"none asked, of shape {shape}", "such that something is asked")
     if batch.everywhere:
         return model(batch.inputs), batch.labels
     positions = batch.positions
@@ -31,6 +37,7 @@ def asked(model: torch.nn.Module, batch: Examples) -> tuple[Tensor, Tensor]:
 @torch.no_grad()
 def accuracy(model: LanguageModel, examples: Examples, batch_size: int = 128) -> float:
     """The fraction of asked positions where the largest logit is the answer; in `eval` mode."""
+    require(len(examples) > 0, "examples", "empty", "at least one sequence")
     device, was_training = model.embedding.weight.device, model.training
     model.eval()
     correct = total = 0
@@ -49,8 +56,9 @@ def token_losses(
     """(B, N) the loss in nats of each predicted token of `blocks[rows]`: float32, `eval` mode."""
     device, was_training = model.embedding.weight.device, model.training
     model.eval()
-    losses = []
-    for some in torch.arange(len(blocks))[rows].split(batch_size):
+    losses = [np.zeros((0, blocks.seq_len), np.float32)]
+    chosen = torch.arange(len(blocks))[rows]
+    for some in chosen.split(batch_size) if len(chosen) else ():
         batch = blocks.examples(some).to(device)
         logits = model(batch.inputs).float()
         each = cross_entropy(logits.transpose(1, 2), batch.labels, reduction="none")

@@ -6,7 +6,9 @@ warm-up on recall before text is read: both are stages of one training.
 
 import math
 from typing import Protocol
+from zlib import crc32
 
+import numpy as np
 import torch
 
 from zoology_teach.checks import require, require_int, require_positive
@@ -94,6 +96,7 @@ class TrainConfig:
         for name in ("steps", "batch_size", "eval_examples"):
             require_int(name, getattr(self, name), 1)
         require_int("seed", self.seed, 0)
+        require(self.seed < 2**31, "seed", self.seed, "below 2**31")
         require_positive("lr", self.lr)
         require_positive("clip", self.clip)
         require(self.weight_decay >= 0, "weight_decay", self.weight_decay, "at least 0")
@@ -127,6 +130,13 @@ def lr_factor(step: int, config: TrainConfig) -> float:
         return (step + 1) / warmup_steps
     done = (step - warmup_steps) / max(1, config.steps - warmup_steps)
     return 0.5 * (1 + math.cos(math.pi * done))
+
+
+def known_as(task: Task) -> str:
+    """What tells a task from another one, for a checkpoint."""
+    if isinstance(task, Blocks):
+        return f"{len(task)} blocks of {task.seq_len} {crc32(np.ascontiguousarray(task.stream)):x}"
+    return str(task)
 
 
 def check_sizes(

@@ -29,18 +29,31 @@ def descendants(pid: int) -> set[int]:
 
 def resident(pid: int) -> int:
     """Bytes in memory, shared ones included."""
-    with contextlib.suppress(OSError, IndexError):
-        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE
-    return 0
+    return pages(with_memory(pid)) * PAGE
 
 
 def proportional(pid: int) -> int:
     """Bytes in memory, shared ones in equal parts; all of them where a process hides that."""
-    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-        try:
-            for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-                if line.startswith("Pss:"):
-                    return int(line.split()[1]) << 10
-        except PermissionError:
-            return resident(pid)
+    with contextlib.suppress(OSError):
+        for line in (with_memory(pid) / "smaps_rollup").read_text().splitlines():
+            if line.startswith("Pss:"):
+                return int(line.split()[1]) << 10
+    return resident(pid)
+
+
+def with_memory(pid: int) -> Path:
+    """Where /proc tells of its memory: at a thread of it where the first thread has ended."""
+    process = Path(f"/proc/{pid}")
+    if pages(process) == 0:
+        with contextlib.suppress(OSError):
+            for thread in (process / "task").iterdir():
+                if pages(thread):
+                    return thread
+    return process
+
+
+def pages(entry: Path) -> int:
+    """Pages in memory."""
+    with contextlib.suppress(OSError, IndexError):
+        return int((entry / "statm").read_text().split()[1])
     return 0

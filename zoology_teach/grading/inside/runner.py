@@ -6,23 +6,22 @@ written for the honest ones; the grader believes nothing that comes out of it.
 
 import builtins
 import io
-import linecache
+import os
 import random
 import signal
 import socket
 import sys
-import types
 from collections.abc import Callable
 from typing import Any
 
 import numpy
 import torch
-from IPython.core.inputtransformer2 import TransformerManager
-from torch import Tensor
 
 from zoology_teach.grading.inside import wire
+from zoology_teach.grading.inside.bounds import REQUEST, Bounds, WireError
+from zoology_teach.grading.inside.channel import GREETING, receive
+from zoology_teach.grading.inside.shell import the_shell
 
-RUNS_ITS_BODY = ("time", "timeit", "capture", "prun")
 REPEAT = 0.2  # seconds between interrupts of code that catches them
 
 
@@ -50,96 +49,39 @@ class Printed(io.TextIOBase):
         return len(text)
 
 
-class Shell:
-    """What `get_ipython()` gives: IPython turns magics and `!` lines into calls of these.
-
-    Magics that run their body run it; the others, and shell commands, do nothing.
-    """
-
-    def __init__(self, run: Callable[[str], None]) -> None:
-        self.run = run
-
-    def run_line_magic(self, name: str, line: str, *_: Any, **__: Any) -> None:
-        if name in RUNS_ITS_BODY:
-            self.run(line)
-
-    def run_cell_magic(self, name: str, line: str, cell: str) -> None:
-        if name not in RUNS_ITS_BODY:
-            raise ValueError(f"the cell magic %%{name} is not run here")
-        self.run(cell)
-
-    def system(self, command: str) -> None:
-        """Nothing: no shell command runs."""
-
-    def getoutput(self, command: str, *_: Any, **__: Any) -> list[str]:
-        """Nothing: no shell command runs."""
-        return []
-
-
 class Runner:
-    """The notebook's namespace and what can be asked of it."""
+    """The notebook's shell and what can be asked of it."""
 
     def __init__(self) -> None:
-        module = types.ModuleType("__main__")
-        shell = Shell(self.execute)
-        self.scope = module.__dict__
-        self.scope.update(get_ipython=lambda: shell, display=lambda *_, **__: None)
-        self.number = self.executed = 0
-        sys.modules["__main__"] = module
-
-    def execute(self, source: str) -> None:
-        """Run source as a Jupyter cell; `inspect` finds it, which Triton needs."""
-        self.executed += 1
-        nested = f", part {self.executed}" if self.executed > 1 else ""
-        name = f"<cell {self.number}{nested}>"
-        source = TransformerManager().transform_cell(source)
-        linecache.cache[name] = (len(source), None, source.splitlines(keepends=True), name)
-        exec(compile(source, name, "exec", dont_inherit=True), self.scope)
+        self.shell = the_shell()
+        self.late = False  # whether the time of what is being done is up
 
     def cell(self, number: int, source: str) -> None:
         """Run one cell. Nothing is answered; what it raises is."""
-        self.number, self.executed = number, 0
-        self.execute(source)
+        self.shell.run(number, source)
 
     def call(self, name: str, arguments: tuple, keywords: dict) -> Any:
         """Call the notebook's function `name`."""
-        return self.find(name)(*arguments, **keywords)
-
-    def module(
-        self,
-        name: str,
-        arguments: tuple,
-        keywords: dict,
-        state: dict[str, Tensor],
-        inputs: tuple,
-        gradient: Tensor | None,
-    ) -> tuple[Any, list, dict]:
-        """Build the nn.Module `name`, load `state`, run it on `inputs` and back from `gradient`.
-
-        Gives the output, the gradients of the floating-point inputs (None for the others) and
-        those of the parameters by name; without `gradient` the last two are empty.
-        """
-        module = self.find(name)(*arguments, **keywords)
-        module.load_state_dict(state)
-        leaves = [
-            value.requires_grad_()
-            if isinstance(value, Tensor) and value.is_floating_point() and gradient is not None
-            else value
-            for value in inputs
-        ]
-        output = module(*leaves)
-        if gradient is None:
-            return output, [], {}
-        output.backward(gradient)
-        given = [leaf.grad if isinstance(leaf, Tensor) else None for leaf in leaves]
-        return output, given, {n: p.grad for n, p in module.named_parameters()}
+        with self.shell.builtin_trap:
+            return self.find(name)(*arguments, **keywords)
 
     def find(self, name: str) -> Callable[..., Any]:
-        if not callable(self.scope.get(name)):
+        """The notebook's function `name`. Raises Missing where there is none."""
+        if not callable(self.shell.user_ns.get(name)):
             raise Missing(name)
-        return self.scope[name]
+        return self.shell.user_ns[name]
 
-    def answer(self, request: dict[str, Any], bounds: wire.Bounds, room: int) -> bytes:
+    def interrupt(self, *_: Any) -> None:
+        """End what is being done; again and again where code catches that."""
+        self.late = True
+        raise TimeUp
+
+    def be_in_time(self) -> None:
+        """Raise TimeUp where it has been raised: code, or IPython itself, may have caught it."""
+        if self.late:
+            raise TimeUp
+
+    def answer(self, request: dict[str, Any], bounds: Bounds, room: int) -> bytes:
         """The frame that answers one request, whatever the student's code does on the way."""
         printed = Printed(room)
         sys.stdout = sys.stderr = printed
@@ -148,29 +90,29 @@ class Runner:
             output = "".join(printed.parts)
             return wire.encode({"id": request["id"], "output": output, **found}, bounds)
 
+        self.late = False
         try:
-            signal.signal(signal.SIGALRM, interrupt)
+            signal.signal(signal.SIGALRM, self.interrupt)
             signal.setitimer(signal.ITIMER_REAL, request["seconds"], REPEAT)
             try:
                 found = getattr(self, request["do"])(*request["with"])
+                self.be_in_time()
                 return reply(answer=found)
-            except Missing:
-                return reply(missing=True)
-            except wire.WireError as error:
-                return reply(refused=str(error))
             except TimeUp:
                 raise
             except BaseException as error:
+                self.be_in_time()
+                match error:
+                    case Missing():
+                        return reply(missing=True)
+                    case WireError():
+                        return reply(refused=str(error))
                 return reply(raised=(kind(error), message(error)))
             finally:
                 signal.setitimer(signal.ITIMER_REAL, 0)
         except TimeUp:
             signal.setitimer(signal.ITIMER_REAL, 0)
             return reply(late=True)
-
-
-def interrupt(*_: Any) -> None:
-    raise TimeUp
 
 
 def kind(error: BaseException) -> str:
@@ -187,18 +129,23 @@ def message(error: BaseException) -> str:
         return ""
 
 
-def serve(channel: socket.socket, bounds: wire.Bounds, room: int) -> None:
-    """Answer requests until the grader hangs up."""
+def serve(channel: socket.socket, bounds: Bounds, room: int) -> None:
+    """Answer requests until the grader hangs up; this process does, and none that it forks."""
     torch.set_num_threads(1)
     for seed in (random.seed, numpy.random.seed, torch.manual_seed):
         seed(0)  # as far as the student leaves it open, the same again next time
     builtins.exit = builtins.quit = sys.exit
-    runner = Runner()
+    del sys.argv[1:]
+    os.register_at_fork(after_in_child=channel.close)
+    runner, asked = Runner(), os.getpid()
+    channel.sendall(GREETING)
     while True:
         try:
-            request = wire.receive(channel, wire.REQUEST)
+            request = receive(channel, REQUEST)
         except (EOFError, OSError):
             return
         frame = runner.answer(request, bounds, room)
+        if os.getpid() != asked:
+            os._exit(0)
         channel.settimeout(None)
         channel.sendall(frame)

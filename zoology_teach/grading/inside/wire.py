@@ -10,19 +10,23 @@ nothing: anything that is not exactly such a frame within the `Bounds` is a `Wir
 import json
 import math
 import re
-import socket
 import struct
-import time
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from zoology_teach.grading.inside.bounds import (
+    DIGITS,
+    INTEGER_LIMIT,
+    LONGEST_SIDE,
+    Bounds,
+    WireError,
+    need,
+)
+
 MAGIC = b"ZTW1"
 HEAD = struct.Struct(">4sQQ")  # magic, bytes of header, bytes of body
-INTEGER_LIMIT = 2**1000  # what a float can still be compared with
-LONGEST_SIDE = 2**40
 DTYPES = {
     str(dtype).removeprefix("torch."): dtype
     for dtype in (
@@ -32,25 +36,6 @@ DTYPES = {
     )
 }
 NAMES = {dtype: name for name, dtype in DTYPES.items()}
-
-
-class WireError(ValueError):
-    """What arrived, or was to be sent, is no frame within the bounds; says why."""
-
-
-@dataclass(frozen=True)
-class Bounds:
-    """The most that one frame may hold, in bytes and counts; `depth` is that of nesting."""
-
-    header: int = 1 << 20
-    body: int = 16 << 20
-    tensors: int = 256
-    dimensions: int = 8
-    depth: int = 16
-    items: int = 20_000
-
-
-REQUEST = Bounds(header=16 << 20, body=64 << 20)  # what the grader itself sends
 
 
 def stand_in(kind: str) -> Any:
@@ -117,11 +102,6 @@ def plain(tensor: Tensor, room: int) -> Tensor:
 def size(tensor: Tensor) -> int:
     """Bytes of its elements."""
     return tensor.numel() * tensor.element_size()
-
-
-def need(condition: bool, complaint: str) -> None:
-    if not condition:
-        raise WireError(complaint)
 
 
 def lengths(head: bytes, bounds: Bounds) -> tuple[int, int]:
@@ -224,7 +204,7 @@ def from_bytes(data: bytes, dtype: torch.dtype, shape: list[int]) -> Tensor:
 
 
 def real(digits: str) -> float:
-    need(len(digits) <= 40, "a float that is none")
+    need(len(digits) <= DIGITS, "a float that is none")
     try:
         return float.fromhex(digits)
     except (ValueError, OverflowError):
@@ -242,37 +222,3 @@ def one_entry(pairs: list[tuple[str, Any]]) -> tuple[str, Any]:
     """A JSON object stands for a tagged value and has one entry; it becomes a pair."""
     need(len(pairs) == 1, "an object with other than one entry")
     return pairs[0]
-
-
-def send(channel: socket.socket, value: Any, bounds: Bounds, seconds: float | None = None) -> None:
-    """Send one value. Raises WireError, TimeoutError, or OSError where nobody listens."""
-    frame = encode(value, bounds)
-    channel.settimeout(seconds)
-    channel.sendall(frame)
-
-
-def receive(channel: socket.socket, bounds: Bounds, seconds: float | None = None) -> Any:
-    """Receive one value. Raises WireError, EOFError at the end, TimeoutError after `seconds`."""
-    deadline = None if seconds is None else time.monotonic() + seconds
-    header, body = lengths(exactly(channel, HEAD.size, deadline, whole=False), bounds)
-    return decode(exactly(channel, header, deadline), exactly(channel, body, deadline), bounds)
-
-
-def exactly(
-    channel: socket.socket, count: int, deadline: float | None, *, whole: bool = True
-) -> bytes:
-    """`count` bytes; an end before the first is EOFError unless a `whole` rest was due."""
-    data = bytearray()
-    while len(data) < count:
-        if deadline is not None:
-            channel.settimeout(max(deadline - time.monotonic(), 1e-3))
-            if time.monotonic() > deadline:
-                raise TimeoutError
-        else:
-            channel.settimeout(None)
-        piece = channel.recv(min(count - len(data), 1 << 16))
-        if not piece and not data and not whole:
-            raise EOFError
-        need(bool(piece), f"a frame cut off after {len(data):,} of {count:,} bytes")
-        data += piece
-    return bytes(data)

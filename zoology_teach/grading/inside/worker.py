@@ -16,27 +16,30 @@ import signal
 import socket
 import sys
 import time
-import types
-from pathlib import Path
 from typing import Any
 
 import torch
 
-from zoology_teach.grading.inside import confine, runner, wire
+from zoology_teach.grading.inside import check, confine
+from zoology_teach.grading.inside.bounds import Bounds
+from zoology_teach.grading.inside.channel import send
+from zoology_teach.grading.inside.child import exit_code, leaving, start, works
 from zoology_teach.grading.inside.processes import addresses, descendants, proportional, resident
+from zoology_teach.grading.inside.shell import the_shell
 
 WARM = (
     "triton",
     "triton.language",
     "triton.runtime.interpreter",
     "torch.nn.functional",
+    "torch._dynamo",  # every optimiser imports it with its first step
+    "IPython.display",
     "matplotlib.pyplot",
     "zoology_teach.mixers",
     "zoology_teach.tasks.mqar",
 )
 START, KILL, GONE = b"S", b"K", b"G"  # GONE: the child hung up; kill it if it does not end
 LOOK = 0.05  # seconds between two looks at a child's processes
-CHANNEL = 3  # the child's only open file beside /dev/null
 
 
 class Worker:
@@ -49,7 +52,7 @@ class Worker:
         if core >= 0 and hasattr(os, "sched_setaffinity"):
             cores = sorted(os.sched_getaffinity(0))
             os.sched_setaffinity(0, {cores[core % len(cores)]})
-        self.bounds = wire.Bounds(**limits["answer"])
+        self.bounds = Bounds(**limits["answer"])
         self.holds = {"namespaces": False, "calls": False, "tasks": False}
         if inside:
             dropped = os.getuid() == 0
@@ -63,86 +66,19 @@ class Worker:
         else:
             with contextlib.suppress(OSError, AttributeError):  # orphans come here, on Linux
                 confine.prctl(confine.SET_CHILD_SUBREAPER, 1)
-        self.addresses = addresses()
+        limits["addresses"] = addresses() + limits["memory_bytes"]
 
     def serve(self) -> None:
         """Start children as told, until the grader hangs up."""
-        wire.send(self.control, self.holds, self.bounds)
+        send(self.control, self.holds, self.bounds)
         while True:
             told, files, *_ = socket.recv_fds(self.control, 1, 1)
             if not told:
                 return
             if told == START:
-                started = self.start(files[0])
-                wire.send(self.control, {"started": True}, self.bounds)
-                wire.send(self.control, self.watch(*started), self.bounds)
-
-    def start(self, channel: int) -> tuple[int, int]:
-        """Fork a child that answers on `channel`: the pids of its guard and of its first process.
-
-        With namespaces the guard is outside and waits; the first process is the init of the
-        child's own, and nothing in there outlives it.
-        """
-        reader, writer = os.pipe()
-        guard = os.fork()
-        if guard == 0:
-            with leaving():
-                os.close(reader)
-                self.become_guard(channel, writer)
-        os.close(writer)
-        os.close(channel)
-        with open(reader, "rb") as pipe:
-            first = pipe.read()
-        return guard, int(first or guard)
-
-    def become_guard(self, channel: int, writer: int) -> None:
-        """In the guard: make the namespaces, fork their init, end as it ends."""
-        confine_files(channel, writer)
-        if not self.holds["namespaces"]:
-            os.close(CHANNEL + 1)
-            self.become_student()
-        Path("/proc/self/oom_score_adj").write_text("1000")  # should memory run out, this first
-        confine.new_namespaces(self.limits["file_bytes"])
-        confine.prctl(confine.SET_PDEATHSIG, confine.SIGKILL)
-        init = os.fork()
-        if init:
-            os.write(CHANNEL + 1, str(init).encode())
-            os.closerange(CHANNEL, CHANNEL + 2)
-            os._exit(exit_code(os.waitpid(init, 0)[1]))
-        os.close(CHANNEL + 1)
-        os.setsid()  # a signal to one's process group crosses namespaces
-        confine.prctl(confine.SET_PDEATHSIG, confine.SIGKILL)
-        confine.drop_capabilities()
-        confine.prctl(confine.SET_DUMPABLE, 0)
-        for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP, signal.SIGCHLD}:
-            signal.signal(number, signal.SIG_IGN)
-        student = os.fork()
-        if student == 0:
-            self.become_student()
-        os.close(CHANNEL)
-        while True:
-            pid, status = os.wait()
-            if pid == student:
-                os._exit(exit_code(status))
-
-    def become_student(self) -> None:
-        """In the child: give up what is left to give up, then answer."""
-        os.setsid()
-        with contextlib.suppress(OSError, AttributeError):  # only Linux has it
-            confine.prctl(confine.SET_DUMPABLE, 1)  # its share of the memory can be read
-        for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP, signal.SIGPIPE}:
-            signal.signal(number, signal.SIG_DFL)
-        confine.limit(
-            self.addresses + self.limits["memory_bytes"],
-            self.limits["file_bytes"],
-            self.limits["cpu_seconds"],
-            self.limits["processes"] + 3 if self.holds["tasks"] else None,
-        )
-        if self.holds["calls"]:
-            confine.filter_system_calls()
-        channel = socket.socket(fileno=CHANNEL)
-        runner.serve(channel, self.bounds, self.limits["output_chars"])
-        os._exit(0)
+                started = start(files[0], self.limits, self.holds)
+                send(self.control, {"started": True}, self.bounds)
+                send(self.control, self.watch(*started), self.bounds)
 
     def watch(self, guard: int, first: int) -> dict[str, str]:
         """Wait for the child to end, and see that it does; {"ended": how}."""
@@ -191,44 +127,6 @@ class Worker:
                     os.wait()
 
 
-@contextlib.contextmanager
-def leaving() -> Any:
-    """The process ends here, whatever happens: nothing of its parent's runs on in it."""
-    try:
-        yield
-    except BaseException as error:
-        print(f"{type(error).__name__}: {error}", file=sys.stderr, flush=True)
-    finally:
-        os._exit(70)
-
-
-def works(step: Any, *arguments: Any) -> bool:
-    """Whether `step` can be done here; tried in a child."""
-    pid = os.fork()
-    if pid == 0:
-        with leaving():
-            step(*arguments)
-            os._exit(0)
-    return os.waitpid(pid, 0)[1] == 0
-
-
-def confine_files(channel: int, writer: int) -> None:
-    """Keep two open files, at known numbers, beside /dev/null in place of the standard three."""
-    high = [os.dup2(f, 100 + n) for n, f in enumerate((channel, writer))]
-    null = os.open(os.devnull, os.O_RDWR)
-    for number in range(3):
-        os.dup2(null, number)
-    for n, file in enumerate(high):
-        os.dup2(file, CHANNEL + n, inheritable=False)
-    os.closerange(CHANNEL + 2, 4096)
-
-
-def exit_code(status: int) -> int:
-    """As a shell has it: 128 and the signal's number for what a signal ended."""
-    code = os.waitstatus_to_exitcode(status)
-    return code if code >= 0 else 128 - code
-
-
 def described(code: int) -> str:
     if code == 128 + signal.SIGXCPU:
         return "used up its CPU seconds"
@@ -239,13 +137,10 @@ def described(code: int) -> str:
     return f"ended with exit code {code}"
 
 
-def stub_check() -> None:
-    """In the sandbox `check` does nothing: the ladders are not there."""
-    package = sys.modules["zoology_teach.grading"]
-    package.check = lambda *_, **__: None
-    module = types.ModuleType("zoology_teach.grading.check")
-    module.check = package.check
-    sys.modules[module.__name__] = module
+def without_ladders() -> None:
+    """In the sandbox `check` tries nothing: the ladders are not there."""
+    sys.modules["zoology_teach.grading"].check = check.check
+    sys.modules["zoology_teach.grading.check"] = check
 
 
 def main() -> None:
@@ -254,6 +149,8 @@ def main() -> None:
     for name in WARM:
         with contextlib.suppress(Exception):  # the student's import will say what is wrong
             importlib.import_module(name)
-    stub_check()
+    without_ladders()
+    the_shell()  # every child has a copy: it costs them nothing to make
     control = socket.socket(fileno=int(number))
-    Worker(control, json.loads(limits), inside == "bwrap", int(core)).serve()
+    with leaving():  # at once, without tidying up what nobody needs
+        Worker(control, json.loads(limits), inside == "bwrap", int(core)).serve()

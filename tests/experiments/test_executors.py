@@ -1,4 +1,4 @@
-"""Sweeps on a dask cluster: a real scheduler and real worker processes, some of which die."""
+"""Where runs are done: own processes, a real dask scheduler, and workers, some of which die."""
 
 import contextlib
 import json
@@ -13,12 +13,12 @@ from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import pytest
-from tests.test_sweep import tiny
 from typer.testing import CliRunner
 
-import zoology_teach
-from zoology_teach import cli
+from tests.experiments.runs import MY_MIXER, AtOnce, ids, tiny
+from zoology_teach import cli, version
 from zoology_teach.experiments import executors, results, sweep, synthetic_presets
+from zoology_teach.mixers import plugin
 
 GATED = (6, 7)  # seeds of runs that wait for the test
 POISON = 5  # steps of a run that kills its worker
@@ -29,7 +29,7 @@ WORKER = f"""
 import os
 import pathlib
 import time
-from zoology_teach.experiments import sweep
+from zoology_teach.experiments.synthetic_runs import SyntheticRun
 
 here = pathlib.Path(os.environ["HERE"])
 
@@ -38,20 +38,20 @@ def note(*words):
         file.write(" ".join(map(str, words)) + "\\n")
 
 def noting(execute):
-    def noted(run):
+    def noted(run, *where, **how):
         note("start", os.getpid(), run.id)
         if run.train.steps == {POISON}:
             os._exit(1)
         while run.train.seed in {GATED} and not (here / "open").exists():
             time.sleep(0.02)
         time.sleep(0.2)
-        row = execute(run)
+        row = execute(run, *where, **how)
         note("end", os.getpid(), run.id)
         return row
     return noted
 
-if sweep.execute.__name__ == "execute":  # dask may load this file twice
-    sweep.execute = noting(sweep.execute)
+if SyntheticRun.execute.__name__ == "execute":  # dask may load this file twice
+    SyntheticRun.execute = noting(SyntheticRun.execute)
 """
 
 
@@ -63,7 +63,7 @@ def kill(process):
 
 
 @contextlib.contextmanager
-def cluster(here, workers):
+def cluster(here, workers, *options):
     from distributed import Client
 
     (here / "worker.py").write_text(WORKER)
@@ -86,11 +86,11 @@ def cluster(here, workers):
     address = here / "scheduler.json"
     places = "--scheduler-file", str(address)
     processes = [start("scheduler", "--host", "127.0.0.1", "--port", "0", *places)]
+    ordinary = ["--nthreads", "1", "--preload", "worker.py", *places, *options]
     with contextlib.ExitStack() as stack:
         for _ in range(workers):
-            processes.append(start("worker", "--nthreads", "1", "--preload", "worker.py", *places))
-        for process in processes:
-            stack.callback(kill, process)
+            processes.append(start("worker", *ordinary))
+        stack.callback(lambda: [kill(process) for process in processes])
         wait_until(lambda: address.exists() and address.read_text().endswith("}"))
         address = json.loads(address.read_text())["address"]
         client = stack.enter_context(Client(address, timeout=60, set_as_default=False))
@@ -101,6 +101,7 @@ def cluster(here, workers):
             scheduler=processes[0],
             notes=lambda: [line.split() for line in (here / "log").read_text().splitlines()],
             open_gate=(here / "open").touch,
+            another=lambda: processes.append(start("worker", *ordinary)),
         )
 
 
@@ -115,12 +116,6 @@ def wait_until(true, seconds=120):
     while not true():
         assert time.monotonic() < deadline, "nothing came of it"
         time.sleep(0.02)
-
-
-def ids(out):
-    """Of every row of the file, as it is there."""
-    lines = out.read_text().splitlines() if out.exists() else []
-    return [line.split(",", 1)[0] for line in lines[1:]]
 
 
 def test_a_worker_that_is_killed_loses_no_finished_run_and_none_is_done_twice(tmp_path, dask):
@@ -213,7 +208,7 @@ def complaint(monkeypatch, tmp_path):
     return ask
 
 
-@pytest.mark.parametrize("wrong", ["here", "tcp://127.0.0.1:8786", "dask://host", "dask://h:1/x"])
+@pytest.mark.parametrize("wrong", ["there", "tcp://127.0.0.1:8786", "dask://host", "dask://h:1/x"])
 def test_an_address_must_be_one(complaint, wrong):
     assert f"executor = '{wrong}': must be dask://HOST:PORT" in complaint(wrong)
 
@@ -237,10 +232,12 @@ def test_a_worker_is_not_a_scheduler_and_workers_are_its_own(complaint, dask):
     assert "workers = 2: must be left out" in complaint(dask.executor, "--workers", "2")
 
 
-def test_a_cluster_has_the_same_version_everywhere(complaint, dask, monkeypatch):
-    was = zoology_teach.__version__
-    monkeypatch.setattr(zoology_teach, "__version__", "9.9.9")
-    assert complaint(dask.executor).endswith(f"with zoology_teach 9.9.9 everywhere, not: {was}")
+def test_a_cluster_has_the_same_code_everywhere(complaint, dask, monkeypatch):
+    was = version.code()
+    monkeypatch.setattr(version, "code", lambda: "9.9.9+edited")
+    assert complaint(dask.executor).endswith(
+        f"with zoology_teach 9.9.9+edited everywhere, not: {was}"
+    )
 
 
 def test_without_dask_the_complaint_says_what_to_install(complaint, monkeypatch):
@@ -253,3 +250,34 @@ def test_only_a_sweep_on_a_cluster_imports_dask():
         "import sys, zoology_teach.experiments.synthetic_presets; sys.exit('dask' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_workers_must_be_a_number_and_our_own(tmp_path):
+    with pytest.raises(ValueError, match="workers = 0"):
+        sweep.run([tiny()], out=tmp_path / "t.csv", workers=0)
+    for executor in (AtOnce(), "here"):
+        with pytest.raises(ValueError, match="workers = 2: must be left out"):
+            sweep.run([tiny()], out=tmp_path / "t.csv", workers=2, executor=executor)
+
+
+@pytest.mark.parametrize("options", [[], ["--no-nanny"]])
+def test_a_mixer_from_outside_reaches_every_worker(tmp_path, options):
+    """Also one that joins when the sweep has begun; the file lies in no worker's path."""
+    mine = tmp_path / "my work" / f"far_delta_{len(options)}.py"
+    mine.parent.mkdir()
+    mine.write_bytes(MY_MIXER.read_bytes())
+    (mixer,) = plugin.load(mine)
+    grid = [tiny(seed, mixer=mixer) for seed in (0, 1, *GATED, 8)]
+    out = tmp_path / "t.csv"
+    with cluster(tmp_path, 1, *options) as dask, ThreadPoolExecutor(1) as thread:
+        how = {"out": out, "executor": dask.executor, "plugins": [mine]}
+        sweeping = thread.submit(sweep.run, grid, **how)
+        wait_until(lambda: len(ids(out)) >= 2 or sweeping.done())
+        dask.another()
+        dask.client.wait_for_workers(2, timeout=120)
+        wait_until(lambda: len({pid for _, pid, _ in dask.notes()}) == 2 or sweeping.done())
+        dask.open_gate()
+        table = sweeping.result(timeout=120)
+        makers = {pid for what, pid, _ in dask.notes() if what == "end"}
+    assert set(table["mixer"]) == {mixer} and len(table) == 5
+    assert len(makers) == 2, "the one that came later did some of the runs"

@@ -1,0 +1,67 @@
+"""The held-out text itself: a passage token by token, perplexities by document."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+from zoology_teach.cli import app
+from zoology_teach.experiments.text_held_out import passage
+from zoology_teach.experiments.text_presets import PRESETS
+from zoology_teach.experiments.text_runs import losses_of
+
+
+def test_a_passage_shows_the_models_side_by_side(preset, tmp_path, monkeypatch):
+    monkeypatch.setitem(PRESETS, "laptop", replace(preset, mixers=("base_conv", "attention")))
+    out = tmp_path / "text.csv"
+    done = CliRunner().invoke(app, ["text", "--preset", "laptop", "--out", str(out)])
+    assert done.exit_code == 0, done.output
+    assert len(pd.read_csv(out)) == 6
+    shown = pd.read_csv(tmp_path / "text_passage.csv", keep_default_na=False)
+    assert list(shown) == "block document token ar opportunity base_conv attention".split()
+    assert len(shown) == 2 * 32 and shown["block"].nunique() == 2
+    assert (shown["ar"] <= shown["opportunity"]).all()
+    first = pd.read_csv(out).query("mixer == 'attention' and seed == 0")["run"].item()
+    saved = losses_of(out, first)[shown["block"].unique()].ravel()
+    assert shown["attention"].to_numpy() == pytest.approx(saved, abs=1e-3)
+    assert "Caliban" in "".join(shown["token"])
+    documents = pd.read_csv(tmp_path / "text_documents.csv")
+    assert len(documents) == 2 * documents["document"].nunique()
+    of_one = documents.query("mixer == 'attention'")
+    row = pd.read_csv(out).set_index("run").loc[first]
+    assert of_one["tokens"].sum() == row["held_out_tokens"]
+    together = (of_one["tokens"] * np.log(of_one["ppl"])).sum() / of_one["tokens"].sum()
+    assert np.exp(together) == pytest.approx(row["ppl"], rel=1e-4)
+    hits = of_one["ar_tokens"].sum() / of_one["tokens"].sum()
+    assert hits == pytest.approx(row["ar_share"], abs=1e-6)
+    with pytest.raises(ValueError, match="must be one whose losses are kept"):
+        passage(out, PRESETS["laptop"], seed=7)
+
+
+def test_a_passage_is_kept_where_losses_of_another_machine_are_missing(
+    preset, tmp_path, monkeypatch
+):
+    monkeypatch.setitem(PRESETS, "laptop", replace(preset, mixers=("base_conv", "attention")))
+    command = ["text", "--preset", "laptop", "--out", str(tmp_path / "text.csv")]
+    assert CliRunner().invoke(app, command).exit_code == 0
+    made = (tmp_path / "text_passage.csv").read_bytes()
+    for losses in (tmp_path / "text_runs").glob("*.npy"):
+        losses.unlink()
+    again = CliRunner().invoke(app, command)
+    assert again.exit_code == 0 and "text_passage.csv stays as it is" in again.output
+    assert (tmp_path / "text_passage.csv").read_bytes() == made
+
+
+def test_another_table_in_a_passages_place_is_left_as_it_is(preset, tmp_path, monkeypatch):
+    monkeypatch.setitem(PRESETS, "laptop", replace(preset, mixers=("base_conv", "attention")))
+    beside = tmp_path / "text_passage.csv"
+    beside.write_text("name,points\nalice,3\n")
+    done = CliRunner().invoke(
+        app, ["text", "--preset", "laptop", "--out", str(tmp_path / "text.csv")]
+    )
+    assert done.exit_code == 0, done.output
+    assert "text_passage.csv stays as it is: it is another table" in done.output
+    assert beside.read_text() == "name,points\nalice,3\n"
+    assert (tmp_path / "text_documents.csv").exists()

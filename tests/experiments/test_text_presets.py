@@ -1,0 +1,46 @@
+"""The presets for texts: models of one size, draws of their own, a stated end."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from zoology_teach.experiments.text_models import MIXERS_ON_TEXT
+from zoology_teach.experiments.text_presets import PRESETS
+from zoology_teach.mixers import MIXERS
+from zoology_teach.model import LanguageModel
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_compared_models_have_the_same_size(preset):
+    sizes = {}
+    for mixer in {**MIXERS_ON_TEXT, **dict.fromkeys(PRESETS[preset].mixers)}:
+        with torch.device("meta"):
+            sizes[mixer] = LanguageModel(PRESETS[preset].run(mixer).model).num_parameters()
+    assert max(sizes.values()) <= 1.01 * min(sizes.values()), sizes
+
+
+def test_a_dataset_without_an_end_is_not_read_to_it():
+    laptop = PRESETS["laptop"]
+    endless = replace(laptop, text=replace(laptop.text, source="hf:endless"))
+    run = endless.run("base_conv", steps=10)
+    assert run.text.max_tokens == 2 * 10 * 8 * 256
+    assert PRESETS["gpu"].run("attention").text.max_tokens == 210_000_000
+
+
+def test_layers_that_draw_have_seeds_of_their_own():
+    run = replace(PRESETS["pile"], parameters=128_000_000).run("hybrid_random", seed=1)
+    drawn = [x.options["seed"] for x in run.model.layers if x.mixer == "sparse_attention"]
+    assert drawn == [1, 1001, 2001]
+
+
+def test_what_is_drawn_differs_from_seed_to_seed():
+    for mixer in ("hybrid_random_induction", "hybrid_learned_induction"):
+        runs = [PRESETS["laptop"].run(mixer, seed) for seed in (0, 1)]
+        assert [run.model.layers[1].options["seed"] for run in runs] == [0, 1]
+
+
+def test_any_mixer_stands_in_turn_with_base_conv():
+    for name in sorted(set(MIXERS) - set(MIXERS_ON_TEXT)):
+        run = PRESETS["laptop"].run(name)
+        assert [x.mixer for x in run.model.layers] == ["base_conv", name]
