@@ -6,7 +6,6 @@ from pathlib import Path
 
 import jupytext
 import nbformat
-import pandas as pd
 import pytest
 
 from zoology_teach import chapters
@@ -165,55 +164,6 @@ def test_plain_commonmark(notebook):
 def test_no_proof_is_claimed_that_nobody_has(notebook):
     text = prose(notebook)
     assert not re.search(r"prov(ably|en to|ed to) need", text, re.IGNORECASE)
-
-
-CLAIM = re.compile(r"(?<![\w.,/:^-])(\d{1,3}(?:,\d{3})+|\d*\.\d+|\d+)(\s?%)?(?![\w/:]|\.\d)")
-
-
-def claims(text: str) -> list[tuple[float, int, str]]:
-    """Numbers in prose that state something: decimals, per cents, integers of three digits."""
-    text = re.sub(r"<details>.*?</details>|`[^`]*`|\$\$.*?\$\$|\$[^$]*\$", " ", text, flags=re.S)
-    text = re.sub(r"\]\([^)]*\)|https?://\S+|arXiv:?\s?\S+", " ", text)
-    text = re.sub(
-        r"(Section|Theorem|Proposition|Definition|Claim|Figure|Table)s? [\d.]+", " ", text
-    )
-    found = []
-    for number, percent in CLAIM.findall(text):
-        digits = number.replace(",", "")
-        decimals = len(digits.split(".")[1]) if "." in digits else 0
-        value = float(digits)
-        is_year = not decimals and "," not in number and 1900 <= value <= 2100
-        if (decimals or percent or value >= 100) and not is_year:
-            found.append((value, decimals, percent))
-    return found
-
-
-def shown_numbers(notebook) -> list[float]:
-    """All numbers in code cells and in what they print, and those of the paper."""
-    texts = [pd.read_csv(BOOK / "results" / "paper.csv")["value"].astype(str).str.cat(sep=" ")]
-    for cell in code_cells(notebook):
-        texts.append(cell.source)
-        for output in cell.outputs:
-            texts += [output.get("text", ""), output.get("data", {}).get("text/plain", "")]
-            html = output.get("data", {}).get("text/html", "")
-            texts.append(re.sub(r"<[^>]+>", " ", html))
-    plain = " ".join(texts).replace("_", "").replace(",", " ")
-    return [float(n) for n in re.findall(r"(?<![\w.])\d*\.?\d+(?:e[+-]?\d+)?", plain)]
-
-
-def is_shown(value: float, decimals: int, percent: str, shown: list[float]) -> bool:
-    scales = (1, 100) if percent else (1,)
-    half = 0.5 * 10.0**-decimals + 1e-9
-    return any(abs(scale * number - value) <= half for scale in scales for number in shown)
-
-
-def test_numbers_in_the_prose_come_from_somewhere(notebook):
-    body = "\n\n".join(c.source for c in notebook.cells[1:] if c.cell_type == "markdown").split(
-        "## Further reading"
-    )[0]
-    shown = shown_numbers(notebook)
-    lost = [f"{v:g}{p}" for v, d, p in claims(body) if not is_shown(v, d, p, shown)]
-    assert not lost, f"in no cell, output or paper.csv: {lost}"
 
 
 def test_readme_lists_the_chapters_with_their_minutes():

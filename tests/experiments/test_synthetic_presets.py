@@ -1,4 +1,4 @@
-"""The grids behind the tables: the paper's own set-up, and what a command chooses of them."""
+"""The grids behind the tables: the paper's grid, and what a command chooses of them."""
 
 import pytest
 
