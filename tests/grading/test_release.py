@@ -61,7 +61,7 @@ def test_what_somebody_made_in_the_folder_is_neither_removed_nor_overwritten(cou
 
 
 def test_the_command_names_what_it_kept(course, monkeypatch):
-    monkeypatch.setattr(cli, "root", lambda: course[0].parent)
+    monkeypatch.setattr(cli, "book", lambda: course[0].parent / "book")
     change(course[1] / "02_write_the_task.ipynb", source="answers = 42")
     done = CliRunner().invoke(cli.app, ["release"])
     assert done.exit_code == 1 and "written" not in done.output

@@ -101,7 +101,7 @@ def declared(chapter: Path):
     """The function `claims(sources)` of a chapter; of one that declares nothing, no claims."""
     if not (Path(__file__).parent / f"ch{chapter.stem[:2]}.py").exists():
         return lambda sources: []
-    return importlib.import_module(f"prose.ch{chapter.stem[:2]}").claims
+    return importlib.import_module(f"tests.prose.ch{chapter.stem[:2]}").claims
 
 
 def broken(claims: list[tuple], chapter_sections: list[dict[str, str]]) -> list[str]:
