@@ -36,7 +36,7 @@ def selective_scan(dt: Tensor, a: Tensor, b: Tensor, c: Tensor, x: Tensor) -> Te
         return _by_linear_scan(*inputs)
     if min(z.itemsize for z in inputs) < 4:
         return selective_scan(*(z.float() for z in inputs)).to(x.dtype)
-    return _SelectiveScan.apply(*inputs)
+    return _SelectiveScan.apply(dt, a.contiguous(), b, c, x)
 
 
 def _by_linear_scan(dt: Tensor, a: Tensor, b: Tensor, c: Tensor, x: Tensor) -> Tensor:
