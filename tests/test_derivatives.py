@@ -8,6 +8,7 @@ from torch.func import functional_call, grad, hessian, jacfwd, jacrev, jvp, vmap
 from zoology_teach.mixers import MIXERS
 from zoology_teach.mixers.convolution import long_conv, short_conv
 from zoology_teach.mixers.scan import linear_scan
+from zoology_teach.mixers.selective_scan import selective_scan
 
 D, N = 2, 4
 CASES = [
@@ -127,6 +128,7 @@ def numbers(*shape: int) -> torch.Tensor:
         (long_conv, [(2, 3, 4), (2, 1, 4)]),
         (linear_scan, [(2, 6, 3), (2, 6, 3)]),
         (linear_scan, [(2, 5, 1, 2), (2, 5, 3, 2)]),
+        (selective_scan, [(1, 5, 2), (3, 2), (1, 5, 3), (1, 5, 3), (1, 5, 2)]),
     ],
 )
 def test_the_operations_to_second_order_batched_and_forward(f, shapes):

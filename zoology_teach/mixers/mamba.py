@@ -130,7 +130,10 @@ class Mamba(Mixer):
         x, recent = self.conv.step(x, recent)
         x = silu(x + self.conv_bias)
         dt, b, c = self._select(x)
-        decay, write = torch.exp(dt[..., None] * -self.log_a.exp()), (dt * x)[..., None] * b[:, None]
+        decay, write = (
+            torch.exp(dt[..., None] * -self.log_a.exp()),
+            (dt * x)[..., None] * b[:, None],
+        )
         s = decay * s + write
         y = einsum(s, c, "b e s, b s -> b e") + self.skip * x
         return self.out(y * silu(z)), (recent, s)
