@@ -11,6 +11,7 @@ from torch.nn.functional import scaled_dot_product_attention
 
 from zoology_teach.checks import require, require_int
 from zoology_teach.kernels import flash_attention, sparse_attention
+from zoology_teach.mixers.causal_attention import causal_attention
 from zoology_teach.mixers.convolution import ShortConv
 from zoology_teach.mixers.mixer import Mixer, Projections, rows, start_projections
 
@@ -90,7 +91,7 @@ class Attention(Mixer):
             if positions is not None and self.window is None:
                 return sparse_attention.sparse_attention(q, k, v, positions)
         if positions is None and self.window is None:
-            return scaled_dot_product_attention(q, k, v, is_causal=True)
+            return causal_attention(q, k, v)
         visible = self._visible(k.shape[2], positions, k.device)
         return scaled_dot_product_attention(q, k, v, attn_mask=visible)
 
