@@ -50,10 +50,11 @@ class Mamba(Mixer):
                  and A = -0.01: every token is written, none is forgotten, and equal tokens
                  find each other, as in linear attention.
 
-    A training step on a CPU costs more than ten times that of a long BaseConv: decay, write
-    and state are (B, N, E, S), S times the size of the input, and each is read and written
-    several times forward and backward. Memory, not arithmetic, takes the time; a fused
-    kernel, which never stores them, is how Mamba is fast on a GPU.
+    A training step on a CPU (N = 256, D = 128) takes about 6 times that of a BaseConv with a long
+    filter: decay, write and state are (B, N, E, S), S times the size of the input, and each is
+    read and written several times forward and backward. Memory, not arithmetic, takes the time.
+    So `selective_scan` computes them block by block in the cache and keeps few states; a fused
+    kernel, which never stores them at all, is how Mamba is fast on a GPU.
 
     Raises ValueError for a wrong option.
     """
