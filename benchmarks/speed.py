@@ -1,26 +1,35 @@
 """What the library saves, as ratios against a plain implementation in the same process.
 
-    python benchmarks/speed.py            # about two minutes on one thread
+    python benchmarks/speed.py                   # about two minutes on one thread
+    python benchmarks/speed.py --against PATH    # steps against another checkout of this library
 
 The plain generator draws each row with numpy's `choice`, as the paper's released code does
 (and once more with the `choice` of numpy's newer generators, which is faster); the plain
 training step computes logits at all positions. Both sides alternate, and medians are
-compared, because a single timing on a shared machine says little. The table that it prints
-is kept in benchmarks/speed.csv.
+compared, because a single timing on a shared machine says little. What it prints takes the
+place of the same rows in benchmarks/speed.csv; `seconds_plain` are those of the other side, and
+speed.json says what ran where.
 """
 
-import csv
-import platform
+import argparse
+import os
 import statistics
+import subprocess
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
+from speed_steps import MODELS
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from zoology_teach import files
+from zoology_teach.checks import require
+from zoology_teach.experiments import results
 from zoology_teach.mixers import MIXERS
 from zoology_teach.model import LanguageModel, ModelConfig, layer
 from zoology_teach.tasks.examples import IGNORED
@@ -28,6 +37,10 @@ from zoology_teach.tasks.mqar import MQAR, sample
 from zoology_teach.training import batch_loss
 
 OUT = Path(__file__).with_suffix(".csv")
+ROOT = Path(__file__).parents[1]
+COLUMNS = ("work", "seconds_plain", "seconds", "ratio")
+VOCABULARIES = (256, 8192)
+WARM_UP, ROUNDS = 2, 9
 
 
 def plain_sample(rng, num_examples: int, seq_len: int, num_pairs: int, vocab_size: int) -> None:
@@ -105,9 +118,53 @@ def step_ratio(layers: tuple, seq_len: int = 64, num_pairs: int = 4) -> tuple[fl
     )
 
 
-def main() -> None:
-    """Time everything on one thread, print a table and store it."""
-    torch.set_num_threads(1)
+class Steps:
+    """A process that times training steps of the code in one checkout."""
+
+    def __init__(self, checkout: str | Path):
+        worker = Path(__file__).with_name("speed_steps.py")
+        environment = {**os.environ, "PYTHONPATH": str(checkout), "OMP_NUM_THREADS": "1"}
+        self.process = subprocess.Popen(
+            [sys.executable, str(worker)],
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def seconds(self, name: str, vocab_size: int) -> float:
+        """CPU seconds of one more step. Raises ValueError where the process has ended."""
+        print(name, vocab_size, file=self.process.stdin, flush=True)
+        answer = self.process.stdout.readline()
+        if not answer:
+            raise ValueError(f"the step of {name} failed; see above")
+        return float(answer)
+
+    def close(self) -> None:
+        """End the process."""
+        self.process.stdin.close()
+        self.process.wait()
+
+
+def against(checkout: Path) -> Iterator[tuple]:
+    """Rows of steps of every mixer, the other checkout's and ours in turn."""
+    theirs, ours = Steps(checkout), Steps(ROOT)
+    try:
+        for vocab_size in VOCABULARIES:
+            for name in MODELS:
+                both = [
+                    (theirs.seconds(name, vocab_size), ours.seconds(name, vocab_size))
+                    for _ in range(WARM_UP + ROUNDS)
+                ][WARM_UP:]
+                medians = [statistics.median(column) for column in zip(*both, strict=True)]
+                times = statistics.median(a / b for a, b in both)
+                yield f"step against a checkout, {name}, V={vocab_size}", *medians, times
+    finally:
+        theirs.close(), ours.close()
+
+
+def against_plain() -> Iterator[tuple]:
+    """Rows of the generator and of steps."""
     legacy, newer = np.random.RandomState(0), np.random.default_rng(0)
     base_conv = (layer("base_conv"), layer("base_conv", filter="long", max_len=64))
     work = {
@@ -119,16 +176,42 @@ def main() -> None:
         "step, two attention layers": lambda: step_ratio((layer("attention"),) * 2),
         "step, BaseConv": lambda: step_ratio(base_conv),
     }
-    rows = []
     for name, measure in work.items():
-        plain, ours, times = measure()
-        rows.append((name, f"{plain:.4f}", f"{ours:.4f}", f"{times:.1f}"))
-        print(f"{name:37s} plain {plain:8.4f} s   ours {ours:8.4f} s   {times:6.1f} times faster")
-    with open(OUT, "w", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(("work", "plain_seconds", "seconds", "ratio"))
-        writer.writerows(rows)
-        writer.writerow((f"torch {torch.__version__}, {platform.machine()}, 1 thread", "", "", ""))
+        yield name, *measure()
+
+
+def store(rows: list[tuple], command: str) -> None:
+    """Put the rows in the place of those of the same names; the rest of the table stays."""
+    table = pd.DataFrame(rows, columns=COLUMNS).round(4)
+    if OUT.exists():
+        both = pd.concat([pd.read_csv(OUT), table])
+        table = both.drop_duplicates("work", keep="last")
+    files.replace(OUT, table.to_csv(index=False, lineterminator="\n"))
+    results.note_provenance(OUT, command, results.environment())
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Time everything on one thread, print a table and store it."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--against", type=Path, metavar="PATH", help="another checkout")
+    checkout = parser.parse_args(arguments).against
+    if checkout is not None:
+        found = (checkout / "zoology_teach").is_dir()
+        require(found, "--against", str(checkout), "a checkout of this library")
+    torch.set_num_threads(1)
+    rows = []
+    for row in against_plain() if checkout is None else against(checkout):
+        rows.append(row)
+        name, plain, ours, times = row
+        print(f"{name:55s} plain {plain:8.4f} s   ours {ours:8.4f} s   {times:6.2f} times faster")
+    commit = f" --against {commit_of(checkout)}" if checkout else ""
+    store(rows, f"python benchmarks/speed.py{commit}")
+
+
+def commit_of(checkout: Path) -> str:
+    """What git says a checkout holds."""
+    command = ["git", "-C", str(checkout), "rev-parse", "--short=12", "HEAD"]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 
 if __name__ == "__main__":

@@ -4,10 +4,13 @@ import pytest
 import torch
 from torch.autograd import forward_ad, gradcheck, gradgradcheck
 from torch.func import functional_call, grad, hessian, jacfwd, jacrev, jvp, vmap
+from torch.nn.functional import scaled_dot_product_attention
 
 from zoology_teach.mixers import MIXERS
+from zoology_teach.mixers.causal_attention import causal_attention
 from zoology_teach.mixers.convolution import long_conv, short_conv
 from zoology_teach.mixers.scan import linear_scan
+from zoology_teach.mixers.selective_scan import selective_scan
 
 D, N = 2, 4
 CASES = [
@@ -127,6 +130,7 @@ def numbers(*shape: int) -> torch.Tensor:
         (long_conv, [(2, 3, 4), (2, 1, 4)]),
         (linear_scan, [(2, 6, 3), (2, 6, 3)]),
         (linear_scan, [(2, 5, 1, 2), (2, 5, 3, 2)]),
+        (selective_scan, [(1, 5, 2), (3, 2), (1, 5, 3), (1, 5, 3), (1, 5, 2)]),
     ],
 )
 def test_the_operations_to_second_order_batched_and_forward(f, shapes):
@@ -134,6 +138,17 @@ def test_the_operations_to_second_order_batched_and_forward(f, shapes):
     inputs = tuple(numbers(*shape) for shape in shapes)
     assert gradcheck(f, inputs, check_forward_ad=True, check_batched_grad=True)
     assert gradgradcheck(f, inputs, check_fwd_over_rev=True, check_batched_grad=True)
+
+
+@pytest.mark.parametrize("n", [1, 3, 9])
+def test_attention_in_blocks_to_second_order_batched_and_forward(n):
+    torch.manual_seed(0)
+    inputs = tuple(numbers(2, 1, n, 64) for _ in range(3))
+    expected = scaled_dot_product_attention(*inputs, is_causal=True)
+    assert torch.allclose(causal_attention(*inputs), expected)
+    quick = {"fast_mode": True, "check_batched_grad": True}
+    assert gradcheck(causal_attention, inputs, check_forward_ad=True, **quick)
+    assert gradgradcheck(causal_attention, inputs, check_fwd_over_rev=True, **quick)
 
 
 @pytest.mark.parametrize("size", [0, 1])

@@ -90,6 +90,18 @@ def test_rows_asked_for_are_the_rows_of_the_whole(mixer):
     assert torch.allclose(mixer(x, positions), expected, atol=1e-12)
 
 
+def test_gradients_of_rows_asked_for_are_those_of_the_whole(mixer):
+    positions = torch.tensor([[0, 3, 19], [7, 7, 1]])
+    weight = torch.randn(2, 3, 16, dtype=torch.float64)
+    x = u(20).requires_grad_()
+    wanted = [x, *mixer.parameters()]
+    expected = mixer(x).gather(1, positions[..., None].expand(-1, -1, 16))
+    truth = torch.autograd.grad((expected * weight).sum(), wanted)
+    found = torch.autograd.grad((mixer(x, positions) * weight).sum(), wanted)
+    for mine, right in zip(found, truth, strict=True):
+        assert torch.allclose(mine, right, atol=1e-11)
+
+
 def test_gradients(mixer):
     x = u(5, batch=1).requires_grad_()
     assert torch.autograd.gradcheck(mixer, (x,), fast_mode=True)

@@ -14,6 +14,7 @@ from zoology_teach.mixers.linear_attention import LinearAttention
 from zoology_teach.mixers.mamba import Mamba
 from zoology_teach.mixers.rwkv import RWKV
 from zoology_teach.mixers.scan import linear_scan
+from zoology_teach.mixers.selective_scan import selective_scan
 from zoology_teach.mixers.sliding_window import SlidingWindow
 
 RECURRENT = [
@@ -141,6 +142,35 @@ def test_scan_broadcasts_the_decay():
     wide = a.expand(-1, -1, 4, -1)
     assert torch.allclose(linear_scan(a, x), linear_scan(wide.contiguous(), x))
     assert torch.autograd.gradcheck(linear_scan, (a, x), fast_mode=True)
+
+
+@pytest.mark.parametrize("n", [1, 2, 7, 16, 23])
+def test_selective_scan_by_definition(n):
+    b, e, s = 2, 3, 4
+    shapes = [(b, n, e), (s, e), (b, n, s), (b, n, s), (b, n, e)]
+    dt, a, write, read, x = (torch.randn(*shape, dtype=torch.float64) for shape in shapes)
+    inputs = [z.requires_grad_() for z in (dt.abs(), -a.abs() * 100, write, read, x)]
+    dt, a, write, read, x = inputs
+    state, rows = torch.zeros(b, s, e, dtype=torch.float64), []
+    for t in range(n):
+        state = torch.exp(dt[:, t, None] * a) * state + write[:, t, :, None] * (dt * x)[:, t, None]
+        rows.append((read[:, t, :, None] * state).sum(1))
+    expected, weight = torch.stack(rows, 1), torch.randn(b, n, e, dtype=torch.float64)
+    got = selective_scan(*inputs)
+    assert torch.allclose(got, expected, rtol=1e-10, atol=1e-12)
+    truth = torch.autograd.grad((expected * weight).sum(), inputs)
+    for mine, right in zip(torch.autograd.grad((got * weight).sum(), inputs), truth, strict=True):
+        assert torch.allclose(mine, right, rtol=1e-8, atol=1e-10)
+
+
+def test_selective_scan_keeps_a_few_states_for_backward():
+    n, e, s = 1024, 8, 16
+    shapes = [(1, n, e), (s, e), (1, n, s), (1, n, s), (1, n, e)]
+    inputs = [torch.rand(*shape).requires_grad_() for shape in shapes]
+    kept = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda x: kept.append(x.numel()), lambda _: None):
+        selective_scan(*inputs)
+    assert sum(kept) - sum(x.numel() for x in inputs) == 32 * e * s
 
 
 def test_rwkv_by_definition():

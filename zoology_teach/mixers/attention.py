@@ -5,12 +5,13 @@ window: Beltagy et al., arXiv:2004.05150.
 """
 
 import torch
-from einops import rearrange
+from einops import einsum, rearrange
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
 from zoology_teach.checks import require, require_int
 from zoology_teach.kernels import flash_attention, sparse_attention
+from zoology_teach.mixers.causal_attention import causal_attention
 from zoology_teach.mixers.convolution import ShortConv
 from zoology_teach.mixers.mixer import Mixer, Projections, rows, start_projections
 
@@ -68,6 +69,8 @@ class Attention(Mixer):
     def forward(self, u: Tensor, positions: Tensor | None = None) -> Tensor:
         """u (B, N, D) -> (B, N, D), or (B, P, D) at `positions` (B, P) at O(P N) cost."""
         self.check(u, positions)
+        if positions is not None and self._reads_few_rows(u, positions):
+            return self._read_few_rows(u, positions)
         conv_q, conv_k, conv_v = self.convs
         q = rows(conv_q(self.query(u)), positions)
         k, v = conv_k(self.key(u)), conv_v(self.value(u))
@@ -87,13 +90,36 @@ class Attention(Mixer):
                 return flash_attention.attention(q, k, v, self.window)
             if positions is not None and self.window is None:
                 return sparse_attention.sparse_attention(q, k, v, positions)
-            if positions is None:
-                return scaled_dot_product_attention(q, k, v, is_causal=True)
-        return scaled_dot_product_attention(q, k, v, attn_mask=self._visible(k, positions))
+        if positions is None and self.window is None:
+            return causal_attention(q, k, v)
+        visible = self._visible(k.shape[2], positions, k.device)
+        return scaled_dot_product_attention(q, k, v, attn_mask=visible)
 
-    def _visible(self, k: Tensor, positions: Tensor | None) -> Tensor:
-        """Which keys each query row may see: bool, broadcastable to (B, H, P, N)."""
-        keys = torch.arange(k.shape[2], device=k.device)
+    def _reads_few_rows(self, u: Tensor, positions: Tensor) -> bool:
+        """Whether `_read_few_rows` is possible and takes fewer operations. A GPU has a kernel."""
+        plain = not self.rope and not any(isinstance(c, ShortConv) for c in self.convs)
+        few = positions.shape[1] * self.num_heads < self.d_model
+        return plain and few and not flash_attention.takes(u, self.d_model // self.num_heads)
+
+    def _read_few_rows(self, u: Tensor, positions: Tensor) -> Tensor:
+        """The rows at `positions` without the keys and values of all tokens.
+
+        q . W_k u = W_k^T q . u, and a weighted sum of values W_v u is W_v times that of the u:
+        so W_k and W_v work on the P rows instead of on N tokens.
+        """
+        heads, split = self.num_heads, "b p (h d) -> b h p d"
+        w_k, w_v = (x.weight.unflatten(0, (heads, -1)) for x in (self.key, self.value))
+        q = rearrange(self.query(rows(u, positions)), split, h=heads) * (w_k.shape[1] ** -0.5)
+        b_k = self.key.bias.view(heads, -1, 1)
+        scores = einsum(q @ w_k, u, "b h p e, b n e -> b h p n") + q @ b_k
+        visible = self._visible(u.shape[1], positions, u.device)
+        weights = scores.masked_fill(~visible, -torch.inf).softmax(dim=3)
+        y = einsum(weights, u, "b h p n, b n e -> b h p e") @ w_v.mT
+        return self.out(rearrange(y, "b h p d -> b p (h d)") + self.value.bias)
+
+    def _visible(self, n: int, positions: Tensor | None, device: torch.device) -> Tensor:
+        """Which of n keys each query row may see: bool, broadcastable to (B, H, P, N)."""
+        keys = torch.arange(n, device=device)
         queries = keys if positions is None else positions[:, None]
         distance = queries[..., None] - keys
         visible = distance >= 0

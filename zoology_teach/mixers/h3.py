@@ -27,7 +27,7 @@ class H3(Mixer):
                 diagonal map sums: y_t = u_t ⊙ sum_{s<=t} u_{s-1} ⊙ u_s, a holographic
                 memory in one layer (chapter 07).
 
-    A training step on a CPU (N = 256, D = 128) takes about 3 times that of a BaseConv with a
+    A training step on a CPU (N = 256, D = 128) takes about twice that of a BaseConv with a
     long filter: four projections instead of one, the short convolution and the kernel.
     Raises ValueError for a wrong option.
     """

@@ -1,0 +1,63 @@
+"""benchmarks/speed.py: steps against another checkout, and what it does to its table."""
+
+import importlib.util
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from zoology_teach.experiments import results
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture
+def speed(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    spec = importlib.util.spec_from_file_location("speed", ROOT / "benchmarks/speed.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    small = {"VOCABULARIES": (256,), "WARM_UP": 1, "ROUNDS": 1, "OUT": tmp_path / "speed.csv"}
+    for name, value in {**small, "MODELS": ["BaseConv"]}.items():
+        monkeypatch.setattr(module, name, value)
+    yield module
+    sys.modules.pop("speed_steps")
+
+
+def test_steps_against_a_checkout_replace_their_rows_and_no_other(speed, monkeypatch):
+    name = "step against a checkout, BaseConv, V=256"
+    before = [("generator", 2.0, 1.0, 2.0), (name, 9.0, 1.0, 9.0)]
+    pd.DataFrame(before, columns=speed.COLUMNS).to_csv(speed.OUT, index=False)
+    monkeypatch.setattr(speed, "commit_of", lambda checkout: "0123456789ab")
+    speed.main(["--against", str(ROOT)])
+    table = pd.read_csv(speed.OUT).set_index("work")
+    assert list(table.index) == ["generator", name]
+    assert table.loc["generator"].tolist() == [2.0, 1.0, 2.0]
+    plain, ours, ratio = table.loc[name]
+    assert ratio == pytest.approx(plain / ours, rel=0.1) and 0.1 < ratio < 8
+    (command,) = results.provenance(speed.OUT)["commands"]
+    assert command["command"] == "python benchmarks/speed.py --against 0123456789ab"
+
+
+def test_a_folder_without_the_library_is_named(speed, tmp_path):
+    with pytest.raises(ValueError, match=r"--against = .*a checkout of this library"):
+        speed.main(["--against", str(tmp_path)])
+    assert not speed.OUT.exists()
+
+
+def test_a_step_that_fails_ends_the_run(speed, monkeypatch):
+    monkeypatch.setattr(speed, "MODELS", ["no such model"])
+    with pytest.raises(ValueError, match="the step of no such model failed"):
+        speed.main(["--against", str(ROOT)])
+    assert not speed.OUT.exists()
+
+
+def test_the_kept_table_has_every_model(speed):
+    from speed_steps import MODELS
+
+    table = pd.read_csv(ROOT / "benchmarks/speed.csv").set_index("work")
+    for vocab_size in (256, 8192):
+        for name in MODELS:
+            row = table.loc[f"step against a checkout, {name}, V={vocab_size}"]
+            assert row.ratio > 0.9, name
