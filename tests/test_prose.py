@@ -17,8 +17,8 @@ from pathlib import Path
 import nbformat
 import pandas as pd
 import pytest
-from tests.prose.sources import Sources, broken, declared, uncovered
 
+from tests.prose.sources import Sources, broken, declared, uncovered
 from zoology_teach.mixers import MIXERS
 from zoology_teach.training import TrainConfig
 

@@ -91,7 +91,7 @@ def run(
     require(bool(grid), "grid", grid, "at least one run")
     columns = grid[0].columns
     if len(finished(out, grid)) == len(grid):
-        return load(out, columns) if out.exists() else pd.DataFrame(columns=list(columns))
+        return load(out, columns)
     about = {"device": device_name(device)}
     if plugins:
         about["plugins"] = ", ".join(sorted(map(content, plugins)))
@@ -110,16 +110,7 @@ def run(
                     one.execute(folder, device)
                 return pd.DataFrame(columns=list(columns))
             mend(out)
-            noted = [environment() | about]
-            note_provenance(out, command, noted[0])
-
-            def keep(row: Row, made_by: dict[str, str]) -> None:
-                made_by = made_by | about
-                if made_by not in noted:
-                    noted.append(made_by)
-                    note_provenance(out, command, made_by)
-                append(out, row, columns)
-
+            keep = _keeper(out, columns, command, about)
             with open_executor(executor, workers, plugins) as pool:
                 if pool is None:
                     _here(missing, folder, device, keep)
@@ -138,6 +129,23 @@ def finished(out: str | Path, grid: Sequence[Run]) -> set[str]:
 def runs_folder(out: str | Path) -> Path:
     """Where the checkpoints of a table's runs lie, and what else they leave."""
     return Path(out).with_name(Path(out).stem + "_runs")
+
+
+def _keeper(
+    out: Path, columns: Sequence[str], command: str, about: dict[str, str]
+) -> Callable[[Row, dict[str, str]], None]:
+    """What appends a row, once its makers stand in the table's provenance."""
+    noted = [environment() | about]
+    note_provenance(out, command, noted[0])
+
+    def keep(row: Row, made_by: dict[str, str]) -> None:
+        made_by = made_by | about
+        if made_by not in noted:
+            noted.append(made_by)
+            note_provenance(out, command, made_by)
+        append(out, row, columns)
+
+    return keep
 
 
 def _here(runs: Sequence[Run], folder: Path, device: str, keep: Callable[..., None]) -> None:

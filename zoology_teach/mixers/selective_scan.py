@@ -62,14 +62,14 @@ class _SelectiveScan(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        inputs, starts = ctx.saved_tensors[:5], ctx.saved_tensors[5:]
+        dt, a, b, c, x, *starts = ctx.saved_tensors
         if beyond_one_gradient(grad):
-            return tuple(gradients_of_reference(_by_linear_scan, inputs, grad))
-        return _gradients(*inputs, starts, grad)
+            return tuple(gradients_of_reference(_by_linear_scan, (dt, a, b, c, x), grad))
+        return _gradients(dt, a, b, c, x, starts, grad)
 
 
 def _gradients(
-    dt: Tensor, a: Tensor, b: Tensor, c: Tensor, x: Tensor, starts: tuple[Tensor, ...], grad: Tensor
+    dt: Tensor, a: Tensor, b: Tensor, c: Tensor, x: Tensor, starts: list[Tensor], grad: Tensor
 ) -> tuple[Tensor, ...]:
     """Of dt, a, b, c and x, block after block from the end."""
     to_dt, to_a, to_b, to_c, to_x = (torch.zeros_like(z) for z in (dt, a, b, c, x))

@@ -22,10 +22,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from zoology_teach.checks import require_int, require_positive
+from zoology_teach.cost.timing import measure as measure  # cost.measure is where readers look
+from zoology_teach.cost.timing import one_thread, seconds_of
 from zoology_teach.mixers import find
 from zoology_teach.mixers.mixer import Mixer
-from zoology_teach.timing import measure as measure  # cost.measure is where readers look
-from zoology_teach.timing import one_thread, seconds_of
 
 FLOAT = 4  # bytes of a float32
 
