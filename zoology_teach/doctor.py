@@ -199,7 +199,7 @@ Probe = Callable[[str], Finding]
 # What pyproject.toml lists; triton, which is optional, has a probe of its own.
 LIBRARIES = (
     "torch numpy pandas matplotlib pillow einops filelock tqdm typer ipywidgets anywidget "
-    "traitlets tokenizers zstandard jinja2 psutil pyyaml"
+    "traitlets tokenizers zstandard jinja2 markupsafe psutil pyyaml"
 ).split()
 NOTEBOOKS = "jupyterlab jupytext nbclient nbformat jupyter-client ipython".split()
 MODULES = {"pillow": "PIL", "pyyaml": "yaml", "ipython": "IPython"}
