@@ -97,6 +97,8 @@ def run(
     require_writable(out, folder)
     with process_group(torch.device(device)) as (rank, size):
         if size > 1:
+            for name, value in {"executor": executor, "workers": workers}.items():
+                require(value in (None, HERE), name, value, "left out under torchrun")
             executor = HERE
         with nullcontext() if rank else sole_writer(out):
             # Again, as another sweep may have written until now; and what the first process

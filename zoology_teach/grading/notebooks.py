@@ -12,9 +12,9 @@ MAX_CODE = 1_000_000  # characters of code in one submission
 MAX_CELLS = 2_000
 SUFFIXES = (".ipynb", ".md", ".py")
 PYTHON = {"python", "python3", "ipython", "ipython3", "py"}
-FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})[ \t]*(\{?)([\w.+-]*)")
-MARK = re.compile(  # begins a cell of a script: Jupytext's and others' %%, or nbconvert's In[3]
-    r"^# ?%%(?=\s|$)(?P<title>.*)|^# In ?\[[ \d*]*\]:?\s*$"
+FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})[ \t]*(\{?)[ \t]*\.?([\w.+-]*)")
+MARK = re.compile(  # begins a cell of a script: %% or, below it, %%%; nbconvert's In[3]; IPython's
+    r"^#[ \t]*%%+(?=\s|$)(?P<title>.*)|^# In ?\[[ \d*]*\]:?\s*$|^# ?<codecell>\s*$"
 )
 LIGHT = re.compile(r"^# [+-](?=\s|$)(?P<title>.*)")
 NO_CODE = re.compile(r"\[(markdown|md|raw)\]")
@@ -32,7 +32,7 @@ def code_cells(data: bytes, name: str) -> list[str]:
     source that is no text counts as empty. A script without cell marks is one cell. Raises
     ValueError, and nothing else, where this is no notebook or a bound is exceeded.
     """
-    text = _decoded(data).replace("\r\n", "\n")
+    text = _decoded(data).replace("\r\n", "\n").replace("\r", "\n")
     if "\0" in text:
         raise ValueError("not a notebook: it is binary")
     if name.lower().endswith(".ipynb") or re.match(r'\s*\{\s*"', text):

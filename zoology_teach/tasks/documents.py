@@ -92,8 +92,11 @@ def read(
     """
     require(damaged in ("refuse", "skip"), "damaged", damaged, "'refuse' or 'skip'")
     require_int("largest", largest, 1)
+    require(bool(str(source)), "source", source, "'shakespeare', 'hf:NAME', a folder or a file")
+    is_of_hub = str(source).startswith("hf:")
+    require(is_of_hub or split == "train", "split", split, "'train': only the Hub has others")
     reading = Reading() if reading is None else reading
-    if str(source).startswith("hf:"):
+    if is_of_hub:
         found = _of_hub(str(source).removeprefix("hf:"), split, text_field, largest)
     elif source == "shakespeare":
         found = _of_file(PLAYS, PLAYS.name, text_field, largest)
