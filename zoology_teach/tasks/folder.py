@@ -21,8 +21,8 @@ def printable(name: str) -> str:
 def text_files(root: Path) -> tuple[dict[str, Path | OSError], int]:
     """Name -> path of the text files below `root`, or of `root` itself, in order of the names.
 
-    Linked folders are searched too, each once. In the place of a path stands the error where a file or a
-    folder cannot be read. The second value is the number of files of another kind.
+    Linked folders are searched too, each once. In the place of a path stands the error where a
+    file or a folder cannot be read. The second value is the number of files of another kind.
     """
     found: dict[str, Path | OSError] = {}
     others = 0
