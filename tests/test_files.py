@@ -1,5 +1,7 @@
 """Writing destroys nothing that another made."""
 
+import os
+
 import pytest
 
 from zoology_teach import files
@@ -41,3 +43,16 @@ def test_somebodys_file_or_folder_called_new_is_left_alone(tmp_path):
         new.mkdir()
     assert (tmp_path / "a.csv.new").read_text() == (tmp_path / "b.new" / "work").read_text()
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.csv", "a.csv.new", "b", "b.new"]
+
+
+def test_every_file_of_a_folder_is_on_the_disk_before_the_folder_has_its_name(
+    tmp_path, monkeypatch
+):
+    synced = set()
+    monkeypatch.setattr(files.os, "fsync", lambda file: synced.add(os.fstat(file).st_ino))
+    with files.replacing(tmp_path / "tokens") as new:
+        (new / "deep").mkdir(parents=True)
+        (new / "a.npy").write_bytes(b"1")
+        (new / "deep" / "b.json").write_bytes(b"2")
+    written = [f for f in (tmp_path / "tokens").rglob("*") if f.is_file()]
+    assert len(written) == 2 and {f.stat().st_ino for f in written} <= synced

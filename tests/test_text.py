@@ -14,6 +14,7 @@ import zstandard
 
 from zoology_teach.tasks import documents, folder, text
 from zoology_teach.tasks.documents import DATA, PLAYS, DamagedText, Document, Reading, read
+from zoology_teach.tasks.source import Text
 
 
 def zst(content: bytes) -> bytes:
@@ -429,3 +430,26 @@ def test_a_file_that_is_no_tokenizer(tmp_path):
     path.write_text("{}")
     with pytest.raises(ValueError, match="not a tokenizer"):
         text.load_tokenizer(path)
+
+
+def test_a_folder_with_many_ways_to_it_is_read_once_by_its_own_name(tmp_path):
+    for i in range(40):  # 2^39 ways to the last
+        (tmp_path / f"d{i:02}").mkdir()
+        if i:
+            for name in ("a", "b"):
+                (tmp_path / f"d{i - 1:02}" / name).symlink_to(tmp_path / f"d{i:02}")
+    (tmp_path / "d39" / "x.txt").write_text("once")
+    assert [d.name for d in read(tmp_path)] == ["d39/x.txt"]
+
+
+def test_an_empty_source_is_not_the_current_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(write(tmp_path, a_txt=b"sound"))
+    with pytest.raises(ValueError, match=r"source = '': must be 'shakespeare', 'hf:NAME'"):
+        read("")
+    with pytest.raises(ValueError, match=r"source = '': must be a folder, a file or another"):
+        Text("").as_found()
+
+
+def test_only_the_hub_has_splits(tmp_path):
+    with pytest.raises(ValueError, match="split = 'test': must be 'train': only the Hub has"):
+        read(write(tmp_path, a_txt=b"sound"), split="test")

@@ -48,11 +48,12 @@ def replacing(path: str | Path) -> Iterator[Path]:
     _remove(new)  # left by a crash
     try:
         yield new
-        if new.is_file():
-            if path.exists():
-                shutil.copymode(path, new)
-            with open(new, "rb+") as file:
-                os.fsync(file.fileno())
+        if new.is_file() and path.exists():
+            shutil.copymode(path, new)
+        for written in (new, *new.rglob("*")):
+            if written.is_file():
+                with open(written, "rb+") as file:
+                    os.fsync(file.fileno())
         os.replace(new, path)
     except BaseException as error:
         _remove(new)

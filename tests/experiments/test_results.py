@@ -12,6 +12,7 @@ from tests.experiments.runs import MY_MIXER, AtOnce, made_up, tiny
 from zoology_teach import files
 from zoology_teach.experiments import results, sweep
 from zoology_teach.experiments.synthetic_runs import SyntheticRun
+from zoology_teach.experiments.text_runs import losses_of
 from zoology_teach.version import code
 
 
@@ -204,3 +205,37 @@ def test_committed_tables_load():
     for name in ("figure2", "budget", "usual_init", "input_filters", "hybrids"):
         table = results.load(f"book/results/{name}.csv")
         assert len(table) > 0 and table.columns[-1] == "stages"
+
+
+@pytest.mark.parametrize(
+    "note", ["[]", "null", "5", '{"format": 1}', '{"format": 1, "commands": 2}']
+)
+def test_what_is_no_provenance_is_named(tmp_path, note):
+    (tmp_path / "t.json").write_text(note)
+    with pytest.raises(ValueError, match=r"t\.json: not the provenance of a table"):
+        results.provenance(tmp_path / "t.csv")
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        (b"a,\xff\n", "it is no UTF-8"),
+        (b"a" + b"," * 40 + b"\n", "a row is damaged .it has more fields"),
+        (b"a\nb" + b"," * 40 + b"\n", "a row is damaged .Error tokenizing data"),
+        (b'a,"b\n', "a row is damaged .Error tokenizing data"),
+    ],
+)
+def test_a_table_that_another_program_damaged_is_named(tmp_path, row, reason):
+    out = tmp_path / "t.csv"
+    results.note_provenance(out, "", {})
+    out.write_bytes(",".join(results.COLUMNS).encode() + b"\n" + row)
+    with pytest.raises(ValueError, match=rf"t\.csv: .*{reason}"):
+        results.load(out)
+
+
+def test_losses_that_are_cut_off_are_named(tmp_path):
+    path = sweep.runs_folder(tmp_path / "t.csv") / "one.npy"
+    path.parent.mkdir()
+    path.write_bytes(b"\x93NUMPY")
+    with pytest.raises(ValueError, match=r"run = 'one': must be one with whole losses, not .*npy"):
+        losses_of(tmp_path / "t.csv", "one")

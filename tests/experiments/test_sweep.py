@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from concurrent.futures import CancelledError, Executor, Future, ThreadPoolExecutor
+from contextlib import nullcontext
 from pathlib import Path
 
 import pandas as pd
@@ -333,3 +334,11 @@ def test_a_grid_without_a_run_is_refused(tmp_path):
         sweep.run([], out=tmp_path / "t.csv", executor=AtOnce())
     assert not list(tmp_path.iterdir())
     assert sweep.finished(tmp_path / "t.csv", []) == set()
+
+
+@pytest.mark.parametrize("given", [{"executor": "dask://here:1"}, {"workers": 2}])
+def test_what_torchrun_has_no_use_for_is_refused(tmp_path, monkeypatch, given):
+    monkeypatch.setattr(sweep, "process_group", lambda device: nullcontext((0, 2)))
+    (name,) = given
+    with pytest.raises(ValueError, match=f"{name} = .*: must be left out under torchrun"):
+        sweep.run([tiny()], out=tmp_path / "t.csv", **given)

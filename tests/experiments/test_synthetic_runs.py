@@ -65,12 +65,12 @@ def test_a_field_at_its_default_leaves_an_id_alone_and_any_other_value_changes_i
             "warmup": 0.0,
             "train_examples": 64,
             "eval_every": 1,
-            "stop_accuracy": 0.5,
             "seed": 9,
             "before": (Stage(MQAR(8, 1, 256), 1, 4),),
             "fresh_optimizer": True,
         }.items()
     ]
+    changed.append({"train": replace(tiny().train, eval_every=1, stop_accuracy=0.5)})
     assert len({replace(tiny(), **change).id for change in changed} | {tiny().id}) == 12
 
 

@@ -630,3 +630,53 @@ def test_without_a_sandbox_the_same_is_graded_and_limits_hold():
 def test_a_kind_of_sandbox_must_be_known():
     with pytest.raises(ValueError, match="sandbox"):
         Sandbox(kind="docker")
+
+
+@pytest.mark.parametrize("kind", ["SOCK_STREAM", "SOCK_DGRAM"])
+def test_memory_that_waits_in_sockets_counts(sandbox, kind):
+    fill = f"""
+import socket, time
+held = []
+for n in range(40):
+    held.append(socket.socket(socket.AF_UNIX, socket.{kind}))
+    held[-1].bind(f"/tmp/{{n}}")
+    if "{kind}" == "SOCK_STREAM":
+        held[-1].listen(4096)
+    for _ in range(200):
+        with socket.socket(socket.AF_UNIX, socket.{kind}) as sender:
+            sender.setblocking(False)
+            try:
+                sender.connect(f"/tmp/{{n}}")
+                while True:
+                    sender.send(bytes(30_000))
+            except BlockingIOError:
+                pass
+time.sleep(8)
+"""
+    if kind == "SOCK_DGRAM":  # one process has too few files for it
+        fill = (
+            "import os\nfor _ in range(7):\n    if os.fork() == 0:\n        break\n"
+            + fill.replace('f"/tmp/{n}"', 'f"/tmp/{os.getpid()}-{n}"')
+        )
+    unhurried = replace(LIMITS, cell_seconds=9.0)
+    row = grade_one(sandbox, handed_in(fill, GOOD), [DOUBLE, TOTAL], 3, unhurried)
+    assert dict(row.cells) == {1: "used more than 1,024 MiB of memory"}
+    assert points(row) == ALL
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        ["files = !ls\nassert files.n == files.s == '' and files.grep('x') == []"],
+        ["from asyncio import create_task, sleep", "create_task(sleep(0))"],
+        ["%%time\nimport asyncio\nawait asyncio.sleep(0)"],
+        ["import sys\nassert sys.stdout.encoding.lower() == 'utf-8'"],
+        ["%%prun\nlen('')"],
+        ["%notebook here.ipynb"],
+        ["from torch.utils.data import DataLoader\nassert len(list(DataLoader(range(4), 2, "
+         "num_workers=2))) == 2"],
+    ],
+)  # fmt: skip
+def test_what_jupyter_runs_is_run(sandbox, cells):
+    row = graded(sandbox, *cells, GOOD)
+    assert row.cells == () and row.status == "ok" and points(row) == ALL

@@ -123,7 +123,7 @@ def test_what_is_measured_is_kept_with_its_update():
         ({"task": toy_blocks(0)}, "must be at least one block"),
         ({"task": toy_blocks(vocab_size=64)}, "task.vocab_size = 64: must be <= 32"),
         ({"config": replace(CONFIG, train_examples=8)}, "train_examples = 8"),
-        ({"config": replace(CONFIG, stop_accuracy=0.9)}, "stop_accuracy = 0.9"),
+        ({"config": replace(CONFIG, eval_every=1, stop_accuracy=0.9)}, "stop_accuracy = 0.9"),
     ],
 )
 def test_wrong_use_is_named(change, named):

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from tests.training.toys import EASY, TASK, small_model, toy_blocks
+from zoology_teach.tasks.mqar import MQAR
 from zoology_teach.training import Stage, TrainConfig, loop, lr_factor, train
 
 
@@ -172,3 +173,17 @@ def test_a_wrong_lesson_names_the_field(fields, named):
         Stage(**{"task": TASK, "steps": 1, "batch_size": 1, **fields})
     assert named in str(error.value)
     Stage(TASK, 1, 1, until=1.0, ramp=0)
+
+
+@pytest.mark.parametrize("value", [90, 0, -0.1, float("nan"), True, "0.9"])
+def test_an_accuracy_to_wait_for_is_a_fraction(value):
+    allowed = "must be an accuracy above 0, at most 1"
+    with pytest.raises(ValueError, match=f"stop_accuracy = .*: {allowed}"):
+        TrainConfig(eval_every=1, stop_accuracy=value)
+    with pytest.raises(ValueError, match=f"until = .*: {allowed}"):
+        Stage(MQAR(8, 1, 256), 1, 1, until=value)
+
+
+def test_an_accuracy_that_is_never_looked_at_is_refused():
+    with pytest.raises(ValueError, match=r"stop_accuracy = 0\.9: must be None, or eval_every set"):
+        TrainConfig(stop_accuracy=0.9)

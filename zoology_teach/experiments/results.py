@@ -39,7 +39,10 @@ def load(out: str | Path, columns: Sequence[str] = COLUMNS) -> pd.DataFrame:
     """
     out = Path(out)
     content = out.read_bytes()
-    whole = content[: content.rfind(b"\n") + 1].decode()
+    try:
+        whole = content[: content.rfind(b"\n") + 1].decode()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{out}: not a table any more, it is no UTF-8 ({error})") from None
     first, header = content.split(b"\n", 1)[0], ",".join(columns).encode()
     if first != header and (whole or not header.startswith(first)):
         raise ValueError(
@@ -53,7 +56,12 @@ def load(out: str | Path, columns: Sequence[str] = COLUMNS) -> pd.DataFrame:
     # A folder may be called NA, and a mixer nan; only numbers are missing under these names.
     missing = {name: [""] if name in TEXTS else ["", "nan"] for name in columns}
     rows = io.StringIO(whole, newline="")
-    table = pd.read_csv(rows, dtype={"run": str}, keep_default_na=False, na_values=missing)
+    try:
+        table = pd.read_csv(rows, dtype={"run": str}, keep_default_na=False, na_values=missing)
+    except pd.errors.ParserError as error:
+        raise ValueError(f"{out}: a row is damaged ({' '.join(str(error).split())})") from None
+    if not isinstance(table.index, pd.RangeIndex):
+        raise ValueError(f"{out}: a row is damaged (it has more fields than there are columns)")
     return table.drop_duplicates("run")
 
 
@@ -69,6 +77,8 @@ def provenance(out: str | Path) -> dict[str, Any]:
         note = json.loads(path.read_bytes())
     except ValueError as error:
         raise ValueError(f"{path}: not the provenance of a table ({error})") from None
+    if not isinstance(note, dict) or not isinstance(note.get("commands"), list):
+        raise ValueError(f"{path}: not the provenance of a table (it names no commands)")
     if note.get("format") != TABLE_FORMAT:
         raise ValueError(
             f"{path}: format {note.get('format')!r}, this version reads {TABLE_FORMAT}; "

@@ -99,10 +99,11 @@ def run(
     require_writable(out, folder)
     with process_group(torch.device(device)) as (rank, size):
         if size > 1:
+            for name, value in {"executor": executor, "workers": workers}.items():
+                require(value in (None, HERE), name, value, "left out under torchrun")
             executor = HERE
         with nullcontext() if rank else sole_writer(out):
-            # Again, as another sweep may have written until now; and what the first process
-            # found holds for all.
+            # Again: another sweep may have written until now; the first process counts for all.
             done = from_the_first(finished(out, grid))
             missing = [r for r in grid if r.id not in done]
             if rank > 0:

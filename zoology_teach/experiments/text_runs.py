@@ -186,4 +186,8 @@ def losses_of(out: str | Path, run: str) -> NDArray[np.float32]:
     """(B, N) the losses in nats of the held-out tokens, of a finished run by its id."""
     path = runs_folder(out) / f"{run}.npy"
     require(path.exists(), "run", run, f"one whose losses are kept in {path.parent}")
-    return np.load(path)
+    try:
+        return np.load(path)
+    except (ValueError, EOFError) as error:
+        reason = f"whole losses, not {path} ({error}); delete it and measure the run again"
+        raise ValueError(f"run = {run!r}: must be one with {reason}") from None

@@ -62,7 +62,7 @@ def check(exercise_id: str, f: Callable[..., Any]) -> Report:
             return f(*copies)
         except NotImplementedError as stub:
             raise CallFailed.raised("NotImplementedError", str(stub)) from None
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise CallFailed.raised(type(error).__name__, str(error)) from None
 
     exercise = EXERCISES[exercise_id]

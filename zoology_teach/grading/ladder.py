@@ -97,6 +97,9 @@ def climb(exercise: Exercise, call: Call, seed: int) -> list[Outcome]:
             said = str(failure)[:500]  # an answer may be quoted in it, of any length
             detail = f" ({said})" if said else ""
             outcomes.append(Outcome(rung.name, rung.points, 0, rung.mistake + detail))
+        except Exception as error:  # an answer that no assertion foresaw
+            detail = f" (your answer cannot be judged: {type(error).__name__})"
+            outcomes.append(Outcome(rung.name, rung.points, 0, rung.mistake + detail))
         else:
             outcomes.append(Outcome(rung.name, rung.points, rung.points))
     return outcomes

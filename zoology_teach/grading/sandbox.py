@@ -53,7 +53,8 @@ class Lost(Exception):
 class Limits:
     """What one submission may use: seconds by the clock unless named otherwise, and bytes.
 
-    memory_bytes: of all its processes together; addresses of each beyond those of an idle one.
+    memory_bytes: of all its processes together, with what may wait in their sockets; addresses
+        of each beyond those of an idle one.
     file_bytes: each file, and all files in each of its two folders in memory.
     processes: at a time, threads included.
     output_chars: of what is printed during each cell or call.

@@ -57,15 +57,13 @@ class Reading:
     unused: int = 0
 
     def __str__(self) -> str:
-        lines = [
+        counts = (
             f"{self.documents:,} documents, {self.characters:,} characters; "
             f"{self.damaged:,} damaged and skipped; {self.unused:,} not used; "
-            f"{self.other_files:,} other files",
-            *self.reasons,
-        ]
-        if self.damaged > len(self.reasons):
-            lines.append(f"... and {self.damaged - len(self.reasons):,} more")
-        return "\n".join(lines)
+            f"{self.other_files:,} other files"
+        )
+        more = self.damaged - len(self.reasons)
+        return "\n".join([counts, *self.reasons] + [f"... and {more:,} more"] * (more > 0))
 
 
 def read(
@@ -92,13 +90,15 @@ def read(
     """
     require(damaged in ("refuse", "skip"), "damaged", damaged, "'refuse' or 'skip'")
     require_int("largest", largest, 1)
+    if not str(source).startswith("hf:"):
+        require(split == "train", "split", split, "'train': only the Hub has others")
     reading = Reading() if reading is None else reading
     if str(source).startswith("hf:"):
         found = _of_hub(str(source).removeprefix("hf:"), split, text_field, largest)
     elif source == "shakespeare":
         found = _of_file(PLAYS, PLAYS.name, text_field, largest)
     else:
-        found = _of_path(Path(source), text_field, largest, reading)
+        found = _of_path(source, text_field, largest, reading)
     return _account(found, damaged, reading)
 
 
@@ -119,8 +119,10 @@ def _account(found: _Found, damaged: Damaged, reading: Reading) -> Iterator[Docu
             reading.reasons.append(str(item))
 
 
-def _of_path(root: Path, text_field: str, largest: int, reading: Reading) -> _Found:
-    require(root.exists(), "source", str(root), "'shakespeare', 'hf:NAME', a folder or a file")
+def _of_path(source: str | Path, text_field: str, largest: int, reading: Reading) -> _Found:
+    there = bool(str(source)) and Path(source).exists()
+    require(there, "source", str(source), "'shakespeare', 'hf:NAME', a folder or a file")
+    root = Path(source)
     files, reading.other_files = text_files(root)
     require(bool(files), "source", str(root), f"text: files that end in {', '.join(ENDINGS)}")
     return (f for name, path in files.items() for f in _of_file(path, name, text_field, largest))
@@ -228,10 +230,8 @@ def _of_hub(name: str, split: str, text_field: str, largest: int) -> _Found:
     try:
         from datasets import load_dataset
     except ImportError as error:
-        raise ImportError(
-            f"source 'hf:{name}' needs the library datasets: pip install 'zoology-teach[pile]' "
-            f"({error})"
-        ) from error
+        needed = "the library datasets: pip install 'zoology-teach[pile]'"
+        raise ImportError(f"source 'hf:{name}' needs {needed} ({error})") from error
     path, _, config = name.partition(":")
     rows = load_dataset(path, config or None, split=split, streaming=True)
     return _of_rows(rows, name, text_field, largest)

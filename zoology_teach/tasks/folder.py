@@ -21,12 +21,12 @@ def printable(name: str) -> str:
 def text_files(root: Path) -> tuple[dict[str, Path | OSError], int]:
     """Name -> path of the text files below `root`, or of `root` itself, in order of the names.
 
-    Linked folders are searched too. In the place of a path stands the error where a file or a
-    folder cannot be read. The second value is the number of files of another kind.
+    Linked folders are searched too, each once. In the place of a path stands the error where a
+    file or a folder cannot be read. The second value is the number of files of another kind.
     """
     found: dict[str, Path | OSError] = {}
     others = 0
-    for path, error in _walk(root, ()):
+    for path, error in _walk(root):
         name = root.name if path == root else path.relative_to(root).as_posix()
         if name.endswith(ENDINGS) or not (error is None or isinstance(error, NoFile)):
             found[printable(name)] = error or path
@@ -35,23 +35,48 @@ def text_files(root: Path) -> tuple[dict[str, Path | OSError], int]:
     return dict(sorted(found.items())), others
 
 
-def _walk(path: Path, above: tuple[Path, ...]) -> Iterator[tuple[Path, OSError | None]]:
-    """Every file, and each error in the place of a folder; `above`: the folders around `path`."""
+def _walk(root: Path) -> Iterator[tuple[Path, OSError | None]]:
+    """Every file, and each error in the place of a folder.
+
+    Each folder once, by its own name where it has one here: by links there may be 2^n ways.
+    """
+    seen: set[Path] = set()
+    links: list[tuple[Path, tuple[Path, ...]]] = []
+    yield from _below(root, (), seen, links, follow=True)
+    for link, above in links:  # it grows meanwhile
+        yield from _below(link, above, seen, links, follow=True)
+
+
+def _below(
+    path: Path,
+    above: tuple[Path, ...],
+    seen: set[Path],
+    links: list[tuple[Path, tuple[Path, ...]]],
+    *,
+    follow: bool,
+) -> Iterator[tuple[Path, OSError | None]]:
+    """`_walk` without the linked folders, which are noted; `above`: the folders around `path`."""
     try:
         mode = path.stat().st_mode
         if not stat.S_ISDIR(mode):
             regular = stat.S_ISREG(mode)
             yield path, None if regular else NoFile("neither a file nor a folder")
             return
+        if path.is_symlink() and not follow:
+            links.append((path, above))
+            return
         here = path.resolve()
         if here in above:
             raise OSError("a link to a folder around it")
-        inside = list(path.iterdir())
+        if here in seen:
+            return
+        seen.add(here)
+        inside = sorted(path.iterdir())
     except OSError as error:
         yield path, error
         return
     for one in inside:
-        yield from _walk(one, (*above, here))
+        yield from _below(one, (*above, here), seen, links, follow=False)
 
 
 def digest(root: Path) -> str:

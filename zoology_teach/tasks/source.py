@@ -49,6 +49,7 @@ class Text:
         """
         if self.content or self.source == "shakespeare" or self.source.startswith("hf:"):
             return self
+        require(bool(self.source), "source", self.source, "a folder, a file or another text")
         return replace(self, content=digest(Path(self.source)))
 
     def load(self, folder: Path | None = None) -> Corpus:
@@ -89,7 +90,7 @@ def _tokenizer(of: Text, damaged: text.Damaged) -> Tokenizer | None:
         return Tokenizer.from_pretrained("gpt2")
     kind, _, size = of.tokenizer.partition("-")
     known = "'committed', 'gpt2' or 'bpe-V'"
-    require(kind == "bpe" and size.isdigit(), "tokenizer", of.tokenizer, known)
+    require(kind == "bpe" and size.isascii() and size.isdigit(), "tokenizer", of.tokenizer, known)
     documents = islice(text.read(of.source, damaged=damaged), TOKENIZER_DOCUMENTS)
     return text.train_tokenizer((d.text for d in documents), int(size))
 

@@ -58,7 +58,7 @@ class Stage:
         require_int("batch_size", self.batch_size, 1)
         require_int("ramp", self.ramp, 0)
         if self.until is not None:
-            require(0 < self.until <= 1, "until", self.until, "an accuracy above 0, at most 1")
+            require_accuracy("until", self.until)
         if self.lr is not None:
             require_positive("lr", self.lr)
 
@@ -108,6 +108,10 @@ class TrainConfig:
             require_int("train_examples", self.train_examples, self.batch_size)
         if self.eval_every is not None:
             require_int("eval_every", self.eval_every, 1)
+        if self.stop_accuracy is not None:
+            require_accuracy("stop_accuracy", self.stop_accuracy)
+            measured = "None, or eval_every set: it is looked at where the accuracy is measured"
+            require(self.eval_every is not None, "stop_accuracy", self.stop_accuracy, measured)
         for stage in self.before:
             require(isinstance(stage, Stage), "before", stage, "made of Stage(task, ...)")
         object.__setattr__(self, "before", tuple(self.before))
@@ -124,6 +128,12 @@ class TrainConfig:
         lesson = self.before[stage]
         highest = self.lr if lesson.lr is None else lesson.lr
         return highest * min(1.0, (step + 1) / max(1, lesson.ramp))
+
+
+def require_accuracy(argument: str, value: object) -> None:
+    """Raise ValueError unless `value` is an accuracy that can be waited for."""
+    fits = isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= 1
+    require(fits, argument, value, "an accuracy above 0, at most 1")
 
 
 def lr_factor(step: int, config: TrainConfig) -> float:

@@ -36,6 +36,8 @@ class Missing(Exception):
 class Printed(io.TextIOBase):
     """Keeps the first `room` characters that are printed."""
 
+    encoding = "utf-8"
+
     def __init__(self, room: int) -> None:
         self.room = room
         self.parts: list[str] = []

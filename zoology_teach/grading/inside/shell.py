@@ -7,13 +7,16 @@ package index, a shell command, a file) does nothing instead of costing the rest
 
 import ast
 import asyncio
+import re
 import sys
 from collections.abc import Callable
 from typing import Any, cast
 
 from IPython.core.interactiveshell import InteractiveShell
+from IPython.utils.text import SList
 from traitlets.config import Config
 
+TIMED = re.compile(r"\A\s*%%time[ \t]*(?=\n)")  # the times of a grader's machine say nothing
 RUN_CODE = ("time", "timeit", "prun", "run")  # line magics whose errors are those of the cell
 
 
@@ -23,21 +26,24 @@ class Shell(InteractiveShell):
     def __init__(self, **given: Any) -> None:
         super().__init__(**given)
         self.events_loop: asyncio.AbstractEventLoop | None = None
+        self.makes_tasks = False  # a cell has named asyncio: a later one may use what it imported
         self.cell = self.parts = 0
         self.compile.get_code_name = self._code_name  # type: ignore[method-assign, assignment]  # takes anything
         self.user_ns.update(exit=sys.exit, quit=sys.exit)
-        self.set_hook("show_in_pager", lambda *_: None)
+        self.set_hook("show_in_pager", lambda *_, **__: None)
 
     def run(self, cell: int, source: str) -> None:
         """Run a cell; raises what it raises."""
         self.cell, self.parts = cell, 0
+        source = TIMED.sub("", source)  # inside of a magic nothing can be awaited
         try:
             transformed, problem = self.transform_cell(source), None
         except Exception:
             transformed, problem = source, sys.exc_info()
         given = {"transformed_cell": transformed, "preprocessing_exc_tuple": problem}
-        makes_tasks = "asyncio" in source and "asyncio.run" not in source
-        in_loop = makes_tasks or self.should_run_async(source, **given)
+        self.makes_tasks |= "asyncio" in source
+        may_make_tasks = self.makes_tasks and "asyncio.run" not in source
+        in_loop = may_make_tasks or self.should_run_async(source, **given)
         running = self.run_cell_async(source, store_history=True, **given)
         try:
             result = self._finish(running, in_loop)
@@ -67,6 +73,8 @@ class Shell(InteractiveShell):
 
     def run_line_magic(self, magic_name: str, line: str, _stack_depth: int = 1) -> Any:
         """Run a line magic. One that cannot do here what it does elsewhere does nothing."""
+        if magic_name == "notebook":  # it signs what it writes, and waits for a database
+            return None
         if magic_name == "timeit":
             line = self._once(line)
         try:
@@ -106,9 +114,9 @@ class Shell(InteractiveShell):
 
     system_raw = system_piped = system
 
-    def getoutput(self, cmd: str, split: bool = True, depth: int = 0) -> list[str]:
+    def getoutput(self, cmd: str, split: bool = True, depth: int = 0) -> SList:
         """Nothing: no shell command runs."""
-        return []
+        return SList()
 
     def enable_matplotlib(self, gui: str | None = None) -> tuple[None, str]:
         """Nothing: figures are drawn into memory, and nobody looks."""

@@ -24,7 +24,13 @@ from zoology_teach.grading.inside import check, confine
 from zoology_teach.grading.inside.bounds import Bounds
 from zoology_teach.grading.inside.channel import send
 from zoology_teach.grading.inside.child import exit_code, leaving, start, works
-from zoology_teach.grading.inside.processes import addresses, descendants, proportional, resident
+from zoology_teach.grading.inside.processes import (
+    addresses,
+    buffered,
+    descendants,
+    proportional,
+    resident,
+)
 from zoology_teach.grading.inside.shell import the_shell
 
 WARM = (
@@ -107,8 +113,10 @@ class Worker:
         if len(found) > self.limits["processes"]:
             return f"started more than {self.limits['processes']} processes"
         most = self.limits["memory_bytes"]
+        if self.holds["namespaces"]:
+            most -= buffered(first)
         if sum(map(resident, found)) > most and sum(map(proportional, found)) > most:
-            return f"used more than {most >> 20:,} MiB of memory"
+            return f"used more than {self.limits['memory_bytes'] >> 20:,} MiB of memory"
         return ""
 
     def end(self, first: int) -> None:

@@ -1,0 +1,33 @@
+"""`check` in a notebook: a reason for whatever a function does, and no traceback."""
+
+import pytest
+import torch
+
+from zoology_teach.grading import check
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        lambda *given: given[0].to("meta"),
+        lambda *given: given[0].to_sparse(),
+        lambda *given: torch.ones(2, dtype=torch.complex64),
+        lambda *given: 10**400,
+    ],
+)
+@pytest.mark.parametrize("exercise", ["02.a", "04.b"])
+def test_an_answer_that_no_rung_foresaw_is_a_failed_rung(exercise, answer):
+    report = check(exercise, answer)
+    assert report.earned < report.exercise.points
+    assert all(outcome.reason for outcome in report.outcomes if not outcome.earned)
+
+
+def test_the_reason_says_that_the_answer_cannot_be_judged():
+    report = check("02.a", lambda *given: given[0].to("meta"))
+    said = [outcome.reason for outcome in report.outcomes]
+    assert any("(your answer cannot be judged: RuntimeError)" in reason for reason in said), said
+
+
+def test_a_function_that_exits_has_raised():
+    (first, *_) = check("02.a", lambda *given: exit()).outcomes
+    assert first.reason == "your function raised SystemExit: None"
