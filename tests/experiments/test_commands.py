@@ -41,7 +41,7 @@ def test_sweep_writes_the_table_of_the_book(asked):
     assert [run.id for run in grid] == [tiny(seed).id for seed in range(3)]
     assert options["out"] == book() / "results" / "figure2.csv"
     assert options["workers"] == 2 and options["device"] == "cpu" and not options["plugins"]
-    assert options["command"].startswith("zoology-teach ")
+    assert options["command"].startswith("zoology-teach")
 
 
 def test_sweep_dry_run_counts_and_measures_nothing(asked, monkeypatch):
