@@ -8,6 +8,7 @@ as_root := $(if $(filter 0,$(shell id -u)),--allow-root)
 export OMP_NUM_THREADS = 1
 
 SLOW := sandbox or browser or kernel or training or slow
+ALONE := sandbox or browser
 WORKERS ?= -n auto
 
 .PHONY: help lab style types layers quick test book release sweep
@@ -34,7 +35,8 @@ quick: style types layers  ## style, types, layers and the fast tests, in under 
 	$(BIN)/python -m pytest $(WORKERS) -m "not ($(SLOW))" tests
 
 test: style types layers  ## run every test: style, library, chapters
-	$(BIN)/python -m pytest tests
+	$(BIN)/python -m pytest $(WORKERS) -m "not ($(ALONE))" tests
+	$(BIN)/python -m pytest -m "$(ALONE)" tests
 	$(BIN)/python -m pytest --nbval-lax --nbval-cell-timeout=120 -o xfail_strict=true book/*.ipynb
 
 book: .venv/.installed  ## run the chapters whose text has changed
