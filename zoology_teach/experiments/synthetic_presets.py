@@ -7,6 +7,8 @@ from typing import Any
 
 from zoology_teach.checks import require, require_int
 from zoology_teach.experiments import usual_start
+from zoology_teach.experiments.confounders import confounders
+from zoology_teach.experiments.longer import longer
 from zoology_teach.experiments.synthetic_runs import SyntheticRun
 from zoology_teach.experiments.usual_start import (
     USUAL_RECIPE,
@@ -177,7 +179,7 @@ def hybrids(seed: int) -> list[SyntheticRun]:
     return runs
 
 
-Grid = Callable[..., list[SyntheticRun]]
+Grid = Callable[..., Sequence[SyntheticRun]]
 PRESETS: dict[str, dict[str, Grid]] = {
     "figure2": {"laptop": figure2_laptop, "usual": usual_start.figure2, "paper": figure2_paper},
     "budget": {"laptop": budget_laptop},
@@ -187,12 +189,15 @@ PRESETS: dict[str, dict[str, Grid]] = {
     "pairs_and_length": {"identity": pairs_and_length},
     "curriculum": {"usual": usual_start.ablation},
     "vocabulary": {"usual": usual_start.vocabulary},
+    "confounders": {"usual": confounders},
+    "longer": {"usual": longer},
 }
 TAKE_ANY_MIXER = (
     figure2_laptop,
     usual_start.figure2,
     usual_start.ablation,
     usual_start.vocabulary,
+    confounders,
 )
 
 
@@ -204,7 +209,7 @@ def chosen(
     lengths: Sequence[int] = (),
     seeds: Sequence[int] = (),
     steps: int | None = None,
-) -> list[SyntheticRun]:
+) -> Sequence[SyntheticRun]:
     """The runs of a preset with one of the values named; without any of a kind, all of them.
 
     mixers  names of the preset's curves, or for a preset that takes any mixer, as in `find`.
@@ -212,9 +217,12 @@ def chosen(
 
     Raises ValueError naming what leaves no run.
     """
+    runs: Sequence[SyntheticRun]
     if make in TAKE_ANY_MIXER and mixers:
+        own = {r.mixer for r in make()}
         for mixer in mixers:
-            find(mixer)
+            if mixer not in own:
+                find(mixer)
         runs = make(mixers)
     else:
         runs = _with_values(make(), "mixer", lambda r: r.mixer, mixers)
@@ -227,7 +235,9 @@ def chosen(
     return runs
 
 
-def _with_values(runs: list[SyntheticRun], name: str, value: Callable, wanted: Sequence) -> list:
+def _with_values(
+    runs: Sequence[SyntheticRun], name: str, value: Callable, wanted: Sequence
+) -> list[SyntheticRun]:
     there = list(dict.fromkeys(value(r) for r in runs))
     for one in wanted:
         require(one in there, name, one, f"one of {there}")

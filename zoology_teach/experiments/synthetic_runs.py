@@ -5,19 +5,27 @@ import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
+from zoology_teach.checks import require
 from zoology_teach.configuration import as_json, fingerprint
+from zoology_teach.experiments.published_starts import start_as_published
 from zoology_teach.experiments.results import COLUMNS
 from zoology_teach.model import LanguageModel, ModelConfig
 from zoology_teach.tasks.mqar import MQAR
-from zoology_teach.training import Diverged, TrainConfig, train
+from zoology_teach.training import Diverged, History, TrainConfig, accuracy, train
 from zoology_teach.training.processes import rank_and_size
+from zoology_teach.training.stages import Task
 
 
 @dataclass(frozen=True)
 class SyntheticRun:
-    """One training: `mixer` is the name of its curve, `recipe` how it was started."""
+    """One training: `mixer` is the name of its curve, `recipe` how it was started.
+
+    task        what the accuracy is measured on.
+    trained_on  None for `task`, or another task that ends the training.
+    start       "shared", the mixers' own, or "published" (`published_starts`).
+    """
 
     columns: ClassVar[tuple[str, ...]] = COLUMNS
 
@@ -26,6 +34,12 @@ class SyntheticRun:
     task: MQAR
     model: ModelConfig
     train: TrainConfig
+    trained_on: Task | None = None
+    start: Literal["shared", "published"] = "shared"
+
+    def __post_init__(self) -> None:
+        starts = ("shared", "published")
+        require(self.start in starts, "start", self.start, f"one of {starts}")
 
     @property
     def id(self) -> str:
@@ -46,17 +60,8 @@ class SyntheticRun:
         folder  where a checkpoint is kept while it runs; None keeps none.
         """
         started = time.perf_counter()
-        model = LanguageModel(self.model).to(device)
-        checkpoint = folder / f"{self.id}.pt" if folder else None
-        lost = False
-        try:
-            history = train(model, self.task, self.train, checkpoint=checkpoint, progress=progress)
-        except Diverged as error:
-            history, lost = error.history, True
-        if history.interrupted:
-            raise KeyboardInterrupt
-        if checkpoint is not None and rank_and_size()[0] == 0:
-            checkpoint.unlink(missing_ok=True)
+        model, history, lost = self._trained(folder, device, progress)
+        also = {} if lost else self.also_measured(model)
         lessons = history.ended[: len(self.train.before)]
         objective = history.records[-1].objective if history.records and not lost else math.nan
         return {
@@ -79,4 +84,37 @@ class SyntheticRun:
             "seconds": round(time.perf_counter() - started, 2),
             "config": as_json(self),
             "stages": json.dumps([[e.steps, e.mastered] for e in lessons]) if lessons else "",
+            **also,
         }
+
+    def also_measured(self, model: LanguageModel) -> dict[str, Any]:
+        """Further columns, of the trained model; here none."""
+        return {}
+
+    def _trained(
+        self, folder: Path | None, device: str, progress: bool | str
+    ) -> tuple[LanguageModel, History, bool]:
+        """The model, its history, and whether the loss was lost."""
+        model = LanguageModel(self.model)
+        if self.start == "published":
+            start_as_published(model)
+        model.to(device)
+        unseen = self.task.sample(self.train.eval_examples, seed=2 * self.train.seed + 1)
+        checkpoint = folder / f"{self.id}.pt" if folder else None
+        lost = False
+        try:
+            history = train(
+                model,
+                self.trained_on or self.task,
+                self.train,
+                measure=lambda model: {"accuracy": accuracy(model, unseen)},
+                checkpoint=checkpoint,
+                progress=progress,
+            )
+        except Diverged as error:
+            history, lost = error.history, True
+        if history.interrupted:
+            raise KeyboardInterrupt
+        if checkpoint is not None and rank_and_size()[0] == 0:
+            checkpoint.unlink(missing_ok=True)
+        return model, history, lost
