@@ -9,6 +9,7 @@ import torch
 
 from zoology_teach.experiments import usual_start
 from zoology_teach.experiments.confounders import CELL, PARAMETERS, changes, confounders
+from zoology_teach.experiments.lesson import lesson, lesson_run
 from zoology_teach.experiments.longer import (
     MIXED,
     MIXERS,
@@ -46,8 +47,18 @@ def test_the_last_question_and_every_token():
                 assert everywhere.labels[row, t] == plain.inputs[row, t + 1]
             else:
                 assert everywhere.labels[row, t] == IGNORED
-    with pytest.raises(ValueError, match="questions = 'first': must be 'last' or 'everywhere'"):
+    with pytest.raises(ValueError, match="questions = 'first': must be one of"):
         Asking(task, "first")
+
+
+def test_shuffled_answers_are_those_of_the_sequence_in_any_order():
+    task = MQAR(16, 3, 32, rename=True)
+    plain, shuffled = task.sample(2000, 7), Asking(task, "shuffled").sample(2000, 7)
+    assert (shuffled.inputs == plain.inputs).all()
+    assert (shuffled.positions == plain.positions).all()
+    assert (shuffled.targets.sort(dim=1).values == plain.targets.sort(dim=1).values).all()
+    right = (shuffled.targets == plain.targets).float().mean()
+    assert abs(right - 1 / 3) < 0.03  # of 6,000 answers; one in three stays by chance
 
 
 def test_a_mixture_draws_each_of_its_tasks_as_often():
@@ -155,3 +166,26 @@ def test_a_curve_can_be_chosen_by_its_name(name):
     runs = chosen(PRESETS[name]["usual"], mixers=["attention_short_conv"], seeds=[1])
     assert {r.mixer for r in runs} == {"attention_short_conv"}
     assert {r.train.seed for r in runs} == {1}
+
+
+def test_a_lesson_in_recall_and_its_controls():
+    run = lesson_run("hybrid_short_conv", 1)
+    stages = run.train.stages(run.trained_on)
+    assert [(s.task.seq_len, s.task.num_pairs, s.batch_size, s.steps) for s in stages] == [
+        (16, 2, 128, 100), (32, 4, 64, 50), (64, 8, 32, 49), (64, 8, 32, 1)
+    ]  # fmt: skip
+    rates = {run.train.lr_at(i, s.steps - 1) for i, s in enumerate(stages)}
+    assert rates == {3e-3} and all(s.task.rename for s in stages)
+    plain = lesson_run("hybrid_short_conv", 1, "not renamed")
+    assert not any(s.task.rename for s in plain.train.stages(plain.trained_on))
+    shuffled = lesson_run("hybrid_short_conv", 1, "shuffled values")
+    for one, other in zip(shuffled.train.stages(shuffled.trained_on), stages, strict=True):
+        assert one.task == Asking(other.task, "shuffled") and one.steps == other.steps
+    assert len({r.id for r in lesson()}) == 9 * 3
+
+
+def test_a_lessons_row_has_the_slices_of_unread_text():
+    run = replace(lesson_run("base_conv", 0), every=200)
+    row = replace(run, train=replace(run.train, before=(), eval_examples=5)).execute()
+    assert set(row) == set(run.columns)
+    assert 1500 < row["ar_ppl"] < 3000 and 1500 < row["ppl"] < 3000  # V = 2,048, nothing learned

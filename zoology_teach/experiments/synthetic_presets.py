@@ -8,6 +8,7 @@ from typing import Any
 from zoology_teach.checks import require, require_int
 from zoology_teach.experiments import usual_start
 from zoology_teach.experiments.confounders import confounders
+from zoology_teach.experiments.lesson import lesson
 from zoology_teach.experiments.longer import longer
 from zoology_teach.experiments.synthetic_runs import SyntheticRun
 from zoology_teach.experiments.usual_start import (
@@ -191,6 +192,7 @@ PRESETS: dict[str, dict[str, Grid]] = {
     "vocabulary": {"usual": usual_start.vocabulary},
     "confounders": {"usual": confounders},
     "longer": {"usual": longer},
+    "lesson": {"laptop": lesson},
 }
 TAKE_ANY_MIXER = (
     figure2_laptop,

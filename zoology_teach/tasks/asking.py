@@ -1,19 +1,19 @@
-"""MQAR with other questions: the last one only, or the next token everywhere (chapter 05).
+"""MQAR with other questions: the last one only, all tokens, or wrong ones (chapters 05, 10).
 
 Papers train on recall in three ways: the loss is taken at the last question of a sequence, at
-all of them, or, as in a language model, at every token.
+all of them, or, as in a language model, at every token. Shuffled answers are a control.
 """
 
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 
 from zoology_teach.checks import require
 from zoology_teach.configuration import config
-from zoology_teach.tasks.examples import IGNORED, Examples
+from zoology_teach.tasks.examples import IGNORED, Examples, generator_from
 from zoology_teach.tasks.mqar import MQAR
 
-Questions = Literal["last", "everywhere"]
+Questions = Literal["last", "everywhere", "shuffled"]
 
 
 @config
@@ -22,7 +22,8 @@ class Asking:
 
     questions  "last": only the last of the K questions is asked. "everywhere": a question asks
                its value, every other position but the last one asks the token that comes next,
-               most of which nobody can know.
+               most of which nobody can know. "shuffled": the answers of a sequence are dealt to
+               its questions at random, so which values occur can be learned, and no pair.
 
     Raises ValueError for other questions.
     """
@@ -32,8 +33,8 @@ class Asking:
 
     def __post_init__(self) -> None:
         require(isinstance(self.task, MQAR), "task", self.task, "MQAR(...)")
-        known = ("last", "everywhere")
-        require(self.questions in known, "questions", self.questions, "'last' or 'everywhere'")
+        known = get_args(Questions)
+        require(self.questions in known, "questions", self.questions, f"one of {known}")
 
     @property
     def vocab_size(self) -> int:
@@ -42,12 +43,17 @@ class Asking:
 
     def sample(self, num_examples: int, seed: int | torch.Generator = 0) -> Examples:
         """`num_examples` sequences; the inputs are those that `task` draws with this seed."""
-        drawn = self.task.sample(num_examples, seed)
+        generator = generator_from(seed)
+        drawn = self.task.sample(num_examples, generator)
         labels = drawn.labels
         if self.questions == "last":
             last = drawn.positions[:, -1:]
             only = torch.full_like(labels, IGNORED)
             return Examples(drawn.inputs, only.scatter_(1, last, labels.gather(1, last)))
+        if self.questions == "shuffled":
+            order = torch.rand(drawn.targets.shape, generator=generator).argsort(dim=1)
+            dealt = drawn.targets.gather(1, order)
+            return Examples(drawn.inputs, labels.scatter(1, drawn.positions, dealt))
         following = torch.full_like(labels, IGNORED)
         following[:, :-1] = drawn.inputs[:, 1:]
         return Examples(drawn.inputs, following.where(labels == IGNORED, labels))
