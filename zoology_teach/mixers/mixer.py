@@ -108,6 +108,18 @@ def start_projections(init: str, *projections: nn.Linear) -> None:
             projection.weight.data += torch.eye(*projection.weight.shape)
 
 
+def project(u: Tensor, *projections: nn.Linear) -> list[Tensor]:
+    """W u + b of each of `projections`, which have biases, in one product: u (B, N, D) -> (B, N, D') each.
+
+    Time is contiguous in memory, as convolutions by FFT want it: a transposition for each of
+    their passes costs half as much again. A u that came from here has its gradient so too.
+    """
+    weight = torch.cat([p.weight for p in projections]).expand(len(u), -1, -1)
+    bias = torch.cat([p.bias for p in projections])
+    product = torch.baddbmm(bias[:, None], weight, u.mT)
+    return [x.mT for x in product.split([p.out_features for p in projections], dim=1)]
+
+
 def rows(x: Tensor, positions: Tensor | None) -> Tensor:
     """x (B, N, D) at `positions` (B, P): (B, P, D); all of x without positions."""
     return x if positions is None else torch.take_along_dim(x, positions[..., None], dim=1)
