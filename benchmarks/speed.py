@@ -2,6 +2,7 @@
 
     python benchmarks/speed.py                   # about two minutes on one thread
     python benchmarks/speed.py --against PATH    # steps against another checkout of this library
+    python benchmarks/speed.py --zoology PATH    # steps against the paper's released mixers
 
 The plain generator draws each row with numpy's `choice`, as the paper's released code does
 (and once more with the `choice` of numpy's newer generators, which is faster); the plain
@@ -23,6 +24,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
+from speed_paper import PAIRS, TheirMixer
 from speed_steps import MODELS
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
@@ -61,11 +63,14 @@ def plain_sample(rng, num_examples: int, seq_len: int, num_pairs: int, vocab_siz
 class PlainModel(nn.Module):
     """The same blocks, every position through every layer and through the head."""
 
-    def __init__(self, config: ModelConfig):
+    def __init__(self, config: ModelConfig, mixers: list[nn.Module] | None = None):
+        """The config's own mixers unless `mixers` are given."""
         super().__init__()
         d = config.d_model
         self.embedding = nn.Embedding(config.vocab_size, d)
-        self.mixers = nn.ModuleList(MIXERS[x.mixer](d, **x.options) for x in config.layers)
+        self.mixers = nn.ModuleList(
+            mixers or [MIXERS[x.mixer](d, **x.options) for x in config.layers]
+        )
         self.norms = nn.ModuleList(nn.LayerNorm(d) for _ in range(len(config.layers) + 1))
 
     def loss(self, inputs: Tensor, labels: Tensor) -> Tensor:
@@ -98,11 +103,14 @@ def generator_ratio(rng, seq_len: int, num_pairs: int) -> tuple[float, ...]:
     return ratio(lambda: plain_sample(rng, *shape), lambda: sample(*shape), rounds=5)
 
 
-def step_ratio(layers: tuple, seq_len: int = 64, num_pairs: int = 4) -> tuple[float, ...]:
-    """One update of batch 64 at V = 8192, d = 64 each way."""
+def step_ratio(
+    layers: tuple, seq_len: int = 64, theirs: list[TheirMixer] | None = None
+) -> tuple[float, ...]:
+    """One update on 4,096 tokens at V = 8192, d = 64 each way; `theirs` in the plain layers."""
     config = ModelConfig(8192, 64, layers)
-    batch = MQAR(seq_len, num_pairs, 8192).sample(64)
-    plain, ours = PlainModel(config), LanguageModel(config)
+    batch = MQAR(seq_len, seq_len // 16, 8192).sample(4096 // seq_len)
+    mixers = [make(64, seq_len, i) for i, make in enumerate(theirs)] if theirs else None
+    plain, ours = PlainModel(config, mixers), LanguageModel(config)
 
     def update(loss: Callable[[], Tensor], optimizer: torch.optim.Optimizer) -> None:
         optimizer.zero_grad()
@@ -180,6 +188,20 @@ def against_plain() -> Iterator[tuple]:
         yield name, *measure()
 
 
+def against_paper(checkout: Path) -> Iterator[tuple]:
+    """Rows of steps with the mixers of the paper's released code in the plain model."""
+    sys.path.insert(0, str(checkout))
+    for seq_len in (64, 256):
+        for name, pair in PAIRS.items():
+            try:
+                theirs = pair.theirs()
+            except ImportError as error:
+                print(f"--zoology: {name} is left out, its file cannot be imported: {error}")
+                continue
+            row = step_ratio(pair.ours(seq_len), seq_len, theirs)
+            yield f"step against the paper's code, {name}, N={seq_len}", *row
+
+
 def store(rows: list[tuple], command: str) -> None:
     """Put the rows in the place of those of the same names; the rest of the table stays."""
     table = pd.DataFrame(rows, columns=COLUMNS).round(4)
@@ -193,19 +215,29 @@ def store(rows: list[tuple], command: str) -> None:
 def main(arguments: list[str] | None = None) -> None:
     """Time everything on one thread, print a table and store it."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--against", type=Path, metavar="PATH", help="another checkout")
-    checkout = parser.parse_args(arguments).against
-    if checkout is not None:
-        found = (checkout / "zoology_teach").is_dir()
-        require(found, "--against", str(checkout), "a checkout of this library")
+    one = parser.add_mutually_exclusive_group()
+    one.add_argument("--against", type=Path, metavar="PATH", help="another checkout")
+    one.add_argument("--zoology", type=Path, metavar="PATH", help="one of the paper's code")
+    options = parser.parse_args(arguments)
     torch.set_num_threads(1)
+    if options.against is not None:
+        found = (options.against / "zoology_teach").is_dir()
+        require(found, "--against", str(options.against), "a checkout of this library")
+        measured, command = against(options.against), f" --against {commit_of(options.against)}"
+    elif options.zoology is not None:
+        found = (options.zoology / "zoology/mixers").is_dir()
+        what = "a checkout of the paper's code, HazyResearch/zoology"
+        require(found, "--zoology", str(options.zoology), what)
+        measured = against_paper(options.zoology)
+        command = f" --zoology {commit_of(options.zoology)}"
+    else:
+        measured, command = against_plain(), ""
     rows = []
-    for row in against_plain() if checkout is None else against(checkout):
+    for row in measured:
         rows.append(row)
         name, plain, ours, times = row
         print(f"{name:55s} plain {plain:8.4f} s   ours {ours:8.4f} s   {times:6.2f} times faster")
-    commit = f" --against {commit_of(checkout)}" if checkout else ""
-    store(rows, f"python benchmarks/speed.py{commit}")
+    store(rows, f"python benchmarks/speed.py{command}")
 
 
 def commit_of(checkout: Path) -> str:

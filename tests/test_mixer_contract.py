@@ -280,6 +280,9 @@ def test_positions_of_another_batch_are_named_and_none_are_no_rows(name):
     for wrong in (torch.zeros(3, dtype=torch.int64), torch.zeros(1, 3, dtype=torch.int64)):
         with pytest.raises(ValueError, match="positions shape = "):
             mixer(u, wrong)
+    for beyond in (-1, 5):
+        with pytest.raises(ValueError, match=r"positions = .*must be in 0 \.\. N - 1 = 4"):
+            mixer(u, torch.tensor([[0, beyond]] * 2))
     assert mixer(u, torch.zeros(2, 0, dtype=torch.int64)).shape == (2, 0, 8)
 
 

@@ -61,3 +61,42 @@ def test_the_kept_table_has_every_model(speed):
         for name in MODELS:
             row = table.loc[f"step against a checkout, {name}, V={vocab_size}"]
             assert row.ratio > 0.9, name
+
+
+def a_checkout_of_the_paper(folder: Path, attention: str) -> Path:
+    mixers = folder / "zoology/mixers"
+    mixers.mkdir(parents=True)
+    (mixers / "attention.py").write_text(attention)
+    return folder
+
+
+MHA = """
+from torch import nn
+
+class MHA(nn.Linear):
+    def __init__(self, d_model, layer_idx, num_heads):
+        super().__init__(d_model, d_model)
+"""
+
+
+def test_steps_against_the_papers_code_leave_out_what_cannot_be_imported(
+    speed, tmp_path, monkeypatch, capsys
+):
+    checkout = a_checkout_of_the_paper(tmp_path / "papers", MHA)
+    monkeypatch.setattr(speed, "commit_of", lambda checkout: "0123456789ab")
+    monkeypatch.setattr(speed, "ratio", lambda plain, ours, rounds: (2.0, 1.0, 2.0))
+    monkeypatch.setattr(sys, "path", sys.path[:])
+    speed.main(["--zoology", str(checkout)])
+    table = pd.read_csv(speed.OUT).set_index("work")
+    expected = [f"step against the paper's code, attention, N={n}" for n in (64, 256)]
+    assert list(table.index) == expected
+    said = capsys.readouterr().out
+    assert "--zoology: H3 is left out, its file cannot be imported: No module named" in said
+    for name in [name for name in sys.modules if name.split(".")[0] == "zoology"]:
+        sys.modules.pop(name)
+
+
+def test_a_folder_without_the_papers_code_is_named(speed, tmp_path):
+    with pytest.raises(ValueError, match=r"--zoology = .*HazyResearch/zoology"):
+        speed.main(["--zoology", str(tmp_path)])
+    assert not speed.OUT.exists()

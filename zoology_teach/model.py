@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from zoology_teach.checks import require, require_int, require_positive
 from zoology_teach.configuration import config
 from zoology_teach.mixers import find
-from zoology_teach.mixers.mixer import Mixer, rows, start_projections
+from zoology_teach.mixers.mixer import Mixer, check_positions, rows, start_projections
 
 
 @dataclass(frozen=True)
@@ -136,6 +136,7 @@ class LanguageModel(nn.Module):
             fits = positions.dim() == 2 and len(positions) == len(inputs)
             require(fits, "positions shape", tuple(positions.shape), "(B, P), with the B of inputs")
             require(positions.dtype == torch.int64, "positions dtype", positions.dtype, "int64")
+            check_positions(positions, inputs.shape[1])
         require(inputs.dtype == torch.int64, "inputs dtype", inputs.dtype, "torch.int64")
         longest = self.config.max_len
         if longest is not None:

@@ -121,24 +121,23 @@ class _LongConv(torch.autograd.Function):
     """The gradient of a convolution is a correlation: the conjugate spectrum.
 
     Written out because PyTorch differentiates rfft through a complex FFT of full length, and so
-    that a few sequences at a time go all the way: their spectra stay in the cache, and backward
-    takes those of u again rather than have them kept.
+    that a few sequences at a time go all the way: what is between stays in the cache.
     """
 
     @staticmethod
     def forward(ctx: Any, u: Tensor, h: Tensor) -> Tensor:
-        ctx.save_for_backward(u, h)
         n, some = u.shape[-1], _sequences_at_a_time(u, h)
-        spectrum_h = torch.fft.rfft(h, n=2 * n)
-        y = torch.empty_like(u, dtype=torch.promote_types(u.dtype, h.dtype))
+        spectrum_h, spectra = torch.fft.rfft(h, n=2 * n), []
+        y = u.new_empty(u.shape, dtype=torch.promote_types(u.dtype, h.dtype))
         for u_, y_ in zip(u.split(some), y.split(some), strict=True):
-            product = torch.fft.rfft(u_, n=2 * n) * spectrum_h
-            y_.copy_(torch.fft.irfft(product, n=2 * n)[..., :n])
+            spectra.append(torch.fft.rfft(u_, n=2 * n))
+            y_.copy_(torch.fft.irfft(spectra[-1] * spectrum_h, n=2 * n)[..., :n])
+        ctx.save_for_backward(u, h, *spectra)
         return y
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor]:
-        u, h = ctx.saved_tensors
+        u, h, *spectra = ctx.saved_tensors
         n, lags, some = u.shape[-1], h.shape[-1], _sequences_at_a_time(u, h)
         if beyond_one_gradient(grad):
             to_h = _product_of_spectra(grad, u, ahead=True).sum_to_size(*h.shape[:-1], n)
@@ -146,11 +145,10 @@ class _LongConv(torch.autograd.Function):
         # conj_physical: a product with the view that conj() gives takes five times as long.
         spectrum_h = torch.conj_physical(torch.fft.rfft(h, n=2 * n))
         to_u, to_h = torch.empty_like(u), torch.zeros_like(spectrum_h)
-        parts = zip(u.split(some), grad.split(some), to_u.split(some), strict=True)
-        for u_, grad_, to_u_ in parts:
+        parts = zip(spectra, grad.split(some), to_u.split(some), strict=True)
+        for spectrum_u, grad_, to_u_ in parts:
             spectrum = torch.fft.rfft(grad_, n=2 * n)
-            product = torch.conj_physical(torch.fft.rfft(u_, n=2 * n)) * spectrum
-            to_h += product.sum_to_size(to_h.shape)
+            to_h += (torch.conj_physical(spectrum_u) * spectrum).sum_to_size(to_h.shape)
             to_u_.copy_(torch.fft.irfft(spectrum * spectrum_h, n=2 * n)[..., :n])
         return to_u, torch.fft.irfft(to_h, n=2 * n)[..., :lags]
 

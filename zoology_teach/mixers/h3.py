@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from zoology_teach.checks import require_int
 from zoology_teach.mixers.convolution import ShortConv
-from zoology_teach.mixers.mixer import Mixer, Projections, rows, start_projections
+from zoology_teach.mixers.mixer import Mixer, Projections, project, rows, start_projections
 from zoology_teach.mixers.s4d import DiagonalSSM
 
 
@@ -50,9 +50,10 @@ class H3(Mixer):
     def forward(self, u: Tensor, positions: Tensor | None = None) -> Tensor:
         """u (B, N, D) -> (B, N, D), or (B, P, D) at `positions` (B, P)."""
         self.check(u, positions)
-        kv = self.shift(self.key(u)) * self.value(u)
-        memory = self.diagonal(kv.transpose(1, 2)).transpose(1, 2)
-        return self.out(self.query(rows(u, positions)) * rows(memory, positions))
+        k, v, *q = project(u, self.key, self.value, *([self.query] if positions is None else []))
+        memory = rows(self.diagonal((self.shift(k) * v).mT).mT, positions)
+        query = self.query(rows(u, positions)) if positions is not None else q[0]
+        return project(query * memory, self.out)[0]
 
     def step(
         self, u_t: Tensor, state: tuple[Tensor, Tensor] | None = None

@@ -22,7 +22,7 @@ from torch.nn.functional import pad
 from zoology_teach.checks import require, require_int
 from zoology_teach.mixers.convolution import ShortConv, fft_conv_flops, fft_flops, long_conv
 from zoology_teach.mixers.implicit_filter import ImplicitFilter
-from zoology_teach.mixers.mixer import Mixer, Projections, rows, start_projections
+from zoology_teach.mixers.mixer import Mixer, Projections, project, rows, start_projections
 
 
 class Hyena(Mixer):
@@ -71,14 +71,15 @@ class Hyena(Mixer):
         self.check(u, positions)
         n = u.shape[1]
         require(n <= self.max_len, "sequence length", n, f"at most max_len = {self.max_len}")
-        short_v, short_1, short_2 = self.short
-        v, x1 = short_v(self.value(u)), short_1(self.gate1(u))
-        y = self._convolve(1, x1 * self._convolve(0, v))
-        if positions is not None and positions.shape[1] * self.kernel_size < n:
-            x2 = self._last_gate_at(positions, u)
-        else:
-            x2 = rows(short_2(self.gate2(u)), positions)
-        return self.out(x2 * rows(y, positions))
+        _, short_1, short_2 = self.short
+        few = positions is not None and positions.shape[1] * self.kernel_size < n
+        v, x1, *x2 = project(u, self.value, self.gate1, *([] if few else [self.gate2]))
+        # `short` of v and h1 * are one filter: the taps of the one, convolved with the other.
+        h1 = self.short[0](self.filter(0, n).T[None])[0].T
+        z = short_1(x1) * long_conv(v.mT, h1).mT
+        y = long_conv(z.mT, self.filter(1, n)).mT
+        gate = self._last_gate_at(positions, u) if few else rows(short_2(x2[0]), positions)
+        return project(gate * rows(y, positions), self.out)[0]
 
     def _last_gate_at(self, positions: Tensor, u: Tensor) -> Tensor:
         """x2 at a few `positions` (B, P) -> (B, P, D), from the tokens that its taps reach."""
@@ -91,10 +92,6 @@ class Hyena(Mixer):
     def filter(self, i: int, n: int) -> Tensor:
         """h_i (D, n) with the skip term as more weight on lag 0."""
         return self.filters[i](n) + pad(self.skips[i, :, None], (0, n - 1))
-
-    def _convolve(self, i: int, z: Tensor) -> Tensor:
-        """h_i * z + D_i ⊙ z, (B, N, D) -> (B, N, D)."""
-        return long_conv(z.transpose(1, 2), self.filter(i, z.shape[1])).transpose(1, 2)
 
     def projections(self) -> Projections:
         """W_v, W_1, W_2, then W_o; the filters' networks work on lags."""

@@ -63,13 +63,18 @@ class RWKV(Mixer):
     def forward(self, u: Tensor, positions: Tensor | None = None) -> Tensor:
         """u (B, N, D) -> (B, N, D), or (B, P, D) at `positions` (B, P)."""
         self.check(u, positions)
-        r, k, v = self._project(u, _previous(u))
-        average = rows(self._wkv(k, v), positions)
-        return self.out(torch.sigmoid(rows(r, positions)) * average)
+        previous = _previous(u)
+        average = rows(self._wkv(*self._keys_and_values(u, previous)), positions)
+        return self._received(rows(u, positions), rows(previous, positions), average)
 
-    def _project(self, u: Tensor, previous: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        r, k, v = (torch.lerp(previous, u, mix) for mix in self.mix)
-        return self.receptance(r), self.key(k), self.value(v)
+    def _keys_and_values(self, u: Tensor, previous: Tensor) -> tuple[Tensor, Tensor]:
+        _, mix_k, mix_v = self.mix
+        return self.key(torch.lerp(previous, u, mix_k)), self.value(torch.lerp(previous, u, mix_v))
+
+    def _received(self, u: Tensor, previous: Tensor, average: Tensor) -> Tensor:
+        """W_o(sigmoid(r) ⊙ wkv)."""
+        r = self.receptance(torch.lerp(previous, u, self.mix[0]))
+        return self.out(torch.sigmoid(r) * average)
 
     def _wkv(self, k: Tensor, v: Tensor) -> Tensor:
         """The average of each position, k, v (B, N, D) -> (B, N, D), by one scan."""
@@ -105,8 +110,8 @@ class RWKV(Mixer):
         """
         zero = torch.zeros_like(u_t)
         numerator, denominator, m, last = state or (zero, zero, zero - torch.inf, zero)
-        r, k, v = self._project(u_t, last)
-        y_t = self.out(torch.sigmoid(r) * self._average(k, v, numerator, denominator, m))
+        k, v = self._keys_and_values(u_t, last)
+        y_t = self._received(u_t, last, self._average(k, v, numerator, denominator, m))
         faded = m - self.log_decay.exp()
         m = torch.maximum(faded, k).detach()
         fade, scaled = torch.exp(faded - m), torch.exp(k - m)
