@@ -121,7 +121,7 @@ def test_wrong_inputs_never_reach_torch(inputs, named):
     [
         (torch.zeros(1, dtype=torch.int64), "positions shape = (1,): must be (B, P)"),
         (torch.zeros(2, 1, dtype=torch.int64), "positions shape = (2, 1)"),
-        (torch.zeros(1, 1), "positions dtype = torch.float32: must be int64"),
+        (torch.zeros(1, 1), "positions dtype = torch.float32: must be torch.int64"),
     ],
 )
 def test_wrong_positions_are_named_and_none_are_no_rows(positions, named):

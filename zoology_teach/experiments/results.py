@@ -87,6 +87,21 @@ def provenance(out: str | Path) -> dict[str, Any]:
     return note
 
 
+def require_same_plugins(out: Path, plugins: Sequence[str]) -> None:
+    """Raise ValueError where rows of the table were made with another content of a plugin.
+
+    plugins  name and digest of each, as in `mixers.plugin.content`. A run is known by the name
+             of its mixer, so what the file said before would count as done.
+    """
+    notes = provenance(out)["commands"] if out.exists() and provenance(out) else []
+    before = {one for note in notes for one in note.get("plugins", "").split(", ") if one}
+    for one in plugins:
+        name = one.partition(" ")[0]
+        others = sorted(o for o in before if o.partition(" ")[0] == name and o != one)
+        table = f"another table: {out} has runs of the {name} that was {', '.join(others)}"
+        require(not others, "plugin", one, table)
+
+
 def require_table(out: str | Path) -> Path:
     """`out` as a path, before any work is done for it.
 

@@ -68,7 +68,7 @@ class RWKV(Mixer):
         return self.out(torch.sigmoid(rows(r, positions)) * average)
 
     def _project(self, u: Tensor, previous: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        r, k, v = (torch.lerp(previous, u, mix) for mix in self.mix)
+        r, k, v = (torch.lerp(previous, u, mix) for mix in self.mix.to(u.dtype))
         return self.receptance(r), self.key(k), self.value(v)
 
     def _wkv(self, k: Tensor, v: Tensor) -> Tensor:
@@ -103,6 +103,7 @@ class RWKV(Mixer):
 
         The state is numerator, denominator, m and the last token, each (B, D).
         """
+        self.check_step(u_t)
         zero = torch.zeros_like(u_t)
         numerator, denominator, m, last = state or (zero, zero, zero - torch.inf, zero)
         r, k, v = self._project(u_t, last)

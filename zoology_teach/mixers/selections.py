@@ -11,7 +11,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from zoology_teach.checks import require, require_int
+from zoology_teach.checks import number, require, require_int, require_seed
 from zoology_teach.mixers.mixer import start_projections
 
 
@@ -50,7 +50,7 @@ class Drawing(Selection):
 
     def __init__(self, seed: int):
         super().__init__()
-        require_int("seed", seed, 0)
+        require_seed("seed", seed)
         self.seed = seed
         self.register_buffer("passes", torch.tensor(0))
 
@@ -66,7 +66,7 @@ class Random(Drawing):
 
     def __init__(self, p: float = 0.5, seed: int = 0):
         super().__init__(seed)
-        require(0 <= p <= 1, "p", p, "a probability")
+        require(0 <= number(p) <= 1, "p", p, "a probability")
         self.p = p
 
     def forward(self, u: Tensor, tokens: Tensor | None = None) -> Tensor:
@@ -85,6 +85,8 @@ class Programmatic(Selection):
 
     def __init__(self, blank: int | None = 0):
         super().__init__()
+        if blank is not None:
+            require_int("blank", blank, 0)
         self.blank = blank
 
     def forward(self, u: Tensor, tokens: Tensor | None = None) -> Tensor:
@@ -114,7 +116,7 @@ class Learned(Drawing):
     ):
         super().__init__(seed)
         require_int("k", k, 1)
-        require(noise >= 0, "noise", noise, "at least 0")
+        require(number(noise) >= 0, "noise", noise, "at least 0 and finite")
         require_int("soft_steps", soft_steps, 0)
         self.k, self.noise, self.soft_steps = k, noise, soft_steps
         self.router = nn.Linear(d_model, 1)

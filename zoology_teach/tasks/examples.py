@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from zoology_teach.checks import require
+from zoology_teach.checks import require, require_seed
 
 IGNORED = -100  # the label of a position where nothing is asked (cross_entropy's default)
 
@@ -18,7 +18,7 @@ class Examples:
     labels  (B, N) int64: the token to be predicted *at* a position, or -100 where
             nothing is asked. (Chapter 02 builds both by hand.)
 
-    Raises ValueError for other shapes.
+    Raises ValueError for another shape or dtype.
     """
 
     inputs: Tensor
@@ -28,6 +28,8 @@ class Examples:
         shape = tuple(self.inputs.shape)
         require(len(shape) == 2, "inputs shape", shape, "(B, N)")
         require(self.labels.shape == shape, "labels shape", tuple(self.labels.shape), f"{shape}")
+        for name, tokens in (("inputs", self.inputs), ("labels", self.labels)):
+            require(tokens.dtype == torch.int64, f"{name} dtype", tokens.dtype, "torch.int64")
 
     @property
     def positions(self) -> Tensor:
@@ -67,7 +69,8 @@ class Examples:
 
 
 def generator_from(seed: int | torch.Generator) -> torch.Generator:
-    """A CPU generator: the given one, or a new one with that seed."""
+    """A CPU generator: the given one, or a new one with that seed (below 2**32, or ValueError)."""
     if isinstance(seed, torch.Generator):
         return seed
+    require_seed("seed", seed)
     return torch.Generator().manual_seed(seed)

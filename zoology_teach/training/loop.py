@@ -123,7 +123,8 @@ class Training:
         self.model, self.config, self.bf16 = model, config, bf16
         self.stages, self.history = config.stages(task), History()
         self.rank, self.size = rank_and_size()
-        check_sizes(self.stages, config, model.config.vocab_size, self.size, micro_batch)
+        v, measured = model.config.vocab_size, measure is not None
+        check_sizes(self.stages, config, v, self.size, micro_batch, measured)
         self.micro_batch, self.device = micro_batch, model.embedding.weight.device
         wrapped = DistributedDataParallel(model) if self.size > 1 else None
         self.parallel = model if wrapped is None else wrapped
