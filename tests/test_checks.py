@@ -101,3 +101,17 @@ def test_positions_behind_a_mixer_that_does_not_look_are_places_too():
     model = LanguageModel(ModelConfig(8, 4, LAYERS))
     with pytest.raises(ValueError, match=r"positions = \(-1, -1\): must be places in 0 \.\. 4"):
         model(torch.zeros(1, 5, dtype=torch.int64), torch.tensor([[-1]]))
+
+
+@pytest.mark.parametrize("task", [MQAR(rename=True), MQAR(filler="random"), SingleQuery()])
+def test_a_draw_is_the_same_whatever_pytorchs_defaults(task):
+    here = task.sample(3, 1)
+    torch.set_default_dtype(torch.float64)
+    try:
+        wide = task.sample(3, 1)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    with torch.device("meta"):
+        elsewhere = task.sample(3, 1)
+    for other in (wide, elsewhere):
+        assert torch.equal(other.inputs, here.inputs) and torch.equal(other.labels, here.labels)

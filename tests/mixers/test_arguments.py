@@ -131,3 +131,18 @@ def test_forward_mode_and_vmap_where_a_mask_says_what_is_seen(name, options):
     assert torch.allclose(second, difference / 1e-8, atol=1e-5)
     many = torch.stack([u, v])
     assert torch.allclose(torch.func.vmap(f)(many), torch.stack([f(u), f(v)]))
+
+
+@pytest.mark.parametrize("scale", [1.0, 200.0, 1e4])
+@pytest.mark.parametrize("k", [1, 5, 16, 40])
+def test_a_learned_row_that_is_kept_asks_however_saturated_its_gate(k, scale):
+    """A sigmoid below the smallest float would be 0, which means that a row does not ask."""
+    torch.manual_seed(0)
+    mixer = MIXERS["sparse_attention"](8, selection="learned", k=k, noise=0.0)
+    mixer.select.router.weight.data.normal_().mul_(scale)
+    for _ in range(30):
+        mixer(torch.randn(32, 40, 8))
+        assert ((mixer.last_selection != 0).sum(1) == k).all()
+    mixer.eval()
+    mixer(torch.randn(500, 40, 8))
+    assert (mixer.last_selection != 0).sum(1).double().mean().item() == pytest.approx(k, rel=0.2)

@@ -98,20 +98,24 @@ def require_same_plugins(out: Path, plugins: Sequence[str]) -> None:
     for one in plugins:
         name = one.partition(" ")[0]
         others = sorted(o for o in before if o.partition(" ")[0] == name and o != one)
-        table = f"another table: {out} has runs of the {name} that was {', '.join(others)}"
+        table = f"that of the table, or --out another: {out} has runs of the {name} that was {', '.join(others)}"
         require(not others, "plugin", one, table)
 
 
 def require_table(out: str | Path) -> Path:
     """`out` as a path, before any work is done for it.
 
-    Raises ValueError where it cannot be a table: a folder, or a name that does not end in .csv,
+    Raises ValueError where it cannot be a table: a folder, a pipe, a link to nothing, or a name that does not end in .csv,
     which might be that of another table's companion.
     """
     out = Path(out)
     require(not out.is_dir(), "out", str(out), "a file, such as table.csv")
     allowed = f"a table, such as table.csv: beside a table lie its {', '.join(COMPANIONS)}"
     require(out.suffix == ".csv", "out", str(out), allowed)
+    for path in (out, out.with_suffix(".json")):
+        free = path.is_file() or not (path.exists() or path.is_symlink())
+        file = f"a table: {path} is there and no file (a pipe, a device, a link to nothing)"
+        require(free, "out", str(out), file)
     return out
 
 

@@ -57,8 +57,9 @@ class Drawing(Selection):
     def draw(self, law: Callable[..., Tensor], u: Tensor) -> Tensor:
         """(B, N) float32 numbers of `torch.rand` or `torch.randn`."""
         pass_number = int(self.passes) if self.training else 0
-        generator = torch.Generator().manual_seed(1_000_003 * self.seed + pass_number)
-        return law(u.shape[:2], generator=generator, dtype=torch.float32).to(u.device)
+        generator = torch.Generator("cpu").manual_seed(1_000_003 * self.seed + pass_number)
+        drawn = law(u.shape[:2], generator=generator, dtype=torch.float32, device="cpu")
+        return drawn.to(u.device)
 
 
 class Random(Drawing):
@@ -128,10 +129,10 @@ class Learned(Drawing):
         logits = self.router(u)[..., 0]
         self.auxiliary_loss = 0.0
         if not self.training:
-            return logits.sigmoid() * (logits >= self.threshold)
+            return _weight(logits) * (logits >= self.threshold)
         self.passes += 1
         self._note_threshold(logits.detach())
-        f = (logits + self.noise * self.draw(torch.randn, u)).sigmoid()
+        f = _weight(logits + self.noise * self.draw(torch.randn, u))
         self.auxiliary_loss = auxiliary_loss(f, self.k)
         if self.passes <= self.soft_steps:
             return f
@@ -157,6 +158,11 @@ class Learned(Drawing):
     def flops(self, n: int) -> int:
         """The router."""
         return 2 * n * self.router.in_features
+
+
+def _weight(logits: Tensor) -> Tensor:
+    """The sigmoid, and never 0: that means that a row does not ask."""
+    return logits.sigmoid().clamp(min=torch.finfo(logits.dtype).tiny)
 
 
 def seen_before(tokens: Tensor, blank: int | None = 0) -> Tensor:

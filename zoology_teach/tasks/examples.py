@@ -1,12 +1,17 @@
 """What every task hands to a model: token sequences and the answers asked of them."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import wraps
+from typing import ParamSpec, TypeVar
 
 import torch
 from torch import Tensor
 
 from zoology_teach.checks import require, require_seed
 
+P = ParamSpec("P")
+T = TypeVar("T")
 IGNORED = -100  # the label of a position where nothing is asked (cross_entropy's default)
 
 
@@ -73,4 +78,15 @@ def generator_from(seed: int | torch.Generator) -> torch.Generator:
     if isinstance(seed, torch.Generator):
         return seed
     require_seed("seed", seed)
-    return torch.Generator().manual_seed(seed)
+    return torch.Generator("cpu").manual_seed(seed)
+
+
+def on_cpu(draw: Callable[P, T]) -> Callable[P, T]:
+    """`draw` where its generator is, whatever PyTorch's default device."""
+
+    @wraps(draw)
+    def drawn(*values: P.args, **named: P.kwargs) -> T:
+        with torch.device("cpu"):
+            return draw(*values, **named)
+
+    return drawn

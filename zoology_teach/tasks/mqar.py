@@ -23,12 +23,13 @@ from torch import Tensor
 
 from zoology_teach.checks import require, require_bool, require_int, require_positive
 from zoology_teach.configuration import config
-from zoology_teach.tasks.examples import IGNORED, Examples, generator_from
+from zoology_teach.tasks.examples import IGNORED, Examples, generator_from, on_cpu
 
 Filler = Literal["blank", "random"]
 LARGEST_WEIGHT = 30  # of a slot, as a power of ten: float32 ends at 38
 
 
+@on_cpu
 def sample(
     num_examples: int,
     seq_len: int,
@@ -112,6 +113,7 @@ class MQAR:
         require(self.filler in ("blank", "random"), "filler", self.filler, "'blank' or 'random'")
         require_bool("rename", self.rename)
 
+    @on_cpu
     def sample(self, num_examples: int, seed: int | torch.Generator = 0) -> Examples:
         """`num_examples` sequences of this task; see `sample`."""
         generator = generator_from(seed)
