@@ -98,15 +98,15 @@ def require_same_plugins(out: Path, plugins: Sequence[str]) -> None:
     for one in plugins:
         name = one.partition(" ")[0]
         others = sorted(o for o in before if o.partition(" ")[0] == name and o != one)
-        table = f"that of the table, or --out another: {out} has runs of the {name} that was {', '.join(others)}"
-        require(not others, "plugin", one, table)
+        made = f"{out} has runs of the {name} that was {', '.join(others)}"
+        require(not others, "plugin", one, f"that of the table, or --out another: {made}")
 
 
 def require_table(out: str | Path) -> Path:
     """`out` as a path, before any work is done for it.
 
-    Raises ValueError where it cannot be a table: a folder, a pipe, a link to nothing, or a name that does not end in .csv,
-    which might be that of another table's companion.
+    Raises ValueError where it cannot be a table: a folder, a pipe, a link to nothing, or a name
+    that does not end in .csv, which might be that of another table's companion.
     """
     out = Path(out)
     require(not out.is_dir(), "out", str(out), "a file, such as table.csv")
