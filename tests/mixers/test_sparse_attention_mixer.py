@@ -21,7 +21,7 @@ from zoology_teach.model import LanguageModel, ModelConfig, layer
 from zoology_teach.tasks.mqar import MQAR
 from zoology_teach.training import accuracy, batch_loss, train
 
-TABLE = Path(__file__).parents[1] / "book" / "results" / "hybrids.csv"
+TABLE = Path(__file__).parents[2] / "book" / "results" / "hybrids.csv"
 D, N = 16, 24
 
 
