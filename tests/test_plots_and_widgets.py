@@ -256,19 +256,33 @@ def test_an_explorer_refuses_what_it_cannot_hold(controls):
         Explorer(draw_number, **controls)
 
 
+OWN = ("mixer", "seed")  # controls that only the live run has
+
+
 def test_the_width_slider_speaks_of_the_table(table):
     slider = WidthSlider(table)
     assert slider.view.alts[1] == (
         "Width 16, 64 tokens, 8 pairs: accuracy of attention 0.80 (0.70 to 0.90, 3 seeds) · "
         "BaseConv 0.01 (0.01 to 0.01, 3 seeds)."
     )
-    assert set(slider.live._controls) == {"model_width", "sequence_length", "mixer", "seed"}
 
 
-def test_a_live_run_is_the_recipe_of_the_table(table):
+def test_a_live_run_is_the_choice_with_the_recipe_of_the_table(table, monkeypatch):
+    class Asked(Exception):
+        pass
+
+    def asked(*choice, **recipe):
+        raise Asked(choice, recipe)
+
+    monkeypatch.setattr("zoology_teach.widgets.width_slider.laptop_run", asked)
     slower = table.assign(lr=3e-2, accuracy=table["accuracy"] + 0.01)
-    make_run = WidthSlider(pd.concat([table, slower])).live._make_run
-    assert make_run(32, 64, "base_conv", 0) == laptop_run("base_conv", 32, 64, 0, lr=3e-2)
+    slider = WidthSlider(pd.concat([table, slower]))
+    slider.controls["model_width"].value, slider.controls["sequence_length"].value = 32, 64
+    mixer, seed = (x for x in slider.live.children if getattr(x, "description", "") in OWN)
+    mixer.value, seed.value = "base_conv", 5
+    with pytest.raises(Asked) as run:
+        slider.live.start()
+    assert run.value.args == (("base_conv", 32, 64, 5), {"lr": 3e-2, "steps": 500})
 
 
 def live(steps: int, seconds: float = 20.0, lr: float = 1e-2) -> LiveTraining:
