@@ -14,7 +14,7 @@ if not torch.cuda.is_available():
 # What `make quick` leaves out: by folder or file, or by the fixture that a test asks for.
 TESTS = Path(__file__).parent
 MARKED = {
-    "kernel": "kernels test_mixers_in_triton.py",
+    "kernel": "kernels mixers/test_mixers_in_triton.py",
     "training": "training experiments",
     "sandbox": (
         "grading/test_worker.py grading/test_grade.py grading/test_corpus.py "

@@ -121,9 +121,9 @@ def test_wrong_inputs_never_reach_torch(inputs, named):
     [
         (torch.zeros(1, dtype=torch.int64), "positions shape = (1,): must be (B, P)"),
         (torch.zeros(2, 1, dtype=torch.int64), "positions shape = (2, 1)"),
-        (torch.zeros(1, 1), "positions dtype = torch.float32: must be int64"),
-        (torch.tensor([[0, 5]]), "positions = (0, 5): must be in 0 .. N - 1 = 4"),
-        (torch.tensor([[-1, 2]]), "positions = (-1, 2): must be in 0 .. N - 1 = 4"),
+        (torch.zeros(1, 1), "positions dtype = torch.float32: must be torch.int64"),
+        (torch.tensor([[0, 5]]), "positions = (0, 5): must be places in 0 .. 4"),
+        (torch.tensor([[-1, 2]]), "positions = (-1, 2): must be places in 0 .. 4"),
     ],
 )
 def test_wrong_positions_are_named_and_none_are_no_rows(positions, named):

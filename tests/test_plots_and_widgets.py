@@ -82,6 +82,16 @@ def test_runs_of_several_budgets_are_not_averaged(joined):
         assert list(cells)[-1] == "count"
 
 
+def test_one_panel_has_one_number_of_pairs(joined):
+    """A mixer asked for four pairs is not compared with one asked for eight."""
+    one = joined[joined["steps"] == 500]
+    other = one.assign(mixer="attention", num_pairs=2 * one["num_pairs"])
+    both = pd.concat([one, other], ignore_index=True)
+    for draw in (plots.accuracy_by_width, draw_width_and_state):
+        with pytest.raises(ValueError, match=r"table = 'K = \d+, \d+ at N = \d+': must be of one"):
+            draw(both)
+
+
 @pytest.mark.parametrize("column, value", [("recipe", "s"), ("batch_size", 64), ("vocab_size", 64)])
 def test_runs_of_several_recipes_are_not_averaged(joined, column, value):
     one = joined.query("steps == 500")
@@ -246,19 +256,33 @@ def test_an_explorer_refuses_what_it_cannot_hold(controls):
         Explorer(draw_number, **controls)
 
 
+OWN = ("mixer", "seed")  # controls that only the live run has
+
+
 def test_the_width_slider_speaks_of_the_table(table):
     slider = WidthSlider(table)
     assert slider.view.alts[1] == (
         "Width 16, 64 tokens, 8 pairs: accuracy of attention 0.80 (0.70 to 0.90, 3 seeds) · "
         "BaseConv 0.01 (0.01 to 0.01, 3 seeds)."
     )
-    assert set(slider.live._controls) == {"model_width", "sequence_length", "mixer", "seed"}
 
 
-def test_a_live_run_is_the_recipe_of_the_table(table):
+def test_a_live_run_is_the_choice_with_the_recipe_of_the_table(table, monkeypatch):
+    class Asked(Exception):
+        pass
+
+    def asked(*choice, **recipe):
+        raise Asked(choice, recipe)
+
+    monkeypatch.setattr("zoology_teach.widgets.width_slider.laptop_run", asked)
     slower = table.assign(lr=3e-2, accuracy=table["accuracy"] + 0.01)
-    make_run = WidthSlider(pd.concat([table, slower])).live._make_run
-    assert make_run(32, 64, "base_conv", 0) == laptop_run("base_conv", 32, 64, 0, lr=3e-2)
+    slider = WidthSlider(pd.concat([table, slower]))
+    slider.controls["model_width"].value, slider.controls["sequence_length"].value = 32, 64
+    mixer, seed = (x for x in slider.live.children if getattr(x, "description", "") in OWN)
+    mixer.value, seed.value = "base_conv", 5
+    with pytest.raises(Asked) as run:
+        slider.live.start()
+    assert run.value.args == (("base_conv", 32, 64, 5), {"lr": 3e-2, "steps": 500})
 
 
 def live(steps: int, seconds: float = 20.0, lr: float = 1e-2) -> LiveTraining:

@@ -18,12 +18,30 @@ def require_int(argument: str, value: object, minimum: int) -> None:
     require(fits, argument, value, f"an integer >= {minimum}")
 
 
+def number(value: object) -> float:
+    """`value`, or nan where it is no finite number: no comparison with nan holds."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return float("nan")
+    return value if abs(value) < float("inf") else float("nan")
+
+
 def require_positive(argument: str, value: object) -> None:
     """Raise ``ValueError`` unless `value` is a number above 0 and finite."""
-    fits = (
-        isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < float("inf")
-    )
-    require(fits, argument, value, "positive and finite")
+    require(number(value) > 0, argument, value, "positive and finite")
+
+
+def require_bool(argument: str, value: object) -> None:
+    """Raise ``ValueError`` unless `value` is True or False."""
+    require(isinstance(value, bool), argument, value, "True or False")
+
+
+def require_seed(argument: str, value: object) -> None:
+    """Raise ``ValueError`` unless `value` is an integer in 0 .. 2**32 - 1.
+
+    PyTorch's generator on the CPU takes no notice of more bits: two seeds would draw the same.
+    """
+    fits = isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**32
+    require(fits, argument, value, "an integer in 0 .. 2**32 - 1")
 
 
 def choose(argument: str, name: str, choices: Mapping[str, T]) -> T:

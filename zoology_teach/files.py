@@ -99,16 +99,16 @@ def mend(path: str | Path) -> None:
 
 
 @contextmanager
-def sole_writer(path: str | Path) -> Iterator[None]:
+def sole_writer(path: str | Path, *, wait: bool = False) -> Iterator[None]:
     """Be the only one that writes `path`. The lock of a process that dies is free again.
 
-    Raises OSError naming `path` where another process is writing it, or the lock where
-    something else has its name.
+    With `wait` it is waited for as long as another process has it. Raises OSError naming `path`
+    where another one is writing it, or the lock where something else has its name.
     """
     lock = FileLock(Path(path).with_suffix(".lock"))
     _require_lock(Path(lock.lock_file))
     try:
-        lock.acquire(timeout=0)
+        lock.acquire(timeout=-1 if wait else 0)
     except Timeout:
         raise OSError(f"{path}: another run is writing it; wait for that one") from None
     except (OSError, NotImplementedError) as error:

@@ -8,7 +8,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from zoology_teach.checks import require, require_int, require_positive
+from zoology_teach.checks import require, require_bool, require_int, require_positive, require_seed
 from zoology_teach.configuration import config
 from zoology_teach.mixers import find
 from zoology_teach.mixers.mixer import Mixer, check_positions, rows, start_projections
@@ -29,6 +29,8 @@ class Layer:
         _, *parameters = inspect.signature(find(self.mixer)).parameters.values()
         known = [p.name for p in parameters]
         takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters)
+        named = isinstance(self.options, Mapping)
+        require(named, "options", self.options, "a mapping of names to values")
         for name in self.options:
             is_known = name in known or takes_any
             require(is_known, f"option of {self.mixer}", name, f"one of {known}")
@@ -66,8 +68,10 @@ class ModelConfig:
     def __post_init__(self) -> None:
         require_int("vocab_size", self.vocab_size, 2)
         require_int("d_model", self.d_model, 1)
-        require_int("seed", self.seed, 0)
-        require(len(self.layers) > 0, "layers", self.layers, "at least one layer")
+        require_seed("seed", self.seed)
+        require_bool("norm", self.norm)
+        several = isinstance(self.layers, list | tuple) and len(self.layers) > 0
+        require(several, "layers", self.layers, "a tuple of at least one layer(name, ...)")
         for one in self.layers:
             require(isinstance(one, Layer), "layers", one, "made of layer(name, ...)")
         if self.max_len is not None:
@@ -133,10 +137,7 @@ class LanguageModel(nn.Module):
         fits = inputs.dim() == 2 and inputs.numel() > 0
         require(fits, "inputs shape", tuple(inputs.shape), "(B, N), none of them 0")
         if positions is not None:
-            fits = positions.dim() == 2 and len(positions) == len(inputs)
-            require(fits, "positions shape", tuple(positions.shape), "(B, P), with the B of inputs")
-            require(positions.dtype == torch.int64, "positions dtype", positions.dtype, "int64")
-            check_positions(positions, inputs.shape[1])
+            check_positions(positions, *inputs.shape)
         require(inputs.dtype == torch.int64, "inputs dtype", inputs.dtype, "torch.int64")
         longest = self.config.max_len
         if longest is not None:

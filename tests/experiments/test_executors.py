@@ -99,6 +99,7 @@ def cluster(here, workers, *options):
             executor=address.replace("tcp", "dask"),
             client=client,
             scheduler=processes[0],
+            workers=processes[1:],
             notes=lambda: [line.split() for line in (here / "log").read_text().splitlines()],
             open_gate=(here / "open").touch,
             another=lambda: processes.append(start("worker", *ordinary)),
@@ -188,6 +189,21 @@ def test_a_scheduler_that_dies_ends_in_one_error_and_the_rest_is_kept(tmp_path):
         with pytest.raises(OSError, match=r"the dask scheduler at 127\.0\.0\.1:\d+ is gone"):
             sweeping.result(timeout=120)
         dask.client.close(timeout=1)
+    assert set(results.load(out)["run"]) == {tiny(0).id, tiny(1).id}
+
+
+def test_workers_that_all_leave_end_in_one_error_and_the_rest_is_kept(tmp_path, monkeypatch):
+    monkeypatch.setattr(executors, "WORKER_SECONDS", 2)
+    monkeypatch.setattr(executors, "LOOK_SECONDS", 0.5)
+    out = tmp_path / "t.csv"
+    grid = [tiny(0), tiny(1), tiny(GATED[0])]
+    with cluster(tmp_path, 1, "--no-nanny") as dask, ThreadPoolExecutor(1) as thread:
+        sweeping = thread.submit(sweep.run, grid, out=out, executor=dask.executor)
+        wait_until(lambda: len(ids(out)) == 2 or sweeping.done())
+        kill(dask.workers[0])
+        gone = r"all workers of dask://127\.0\.0\.1:\d+ have left, for 2 s none came back"
+        with pytest.raises(OSError, match=gone):
+            sweeping.result(timeout=60)
     assert set(results.load(out)["run"]) == {tiny(0).id, tiny(1).id}
 
 

@@ -239,3 +239,27 @@ def test_losses_that_are_cut_off_are_named(tmp_path):
     path.write_bytes(b"\x93NUMPY")
     with pytest.raises(ValueError, match=r"run = 'one': must be one with whole losses, not .*npy"):
         losses_of(tmp_path / "t.csv", "one")
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.json"])
+def test_a_table_is_a_file_before_anything_is_read(tmp_path, name):
+    """A pipe would be waited for, a link to nothing would fail after the training."""
+    path = tmp_path / name
+    for put in (lambda: os.mkfifo(path), lambda: path.symlink_to(tmp_path / "no" / "where")):
+        put()
+        with pytest.raises(ValueError) as error:
+            results.require_table(tmp_path / "t.csv")
+        assert f"must be a table: {path} is there and no file" in str(error.value)
+        path.unlink()
+    assert results.require_table(tmp_path / "t.csv") == tmp_path / "t.csv"
+
+
+def test_an_edited_plugin_needs_a_table_of_its_own(tmp_path):
+    out = tmp_path / "t.csv"
+    results.note_provenance(out, "", {"plugins": "a.py 0a1b, my_mixer.py 0123"})
+    out.touch()
+    results.require_same_plugins(out, ["my_mixer.py 0123", "other.py 77"])
+    with pytest.raises(ValueError) as error:
+        results.require_same_plugins(out, ["my_mixer.py 4567"])
+    said = f"plugin = 'my_mixer.py 4567': must be that of the table, or --out another: {out} has"
+    assert str(error.value) == f"{said} runs of the my_mixer.py that was my_mixer.py 0123"

@@ -121,7 +121,7 @@ def test_an_interrupt_keeps_the_checkpoint(tmp_path):
     assert len(checkpoints.load(path)["records"]) == 11
     resumed = train(toy_model(), toy_blocks(), config, **arguments)
     assert not resumed.interrupted
-    assert resumed.losses == train(toy_model(), toy_blocks(), config).losses
+    assert resumed.losses == train(toy_model(), toy_blocks(), CONFIG).losses
     assert [r.step for r in resumed.measured()] == [4, 8, 12, 16, 20]
 
 

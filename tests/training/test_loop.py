@@ -112,7 +112,9 @@ def test_what_is_measured_is_kept_with_its_update():
     assert [(r.step, r.measured) for r in history.measured()] == [
         (4, {"x": 1.0}), (8, {"x": 1.0}), (10, {"x": 1.0}),
     ]  # fmt: skip
-    assert train(toy_model("full"), toy_blocks(), config).measured() == []
+    assert train(toy_model("full"), toy_blocks(), replace(CONFIG, steps=10)).measured() == []
+    with pytest.raises(ValueError, match="eval_every = 4: must be None: blocks of text have no"):
+        train(toy_model("full"), toy_blocks(), config)
 
 
 @pytest.mark.parametrize(

@@ -147,7 +147,7 @@ def test_schedule_warms_up_and_comes_back_to_nothing():
         ({"train_examples": 16}, "train_examples = 16"),
         ({"eval_every": 0}, "eval_every = 0"),
         ({"seed": 2**31}, "seed = 2147483648: must be below 2**31"),
-        ({"before": (TASK,)}, "before = MQAR("),
+        ({"before": (TASK,)}, "before = (MQAR("),
     ],
 )
 def test_a_wrong_budget_names_the_field(fields, named):

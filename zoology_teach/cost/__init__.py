@@ -100,16 +100,11 @@ def count(mixer: Mixer, batch: int, n: int) -> Cost:
         seq_len=n,
         d_model=mixer.d_model,
         flops=shared + batch * (mixer.flops(n) - shared),
-        projection_flops=2 * batch * n * _projection_weights(mixer),
+        projection_flops=batch * mixer.projection_flops(n),
         bytes=FLOAT * (parameters + 2 * batch * n * (mixer.d_model + handed_over)),
         state=mixer.state_size(n),
         parameters=parameters,
     )
-
-
-def _projection_weights(mixer: Mixer) -> int:
-    first, last = mixer.projections()
-    return sum(p.weight.numel() for p in first) + (last.weight.numel() if last else 0)
 
 
 @dataclass(frozen=True)
@@ -141,7 +136,8 @@ def decode(mixer: Mixer, batch: int, n: int) -> Decode:
     require_int("batch", batch, 1)
     require_int("n", n, 1)
     read, written = mixer.state_size(n), mixer.state_size(1)
-    weights = _projection_weights(mixer)
+    first, last = mixer.projections()
+    weights = sum(p.weight.numel() for p in (*first, *((last,) if last else ())))
     parameters = sum(p.numel() for p in mixer.parameters())
     return Decode(
         batch=batch,
@@ -206,6 +202,7 @@ class Machine:
     @classmethod
     def measure(cls, rounds: int = 5) -> "Machine":
         """A product of two (1024, 1024) matrices, and a copy of 64 MiB (read and written)."""
+        require_int("rounds", rounds, 1)
         a, b = torch.ones(1024, 1024), torch.ones(1024, 1024)
         x, y = torch.ones(2**24), torch.zeros(2**24)
         with one_thread():

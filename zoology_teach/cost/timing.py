@@ -28,6 +28,8 @@ def measure(mixers: Mapping[str, Mixer], batch: int, n: int, rounds: int = 5) ->
     The mixers take turns, in the other direction every second round, so that a busy moment
     of the machine does not hit one of them alone. Process time: waiting does not count.
     """
+    require_int("batch", batch, 1)
+    require_int("n", n, 1)
     require_int("rounds", rounds, 1)
     generator = torch.Generator().manual_seed(0)
     times: dict[str, tuple[list[float], list[float]]] = {name: ([], []) for name in mixers}

@@ -49,12 +49,18 @@ def spread(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def require_one_set_up(cells: pd.DataFrame) -> None:
-    """Raise ValueError where a mixer has two rows of `spread` at one width and length."""
+    """Raise ValueError where a mixer has two rows of `spread` at one width and length, or the
+    mixers were asked for different numbers of pairs there.
+    """
     point = ["mixer", "seq_len", "d_model"]
     for _, row in cells[cells.duplicated(point)].iterrows():
         found = f"{row['mixer']}, N = {row['seq_len']}, d = {row['d_model']} twice"
         allowed = "of one recipe, budget and model: choose with table.query(...)"
         require(False, "table", found, allowed)
+    for length, rows in cells.groupby("seq_len"):
+        pairs = sorted(rows["num_pairs"].unique())
+        found = f"K = {', '.join(map(str, pairs))} at N = {length}"
+        require(len(pairs) == 1, "table", found, "of one K a length: choose with table.query(...)")
 
 
 def _numbers(table: pd.DataFrame, keys: list[pd.Series]) -> pd.Series:

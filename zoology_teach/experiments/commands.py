@@ -136,8 +136,11 @@ def _measure(
 ) -> None:
     """Do what is missing, or only count it."""
     from zoology_teach.experiments import sweep as sweeps
+    from zoology_teach.experiments.results import require_same_plugins
+    from zoology_teach.mixers.plugin import content
 
     if dry_run:
+        require_same_plugins(table, sorted(map(content, plugins or ())))
         done = len(sweeps.finished(table, runs))
         typer.echo(f"{table.name}: {len(runs)} runs, {done} done, {len(runs) - done} to go")
         return

@@ -15,7 +15,8 @@ from zoology_teach.checks import require, require_int
 
 HERE = "here"
 SCHEDULER_SECONDS = 10  # that a scheduler may take to answer
-WORKER_SECONDS = 60  # that the first worker of a cluster may take to appear
+WORKER_SECONDS = 60  # that a cluster may be without a worker, at the start or later
+LOOK_SECONDS = 5  # between two looks whether there is one
 
 
 @contextmanager
@@ -100,17 +101,46 @@ def _cluster(address: str, plugins: Sequence[Path]) -> Iterator[Executor]:
         for plugin in plugins:
             client.upload_file(str(plugin))
         try:
-            yield client.get_executor()
+            with _ended_without_workers(client) as left:
+                yield client.get_executor()
         except KilledWorker as error:
             raise OSError(
                 f"every worker that tried one of the runs died, {error.allowed_failures + 1} in "
                 "all (too little memory?); what was finished is kept"
             ) from None
         except CancelledError:
-            raise OSError(
-                f"the dask scheduler at {place[1]} is gone; what was finished is kept: "
-                "run the same sweep again"
-            ) from None
+            gone = f"the dask scheduler at {place[1]} is gone"
+            if left.is_set():
+                gone = f"all workers of {address} have left, for {WORKER_SECONDS} s none came back"
+            raise OSError(f"{gone}; what was finished is kept: run the same sweep again") from None
+
+
+@contextmanager
+def _ended_without_workers(client: Any) -> Iterator[threading.Event]:
+    """Close the client, which cancels its runs, where no worker was there for `WORKER_SECONDS`.
+
+    Dask would wait for ever. The event says afterwards whether that happened.
+    """
+    done, left = threading.Event(), threading.Event()
+
+    def watch() -> None:
+        missing = 0.0
+        while not done.wait(LOOK_SECONDS):
+            try:
+                missing = 0.0 if client.nthreads() else missing + LOOK_SECONDS
+            except Exception:  # the scheduler is gone, which the runs notice themselves
+                return
+            if missing >= WORKER_SECONDS:
+                left.set()
+                client.close()
+                return
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield left
+    finally:
+        done.set()
 
 
 def _require_same_code(client: Any, address: str) -> None:

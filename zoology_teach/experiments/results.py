@@ -87,16 +87,35 @@ def provenance(out: str | Path) -> dict[str, Any]:
     return note
 
 
+def require_same_plugins(out: Path, plugins: Sequence[str]) -> None:
+    """Raise ValueError where rows of the table were made with another content of a plugin.
+
+    plugins  name and digest of each, as in `mixers.plugin.content`. A run is known by the name
+             of its mixer, so what the file said before would count as done.
+    """
+    notes = provenance(out)["commands"] if out.exists() and provenance(out) else []
+    before = {one for note in notes for one in note.get("plugins", "").split(", ") if one}
+    for one in plugins:
+        name = one.partition(" ")[0]
+        others = sorted(o for o in before if o.partition(" ")[0] == name and o != one)
+        made = f"{out} has runs of the {name} that was {', '.join(others)}"
+        require(not others, "plugin", one, f"that of the table, or --out another: {made}")
+
+
 def require_table(out: str | Path) -> Path:
     """`out` as a path, before any work is done for it.
 
-    Raises ValueError where it cannot be a table: a folder, or a name that does not end in .csv,
-    which might be that of another table's companion.
+    Raises ValueError where it cannot be a table: a folder, a pipe, a link to nothing, or a name
+    that does not end in .csv, which might be that of another table's companion.
     """
     out = Path(out)
     require(not out.is_dir(), "out", str(out), "a file, such as table.csv")
     allowed = f"a table, such as table.csv: beside a table lie its {', '.join(COMPANIONS)}"
     require(out.suffix == ".csv", "out", str(out), allowed)
+    for path in (out, out.with_suffix(".json")):
+        free = path.is_file() or not (path.exists() or path.is_symlink())
+        file = f"a table: {path} is there and no file (a pipe, a device, a link to nothing)"
+        require(free, "out", str(out), file)
     return out
 
 

@@ -22,6 +22,7 @@ from zoology_teach.experiments.results import (
     environment,
     load,
     note_provenance,
+    require_same_plugins,
     require_table,
     require_writable,
 )
@@ -82,19 +83,21 @@ def run(
     with it the run that it was doing and a result on its way here: dask does these again on
     another worker, for one row each.
 
-    Raises ValueError for an empty grid, an `out` that cannot be written or that another version
-    of the table wrote, or when there is no such executor; OSError when the workers died or
-    another sweep is writing `out`.
+    Raises ValueError for an empty grid, an `out` that cannot be written, that another version of
+    the table wrote or that has rows of a plugin with another content, or when there is no such
+    executor; OSError when the workers died or left, or another sweep is writing `out`.
     """
     out = require_table(out)
     grid = list({r.id: r for r in grid}.values())
     require(bool(grid), "grid", grid, "at least one run")
     columns = grid[0].columns
+    contents = sorted(map(content, plugins))
+    require_same_plugins(out, contents)
     if len(finished(out, grid)) == len(grid):
         return load(out, columns)
     about = {"device": device_name(device)}
     if plugins:
-        about["plugins"] = ", ".join(sorted(map(content, plugins)))
+        about["plugins"] = ", ".join(contents)
     folder = runs_folder(out)
     require_writable(out, folder)
     with process_group(torch.device(device)) as (rank, size):

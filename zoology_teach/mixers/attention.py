@@ -7,11 +7,10 @@ window: Beltagy et al., arXiv:2004.05150.
 import torch
 from einops import einsum, rearrange
 from torch import Tensor, nn
-from torch.nn.functional import scaled_dot_product_attention
 
-from zoology_teach.checks import require, require_int
+from zoology_teach.checks import require, require_bool, require_int
 from zoology_teach.kernels import flash_attention, sparse_attention
-from zoology_teach.mixers.causal_attention import causal_attention
+from zoology_teach.mixers.causal_attention import causal_attention, masked_attention
 from zoology_teach.mixers.convolution import ShortConv
 from zoology_teach.mixers.mixer import Mixer, Projections, rows, start_projections
 
@@ -49,6 +48,7 @@ class Attention(Mixer):
             require_int("window", window, 1)
         if short_conv is not None:
             require_int("short_conv", short_conv, 1)
+        require_bool("rope", rope)
         even = d_model // num_heads % 2 == 0
         require(not rope or even, "rope", rope, "False for heads of odd width")
         self.num_heads, self.window, self.rope = num_heads, window, rope
@@ -93,7 +93,7 @@ class Attention(Mixer):
         if positions is None and self.window is None:
             return causal_attention(q, k, v)
         visible = self._visible(k.shape[2], positions, k.device)
-        return scaled_dot_product_attention(q, k, v, attn_mask=visible)
+        return masked_attention(q, k, v, visible)
 
     def _reads_few_rows(self, u: Tensor, positions: Tensor) -> bool:
         """Whether `_read_few_rows` is possible and takes fewer operations. A GPU has a kernel."""

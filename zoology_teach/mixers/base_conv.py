@@ -61,6 +61,8 @@ class BaseConv(Mixer):
         require_int("max_len", max_len, 1)
         require(filter in FILTERS, "filter", filter, f"one of {FILTERS}")
         require(init in INITS, "init", init, f"one of {INITS}")
+        taps_fit = filter == "short" or kernel_size == 3
+        require(taps_fit, "kernel_size", kernel_size, "left out: only a short filter has it")
         if init == "identity":
             require(filter != "implicit", "init", init, "'usual' for an implicit filter")
         if init == "pair":
@@ -113,6 +115,7 @@ class BaseConv(Mixer):
         For a short filter; the state is the last inputs, at most k - 1 of them (B, k - 1, D),
         oldest first. Raises ValueError for another filter, which has no bounded state.
         """
+        self.check_step(u_t)
         require(self.is_short, "filter", self.kind, "'short' for step by step")
         conv, state = short_conv_step(u_t, self.explicit_filter, state)
         return self.projection(u_t) * (conv + self.conv_bias), state

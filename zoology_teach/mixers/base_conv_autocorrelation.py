@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize, pad
 
-from zoology_teach.checks import require, require_int
+from zoology_teach.checks import number, require, require_int
 from zoology_teach.mixers.convolution import fft_conv_flops, fft_flops, long_conv
 from zoology_teach.mixers.mixer import Mixer, Projections, rows, start_projections
 
@@ -47,7 +47,7 @@ class AutocorrelationBaseConv(Mixer):
         init: str = "usual",
     ):
         super().__init__(d_model)
-        require(-1 < threshold <= 1, "threshold", threshold, "a cosine above -1, at most 1")
+        require(-1 < number(threshold) <= 1, "threshold", threshold, "a cosine above -1, at most 1")
         if blank is not None:
             require_int("blank", blank, 0)
         self.threshold, self.blank = threshold, blank

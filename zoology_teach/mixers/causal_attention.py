@@ -36,11 +36,24 @@ def causal_attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     return scaled_dot_product_attention(q, k, v, is_causal=True)
 
 
+def masked_attention(q: Tensor, k: Tensor, v: Tensor, visible: Tensor) -> Tensor:
+    """The same of q (..., P, d), where `visible`, bools that broadcast to (..., P, N), says so."""
+    if transformed(q, k, v):
+        return _of_visible(q, k, v, visible)
+    return scaled_dot_product_attention(q, k, v, attn_mask=visible)
+
+
 def _in_plain_operations(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """The definition, for q, k, v (B H, N, d)."""
-    future = torch.ones(q.shape[1], q.shape[1], dtype=torch.bool, device=q.device).triu(1)
-    scores = (q @ k.mT * q.shape[2] ** -0.5).masked_fill(future, -torch.inf)
-    return scores.softmax(dim=2) @ v
+    past = torch.ones(q.shape[1], q.shape[1], dtype=torch.bool, device=q.device).tril()
+    return _of_visible(q, k, v, past)
+
+
+def _of_visible(q: Tensor, k: Tensor, v: Tensor, visible: Tensor) -> Tensor:
+    """A row that sees nothing is 0, as PyTorch's own gives it."""
+    scores = q @ k.mT * q.shape[-1] ** -0.5
+    weights = scores.masked_fill(~visible, -torch.inf).softmax(dim=-1)
+    return weights.masked_fill(~visible.any(-1, keepdim=True), 0.0) @ v
 
 
 class _InBlocks(torch.autograd.Function):

@@ -63,6 +63,7 @@ class H3(Mixer):
         The state is the last keys, at most shift_taps - 1 of them (B, shift_taps - 1, D),
         oldest first, and the diagonal map's state (B, D, d_state/2), complex.
         """
+        self.check_step(u_t)
         q, k, v = self.query(u_t), self.key(u_t), self.value(u_t)
         recent, diagonal = (None, None) if state is None else state
         shifted, recent = self.shift.step(k, recent)

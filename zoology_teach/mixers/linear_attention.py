@@ -128,6 +128,7 @@ class LinearAttention(Mixer):
 
         The state is S with z as its last column, (B, H, F, D/H + 1).
         """
+        self.check_step(u_t)
         q, k, v = self._project(u_t[:, None], u_t[:, None])
         state = self._features(k).mT @ v + (0 if state is None else state)
         return self._read(self._features(q) @ state)[:, 0], state

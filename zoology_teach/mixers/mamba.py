@@ -72,7 +72,8 @@ class Mamba(Mixer):
     ):
         super().__init__(d_model)
         require_int("d_state", d_state, 1)
-        require(expand in (1, 2), "expand", expand, "1 or 2")
+        require_int("expand", expand, 1)
+        require(expand <= 2, "expand", expand, "1 or 2")
         require_int("kernel_size", kernel_size, 1)
         self.d_state, self.kernel_size = d_state, kernel_size
         inner, self.dt_rank = expand * d_model, math.ceil(d_model / 16)
@@ -126,6 +127,7 @@ class Mamba(Mixer):
         The state is the convolution's last inputs, at most kernel_size - 1 of them
         (B, kernel_size - 1, E), oldest first, and s (B, E, S).
         """
+        self.check_step(u_t)
         recent, s = (None, 0.0) if state is None else state
         x, z = self.project_in(u_t).chunk(2, dim=-1)
         x, recent = self.conv.step(x, recent)

@@ -64,6 +64,11 @@ class Mixer(nn.Module, ABC):
         """The part of `flops` that a batch does only once: filters, their transforms."""
         return 0
 
+    def projection_flops(self, n: int) -> int:
+        """The part of `flops` that is `projections`: 2 for each weight and token."""
+        first, last = self.projections()
+        return 2 * n * sum(p.weight.numel() for p in (*first, *((last,) if last else ())))
+
     def projections(self) -> Projections:
         """The dense projections of tokens: all but the last, and the one that writes the output.
 
@@ -84,24 +89,42 @@ class Mixer(nn.Module, ABC):
         )
 
     def check(self, u: Tensor, positions: Tensor | None = None) -> None:
-        """Raise ValueError unless u is (B, N, D), floats and not empty, and positions (B, P)."""
+        """Raise ValueError unless u is (B, N, D), of this mixer's dtype (autocast may change it)
+        and not empty, and positions (B, P) are places in it.
+        """
         shape, d = tuple(u.shape), self.d_model
         fits = u.dim() == 3 and shape[2] == d and u.numel() > 0
         require(fits, "u shape", shape, f"(B, N, {d}), none of them 0")
-        require(u.is_floating_point(), "u dtype", u.dtype, "a real floating-point one")
+        self._check_dtype("u dtype", u)
         if positions is not None:
-            at = tuple(positions.shape)
-            fits = len(at) == 2 and at[0] == shape[0]
-            require(fits, "positions shape", at, "(B, P), with the B of u")
-            check_positions(positions, shape[1])
+            check_positions(positions, *shape[:2])
+
+    def check_step(self, u_t: Tensor) -> None:
+        """Raise ValueError unless u_t is (B, D), of this mixer's dtype and not empty."""
+        shape, d = tuple(u_t.shape), self.d_model
+        fits = u_t.dim() == 2 and shape[1] == d and u_t.numel() > 0
+        require(fits, "u_t shape", shape, f"(B, {d}), none of them 0")
+        self._check_dtype("u_t dtype", u_t)
+
+    def _check_dtype(self, argument: str, u: Tensor) -> None:
+        require(u.is_floating_point(), argument, u.dtype, "a real floating-point one")
+        own = {p.dtype for p in self.parameters() if p.is_floating_point()}
+        fits = not own or u.dtype in own or torch.is_autocast_enabled(u.device.type)
+        require(fits, argument, u.dtype, f"that of the mixer's parameters, {sorted(map(str, own))}")
 
 
-def check_positions(positions: Tensor, n: int) -> None:
-    """Raise ValueError for positions beyond a sequence of `n` tokens, where that can be seen."""
+def check_positions(positions: Tensor, b: int, n: int) -> None:
+    """Raise ValueError unless positions are (B, P) int64 in 0 .. N - 1.
+
+    On a GPU, under torch.compile and torch.func nobody looks at the numbers.
+    """
+    at = tuple(positions.shape)
+    require(len(at) == 2 and at[0] == b, "positions shape", at, f"(B, P), with B = {b}")
+    require(positions.dtype == torch.int64, "positions dtype", positions.dtype, "torch.int64")
     seen = positions.is_cpu and not torch.compiler.is_compiling() and not transformed(positions)
-    if seen and positions.numel() > 0:
+    if seen and positions.numel():
         low, high = map(int, positions.aminmax())
-        require(0 <= low and high < n, "positions", (low, high), f"in 0 .. N - 1 = {n - 1}")
+        require(0 <= low and high < n, "positions", (low, high), f"places in 0 .. {n - 1}")
 
 
 def start_projections(init: str, *projections: nn.Linear) -> None:

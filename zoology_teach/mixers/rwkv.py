@@ -68,12 +68,12 @@ class RWKV(Mixer):
         return self._received(rows(u, positions), rows(previous, positions), average)
 
     def _keys_and_values(self, u: Tensor, previous: Tensor) -> tuple[Tensor, Tensor]:
-        _, mix_k, mix_v = self.mix
+        _, mix_k, mix_v = self.mix.to(u.dtype)
         return self.key(torch.lerp(previous, u, mix_k)), self.value(torch.lerp(previous, u, mix_v))
 
     def _received(self, u: Tensor, previous: Tensor, average: Tensor) -> Tensor:
         """W_o(sigmoid(r) ⊙ wkv)."""
-        r = self.receptance(torch.lerp(previous, u, self.mix[0]))
+        r = self.receptance(torch.lerp(previous, u, self.mix[0].to(u.dtype)))
         return self.out(torch.sigmoid(r) * average)
 
     def _wkv(self, k: Tensor, v: Tensor) -> Tensor:
@@ -108,6 +108,7 @@ class RWKV(Mixer):
 
         The state is numerator, denominator, m and the last token, each (B, D).
         """
+        self.check_step(u_t)
         zero = torch.zeros_like(u_t)
         numerator, denominator, m, last = state or (zero, zero, zero - torch.inf, zero)
         k, v = self._keys_and_values(u_t, last)

@@ -137,6 +137,7 @@ class S4D(Mixer):
 
     def step(self, u_t: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """The next token: u_t (B, D) and the last state (None at first) -> y_t (B, D), state."""
+        self.check_step(u_t)
         y_t, state = self.ssm.step(u_t, state)
         return self.out(gelu(y_t)), state
 

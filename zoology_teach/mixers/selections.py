@@ -11,7 +11,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from zoology_teach.checks import require, require_int
+from zoology_teach.checks import number, require, require_int, require_seed
 from zoology_teach.mixers.mixer import start_projections
 
 
@@ -50,15 +50,16 @@ class Drawing(Selection):
 
     def __init__(self, seed: int):
         super().__init__()
-        require_int("seed", seed, 0)
+        require_seed("seed", seed)
         self.seed = seed
         self.register_buffer("passes", torch.tensor(0))
 
     def draw(self, law: Callable[..., Tensor], u: Tensor) -> Tensor:
         """(B, N) float32 numbers of `torch.rand` or `torch.randn`."""
         pass_number = int(self.passes) if self.training else 0
-        generator = torch.Generator().manual_seed(1_000_003 * self.seed + pass_number)
-        return law(u.shape[:2], generator=generator, dtype=torch.float32).to(u.device)
+        generator = torch.Generator("cpu").manual_seed(1_000_003 * self.seed + pass_number)
+        drawn = law(u.shape[:2], generator=generator, dtype=torch.float32, device="cpu")
+        return drawn.to(u.device)
 
 
 class Random(Drawing):
@@ -66,7 +67,7 @@ class Random(Drawing):
 
     def __init__(self, p: float = 0.5, seed: int = 0):
         super().__init__(seed)
-        require(0 <= p <= 1, "p", p, "a probability")
+        require(0 <= number(p) <= 1, "p", p, "a probability")
         self.p = p
 
     def forward(self, u: Tensor, tokens: Tensor | None = None) -> Tensor:
@@ -85,6 +86,8 @@ class Programmatic(Selection):
 
     def __init__(self, blank: int | None = 0):
         super().__init__()
+        if blank is not None:
+            require_int("blank", blank, 0)
         self.blank = blank
 
     def forward(self, u: Tensor, tokens: Tensor | None = None) -> Tensor:
@@ -114,7 +117,7 @@ class Learned(Drawing):
     ):
         super().__init__(seed)
         require_int("k", k, 1)
-        require(noise >= 0, "noise", noise, "at least 0")
+        require(number(noise) >= 0, "noise", noise, "at least 0 and finite")
         require_int("soft_steps", soft_steps, 0)
         self.k, self.noise, self.soft_steps = k, noise, soft_steps
         self.router = nn.Linear(d_model, 1)
@@ -126,10 +129,10 @@ class Learned(Drawing):
         logits = self.router(u)[..., 0]
         self.auxiliary_loss = 0.0
         if not self.training:
-            return logits.sigmoid() * (logits >= self.threshold)
+            return _weight(logits) * (logits >= self.threshold)
         self.passes += 1
         self._note_threshold(logits.detach())
-        f = (logits + self.noise * self.draw(torch.randn, u)).sigmoid()
+        f = _weight(logits + self.noise * self.draw(torch.randn, u))
         self.auxiliary_loss = auxiliary_loss(f, self.k)
         if self.passes <= self.soft_steps:
             return f
@@ -155,6 +158,11 @@ class Learned(Drawing):
     def flops(self, n: int) -> int:
         """The router."""
         return 2 * n * self.router.in_features
+
+
+def _weight(logits: Tensor) -> Tensor:
+    """The sigmoid, and never 0: that means that a row does not ask."""
+    return logits.sigmoid().clamp(min=torch.finfo(logits.dtype).tiny)
 
 
 def seen_before(tokens: Tensor, blank: int | None = 0) -> Tensor:

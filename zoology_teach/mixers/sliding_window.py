@@ -15,6 +15,7 @@ from torch.nn.functional import pad, scaled_dot_product_attention
 from zoology_teach.checks import require_int
 from zoology_teach.kernels import flash_attention
 from zoology_teach.mixers.attention import Attention
+from zoology_teach.mixers.causal_attention import masked_attention
 
 
 class SlidingWindow(Attention):
@@ -36,11 +37,11 @@ class SlidingWindow(Attention):
 
     def forward(self, u: Tensor, positions: Tensor | None = None) -> Tensor:
         """u (B, N, D) -> (B, N, D), or (B, P, D) at `positions` (B, P) at O(P N) cost."""
+        self.check(u, positions)
         n, w = u.shape[1], self.window
         has_kernel = flash_attention.takes(u, self.d_model // self.num_heads)
         if positions is not None or n <= 2 * w or has_kernel:
             return super().forward(u, positions)
-        self.check(u)
         # Blocks of w queries; all they may see is their own block and the one before.
         u = pad(u, (0, 0, 0, -n % w))
         q, k, v = (
@@ -49,7 +50,7 @@ class SlidingWindow(Attention):
         )
         k, v = (pad(x, (0, 0, 0, 0, 0, 0, 1, 0)) for x in (k, v))
         k, v = (torch.cat([x[:, :-1], x[:, 1:]], dim=3) for x in (k, v))
-        y = scaled_dot_product_attention(q, k, v, attn_mask=self._in_blocks(q))
+        y = masked_attention(q, k, v, self._in_blocks(q))
         return self.out(rearrange(y, "b m h w d -> b (m w) (h d)")[:, :n])
 
     def _in_blocks(self, q: Tensor) -> Tensor:
@@ -68,6 +69,7 @@ class SlidingWindow(Attention):
         The state is the keys and the values of the last tokens, at most w of each, (B, w, D),
         oldest first.
         """
+        self.check_step(u_t)
         u_t = u_t[:, None]
         state = state or (u_t[:, :0], u_t[:, :0])
         new = (self.key(u_t), self.value(u_t))

@@ -13,7 +13,8 @@ import torch
 from einops import rearrange
 from torch import Tensor, nn
 
-from zoology_teach.checks import require, require_int
+from zoology_teach.checks import require, require_seed
+from zoology_teach.kernels.derivatives import transformed
 from zoology_teach.mixers.attention import Attention
 from zoology_teach.mixers.mixer import Projections, rows
 from zoology_teach.mixers.selections import (
@@ -79,8 +80,10 @@ class SparseAttention(Attention):
         init: str = "usual",
     ):
         super().__init__(d_model, num_heads=num_heads, short_conv=short_conv, init=init)
-        require(selection in SELECTIONS, "selection", selection, f"one of {tuple(SELECTIONS)}")
-        require_int("seed", seed, 0)
+        require(
+            selection in tuple(SELECTIONS), "selection", selection, f"one of {tuple(SELECTIONS)}"
+        )
+        require_seed("seed", seed)
         kind = SELECTIONS[selection]
         wanted = inspect.signature(kind).parameters
         defaults = inspect.signature(SparseAttention).parameters
@@ -135,19 +138,33 @@ class SparseAttention(Attention):
         that do not ask. Those expected are spread evenly; of "programmatic" nothing can be
         expected, so all rows count.
         """
-        expected = self.select.expected_rows(n) / n
-        asks = torch.full((1, n), expected) if f is None else f != 0
-        idle = 1 - asks.double().mean(0)  # of each row, how often it does not ask
+        idle = self._idle(n, f)
         pairs = 4 * self.d_model * torch.arange(1, n + 1, device=idle.device)
-        query_and_out = (4 if isinstance(self.convs[0], nn.Identity) else 2) * self.d_model**2
-        saved = round((idle * (pairs + query_and_out)).sum().item())
+        saved = round((idle * (pairs + self._query_and_out())).sum().item())
         return super().flops(n) + self.select.flops(n) - saved
+
+    def projection_flops(self, n: int) -> int:
+        """Without the queries and outputs of the rows that are expected not to ask."""
+        saved = round((self._idle(n) * self._query_and_out()).sum().item())
+        return super().projection_flops(n) - saved
+
+    def _idle(self, n: int, f: Tensor | None = None) -> Tensor:
+        """(N,) how often each row does not ask."""
+        if f is None:
+            expected = self.select.expected_rows(n) / max(1, n)
+            return torch.full((n,), 1 - expected, dtype=torch.float64)
+        return 1 - (f != 0).double().mean(0)
+
+    def _query_and_out(self) -> int:
+        """FLOPs of the two projections that a row spares, or of W_o alone, as in `_queries`."""
+        return (4 if isinstance(self.convs[0], nn.Identity) else 2) * self.d_model**2
 
 
 def _where(selected: Tensor) -> Tensor:
     """bool (B, P) -> (B, R), R >= 1: the true places of each row, in order, then P to fill up."""
     places = torch.arange(selected.shape[1], device=selected.device)
-    most = max(1, int(selected.sum(dim=1).max()))
+    # Under torch.func no number can be looked at, so no row is spared.
+    most = selected.shape[1] if transformed() else max(1, int(selected.sum(dim=1).max()))
     return places.where(selected, selected.shape[1]).sort(dim=1).values[:, :most]
 
 

@@ -1,12 +1,17 @@
 """What every task hands to a model: token sequences and the answers asked of them."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import wraps
+from typing import ParamSpec, TypeVar
 
 import torch
 from torch import Tensor
 
-from zoology_teach.checks import require
+from zoology_teach.checks import require, require_seed
 
+P = ParamSpec("P")
+T = TypeVar("T")
 IGNORED = -100  # the label of a position where nothing is asked (cross_entropy's default)
 
 
@@ -18,7 +23,7 @@ class Examples:
     labels  (B, N) int64: the token to be predicted *at* a position, or -100 where
             nothing is asked. (Chapter 02 builds both by hand.)
 
-    Raises ValueError for other shapes.
+    Raises ValueError for another shape or dtype.
     """
 
     inputs: Tensor
@@ -28,6 +33,8 @@ class Examples:
         shape = tuple(self.inputs.shape)
         require(len(shape) == 2, "inputs shape", shape, "(B, N)")
         require(self.labels.shape == shape, "labels shape", tuple(self.labels.shape), f"{shape}")
+        for name, tokens in (("inputs", self.inputs), ("labels", self.labels)):
+            require(tokens.dtype == torch.int64, f"{name} dtype", tokens.dtype, "torch.int64")
 
     @property
     def positions(self) -> Tensor:
@@ -67,7 +74,19 @@ class Examples:
 
 
 def generator_from(seed: int | torch.Generator) -> torch.Generator:
-    """A CPU generator: the given one, or a new one with that seed."""
+    """A CPU generator: the given one, or a new one with that seed (below 2**32, or ValueError)."""
     if isinstance(seed, torch.Generator):
         return seed
-    return torch.Generator().manual_seed(seed)
+    require_seed("seed", seed)
+    return torch.Generator("cpu").manual_seed(seed)
+
+
+def on_cpu(draw: Callable[P, T]) -> Callable[P, T]:
+    """`draw` where its generator is, whatever PyTorch's default device."""
+
+    @wraps(draw)
+    def drawn(*values: P.args, **named: P.kwargs) -> T:
+        with torch.device("cpu"):
+            return draw(*values, **named)
+
+    return drawn

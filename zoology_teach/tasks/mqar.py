@@ -15,18 +15,21 @@ With N = 12, K = 2, V = 16 the keys are 1 .. 7, the values 8 .. 15, and one sequ
     labels      .   .   .   .   .   .  14   .   .   .   9   .      (. is -100: nothing is asked)
 """
 
+import math
 from typing import Literal
 
 import torch
 from torch import Tensor
 
-from zoology_teach.checks import require, require_int, require_positive
+from zoology_teach.checks import require, require_bool, require_int, require_positive
 from zoology_teach.configuration import config
-from zoology_teach.tasks.examples import IGNORED, Examples, generator_from
+from zoology_teach.tasks.examples import IGNORED, Examples, generator_from, on_cpu
 
 Filler = Literal["blank", "random"]
+LARGEST_WEIGHT = 30  # of a slot, as a power of ten: float32 ends at 38
 
 
+@on_cpu
 def sample(
     num_examples: int,
     seq_len: int,
@@ -104,8 +107,13 @@ class MQAR:
             "so that every pair can have its own key",
         )
         require_positive("power", self.power)
+        slots = self.seq_len // 2 - self.num_pairs
+        steepest = 1 + LARGEST_WEIGHT / math.log10(slots) if slots > 1 else math.inf
+        require(self.power <= steepest, "power", self.power, f"at most {steepest:.1f}")
         require(self.filler in ("blank", "random"), "filler", self.filler, "'blank' or 'random'")
+        require_bool("rename", self.rename)
 
+    @on_cpu
     def sample(self, num_examples: int, seed: int | torch.Generator = 0) -> Examples:
         """`num_examples` sequences of this task; see `sample`."""
         generator = generator_from(seed)

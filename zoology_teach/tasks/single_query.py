@@ -15,9 +15,10 @@ import torch
 
 from zoology_teach.checks import require, require_int
 from zoology_teach.configuration import config
-from zoology_teach.tasks.examples import IGNORED, Examples, generator_from
+from zoology_teach.tasks.examples import IGNORED, Examples, generator_from, on_cpu
 
 
+@on_cpu
 def sample(
     num_examples: int, seq_len: int, vocab_size: int, *, seed: int | torch.Generator = 0
 ) -> Examples:

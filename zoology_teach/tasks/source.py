@@ -10,15 +10,16 @@ from typing import Any
 import numpy as np
 from tokenizers import Tokenizer
 
-from zoology_teach.checks import require
+from zoology_teach.checks import number, require, require_int
 from zoology_teach.configuration import config, fingerprint
-from zoology_teach.files import replacing
+from zoology_teach.files import replacing, sole_writer
 from zoology_teach.tasks import text
 from zoology_teach.tasks.documents import Reading
 from zoology_teach.tasks.folder import digest
 from zoology_teach.tasks.text import Blocks, Corpus
 
 TOKENIZER_DOCUMENTS = 20_000
+SMALLEST = 257  # tokens: END and the bytes
 
 
 @config
@@ -42,6 +43,18 @@ class Text:
     held_out: float | None = None
     content: str = ""
 
+    def __post_init__(self) -> None:
+        named = isinstance(self.source, str) and bool(self.source)
+        require(named, "source", self.source, "a folder, a file or another text")
+        require_int("seq_len", self.seq_len, 1)
+        if self.max_tokens is not None:
+            require_int("max_tokens", self.max_tokens, 1)
+        if self.held_out is not None:
+            share = 0 < number(self.held_out) < 1
+            require(share, "held_out", self.held_out, "a share between 0 and 1")
+        if self.tokenizer not in ("committed", "gpt2"):
+            _bpe_size(self.tokenizer)
+
     def as_found(self) -> "Text":
         """The same with the `content` that is there, unless it has one.
 
@@ -49,7 +62,6 @@ class Text:
         """
         if self.content or self.source == "shakespeare" or self.source.startswith("hf:"):
             return self
-        require(bool(self.source), "source", self.source, "a folder, a file or another text")
         return replace(self, content=digest(Path(self.source)))
 
     def load(self, folder: Path | None = None) -> Corpus:
@@ -65,7 +77,10 @@ class Text:
             return _read(found)
         place = folder / f"tokens_{fingerprint(self)}"
         if not place.exists():
-            _write(_read.__wrapped__(self), place)  # not kept in memory twice
+            folder.mkdir(parents=True, exist_ok=True)
+            with sole_writer(place, wait=True):  # two processes, one download
+                if not place.exists():
+                    _write(_read.__wrapped__(self), place)  # not kept in memory twice
         return _mapped(place)
 
 
@@ -88,11 +103,17 @@ def _tokenizer(of: Text, damaged: text.Damaged) -> Tokenizer | None:
         return None
     if of.tokenizer == "gpt2":
         return Tokenizer.from_pretrained("gpt2")
-    kind, _, size = of.tokenizer.partition("-")
-    known = "'committed', 'gpt2' or 'bpe-V'"
-    require(kind == "bpe" and size.isascii() and size.isdigit(), "tokenizer", of.tokenizer, known)
     documents = islice(text.read(of.source, damaged=damaged), TOKENIZER_DOCUMENTS)
-    return text.train_tokenizer((d.text for d in documents), int(size))
+    return text.train_tokenizer((d.text for d in documents), _bpe_size(of.tokenizer))
+
+
+def _bpe_size(tokenizer: str) -> int:
+    """V of "bpe-V"."""
+    kind, _, size = str(tokenizer).partition("-")
+    is_bpe = kind == "bpe" and size.isascii() and size.isdigit() and int(size) >= SMALLEST
+    known = f"'committed', 'gpt2' or 'bpe-V' with V >= {SMALLEST}"
+    require(is_bpe, "tokenizer", tokenizer, known)
+    return int(size)
 
 
 def _write(corpus: Corpus, place: Path) -> None:

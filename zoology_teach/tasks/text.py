@@ -94,7 +94,7 @@ class Blocks:
         """`num_examples` different blocks in random order; the same seed draws the same."""
         require_int("num_examples", num_examples, 1)
         require(num_examples <= len(self), "num_examples", num_examples, f"at most {len(self)}")
-        order = torch.randperm(len(self), generator=generator_from(seed))
+        order = torch.randperm(len(self), generator=generator_from(seed), device="cpu")
         return self.examples(order[:num_examples])
 
     def apart(self, num_documents: int) -> tuple["Blocks", "Blocks"]:

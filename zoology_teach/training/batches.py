@@ -27,7 +27,7 @@ def batches(
     if isinstance(task, Blocks):
         for step in count(first):
             yield task.examples(batch_rows(len(task), batch_size, seed, step))
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator("cpu").manual_seed(seed)
     drawn = _fresh(task, batch_size, generator)
     if examples is not None:
         drawn = _fixed(task, batch_size, generator, examples)
@@ -60,8 +60,8 @@ def batch_rows(num_blocks: int, batch_size: int, seed: int, step: int) -> Tensor
 
 @lru_cache(maxsize=2)
 def _epoch(num_blocks: int, seed: int, epoch: int) -> Tensor:
-    generator = torch.Generator().manual_seed(seed + epoch)
-    return torch.randperm(num_blocks, generator=generator)
+    generator = torch.Generator("cpu").manual_seed(seed + epoch)
+    return torch.randperm(num_blocks, generator=generator, device="cpu")
 
 
 def _fresh(task: Task, batch_size: int, generator: torch.Generator) -> Iterator[Examples]:
@@ -73,9 +73,9 @@ def _fixed(
     task: Task, batch_size: int, generator: torch.Generator, examples: int
 ) -> Iterator[Examples]:
     fixed = task.sample(examples, seed=generator)
-    order = torch.empty(0, dtype=torch.int64)
+    order = torch.empty(0, dtype=torch.int64, device="cpu")
     while True:
         if len(order) < batch_size:
-            order = torch.randperm(examples, generator=generator)
+            order = torch.randperm(examples, generator=generator, device="cpu")
         chosen, order = order[:batch_size], order[batch_size:]
         yield fixed[chosen]

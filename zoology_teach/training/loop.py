@@ -122,8 +122,8 @@ class Training:
     ):
         self.model, self.config, self.bf16 = model, config, bf16
         self.stages, self.history = config.stages(task), History()
-        self.rank, self.size = rank_and_size()
-        check_sizes(self.stages, config, model.config.vocab_size, self.size, micro_batch)
+        v, (self.rank, self.size) = model.config.vocab_size, rank_and_size()
+        check_sizes(self.stages, config, v, self.size, micro_batch, measure is not None)
         self.micro_batch, self.device = micro_batch, model.embedding.weight.device
         wrapped = DistributedDataParallel(model) if self.size > 1 else None
         self.parallel = model if wrapped is None else wrapped

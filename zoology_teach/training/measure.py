@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from zoology_teach.checks import require
+from zoology_teach.checks import require, require_int
 from zoology_teach.model import LanguageModel
 from zoology_teach.tasks.examples import IGNORED, Examples
 from zoology_teach.tasks.text import Blocks
@@ -37,6 +37,7 @@ def asked(model: torch.nn.Module, batch: Examples) -> tuple[Tensor, Tensor]:
 @torch.no_grad()
 def accuracy(model: LanguageModel, examples: Examples, batch_size: int = 128) -> float:
     """The fraction of asked positions where the largest logit is the answer; in `eval` mode."""
+    require_int("batch_size", batch_size, 1)
     require(len(examples) > 0, "examples", "empty", "at least one sequence")
     device, was_training = model.embedding.weight.device, model.training
     model.eval()
@@ -54,6 +55,7 @@ def token_losses(
     model: LanguageModel, blocks: Blocks, rows: slice = slice(None), *, batch_size: int = 16
 ) -> NDArray[np.float32]:
     """(B, N) the loss in nats of each predicted token of `blocks[rows]`: float32, `eval` mode."""
+    require_int("batch_size", batch_size, 1)
     device, was_training = model.embedding.weight.device, model.training
     model.eval()
     losses = [np.zeros((0, blocks.seq_len), np.float32)]

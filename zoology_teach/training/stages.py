@@ -5,14 +5,14 @@ warm-up on recall before text is read: both are stages of one training.
 """
 
 import math
-from dataclasses import replace
+from dataclasses import fields
 from typing import Protocol
 from zlib import crc32
 
 import numpy as np
 import torch
 
-from zoology_teach.checks import require, require_int, require_positive
+from zoology_teach.checks import number, require, require_bool, require_int, require_positive
 from zoology_teach.configuration import config
 from zoology_teach.tasks.examples import Examples
 from zoology_teach.tasks.text import Blocks
@@ -54,8 +54,11 @@ class Stage:
     fresh_optimizer: bool = False
 
     def __post_init__(self) -> None:
+        is_task = hasattr(self.task, "sample") and hasattr(self.task, "vocab_size")
+        require(is_task, "task", self.task, "one with sample() and vocab_size, such as MQAR()")
         require_int("steps", self.steps, 1)
         require_int("batch_size", self.batch_size, 1)
+        require_bool("fresh_optimizer", self.fresh_optimizer)
         require_int("ramp", self.ramp, 0)
         if self.until is not None:
             require_accuracy("until", self.until)
@@ -102,8 +105,10 @@ class TrainConfig:
         require(self.seed < 2**31, "seed", self.seed, "below 2**31")
         require_positive("lr", self.lr)
         require_positive("clip", self.clip)
-        require(self.weight_decay >= 0, "weight_decay", self.weight_decay, "at least 0")
-        require(0 <= self.warmup < 1, "warmup", self.warmup, "in [0, 1)")
+        decay = self.weight_decay
+        require(number(decay) >= 0, "weight_decay", decay, "at least 0 and finite")
+        require_bool("fresh_optimizer", self.fresh_optimizer)
+        require(0 <= number(self.warmup) < 1, "warmup", self.warmup, "in [0, 1)")
         if self.train_examples is not None:
             require_int("train_examples", self.train_examples, self.batch_size)
         if self.eval_every is not None:
@@ -112,8 +117,9 @@ class TrainConfig:
             require_accuracy("stop_accuracy", self.stop_accuracy)
             measured = "None, or eval_every set: it is looked at where the accuracy is measured"
             require(self.eval_every is not None, "stop_accuracy", self.stop_accuracy, measured)
-        for stage in self.before:
-            require(isinstance(stage, Stage), "before", stage, "made of Stage(task, ...)")
+        several = isinstance(self.before, list | tuple)
+        made = several and all(isinstance(stage, Stage) for stage in self.before)
+        require(made, "before", self.before, "a tuple of Stage(task, ...)")
         object.__setattr__(self, "before", tuple(self.before))
 
     def stages(self, task: Task) -> list[Stage]:
@@ -132,8 +138,7 @@ class TrainConfig:
 
 def require_accuracy(argument: str, value: object) -> None:
     """Raise ValueError unless `value` is an accuracy that can be waited for."""
-    fits = isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= 1
-    require(fits, argument, value, "an accuracy above 0, at most 1")
+    require(0 < number(value) <= 1, argument, value, "an accuracy above 0, at most 1")
 
 
 def lr_factor(step: int, config: TrainConfig) -> float:
@@ -153,14 +158,19 @@ def known_as(stage: Stage) -> str:
         name = f"{len(task)} blocks of {task.seq_len} {digits}"
     else:
         name = str(task)
-    rest = replace(stage, task=None)  # type: ignore[arg-type]  # it is named already
-    return f"{name} {rest}"
+    rest = ", ".join(f"{f.name}={getattr(stage, f.name)!r}" for f in fields(stage)[1:])
+    return f"{name} Stage(task=None, {rest})"
 
 
 def check_sizes(
-    stages: list[Stage], config: TrainConfig, v: int, size: int, micro_batch: int | None
+    stages: list[Stage],
+    config: TrainConfig,
+    v: int,
+    size: int,
+    micro_batch: int | None,
+    measured: bool,
 ) -> None:
-    """Raise ValueError where sizes do not fit each other."""
+    """Raise ValueError where sizes do not fit each other; `measured`: by the caller's function."""
     for stage in stages:
         task = stage.task
         require(task.vocab_size <= v, "task.vocab_size", task.vocab_size, f"<= {v}")
@@ -173,6 +183,11 @@ def check_sizes(
         if isinstance(task, Blocks):
             require(len(task) > 0, "task", task, "at least one block")
     if isinstance(stages[-1].task, Blocks):
-        unused = {"train_examples": config.train_examples, "stop_accuracy": config.stop_accuracy}
+        unused: dict[str, object] = {
+            "train_examples": config.train_examples,
+            "stop_accuracy": config.stop_accuracy,
+        }
+        if not measured:
+            unused["eval_every"] = config.eval_every
         for name, value in unused.items():
             require(value is None, name, value, "None: blocks of text have no use for it")

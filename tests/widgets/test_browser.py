@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import sync_playwright
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 NOTEBOOK = "book/06_turn_the_width_knob.ipynb"
 FLAGS = (
     "--no-sandbox --disable-gpu --disable-quic --no-first-run "

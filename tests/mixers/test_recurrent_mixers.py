@@ -265,11 +265,16 @@ def test_linear_attention_against_its_kernel_matrix(feature_map, n):
 
 
 def test_taylor_features_factor_the_kernel():
-    mixer = LinearAttention(8, feature_dim=5).double()
-    q, k = torch.randn(2, 7, 5, dtype=torch.float64)
-    x = q @ k.T
-    assert torch.allclose(mixer._features(q) @ mixer._features(k).T, 1 + x + x**2 / 2)
-    assert mixer._features(q).shape[-1] == mixer.num_features() == 21
+    """The state, a sum over features, answers as 1 + x + x²/2 does with every key at hand."""
+    mixer, tokens, state = LinearAttention(8, feature_dim=5).double(), u(7)[:1, :, :8], None
+    for parameter in mixer.parameters():
+        parameter.data.normal_()
+    for token in tokens.unbind(1):
+        y, state = mixer.step(token, state)
+    x = mixer.query(token) @ mixer.key(tokens[0]).T * 5**-0.5
+    weights = 1 + x + x**2 / 2
+    assert torch.allclose(y, mixer.out(weights @ mixer.value(tokens[0]) / weights.sum()))
+    assert state.shape == (1, 1, 21, 9) and mixer.num_features() == 21
 
 
 @pytest.mark.parametrize("n", [1, 5, 6, 13, 40])

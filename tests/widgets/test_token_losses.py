@@ -90,7 +90,7 @@ def shown(chromium, passage):
         browser.close()
 
 
-SCRIPT = Path(__file__).parents[1] / "zoology_teach" / "widgets" / "token_losses.js"
+SCRIPT = Path(__file__).parents[2] / "zoology_teach" / "widgets" / "token_losses.js"
 # A model as a widget manager gives it to `render`: get, set, on.
 _SHOW = """async ([script, state]) => {
     const values = JSON.parse(state), listeners = {};
