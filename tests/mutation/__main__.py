@@ -1,0 +1,228 @@
+"""How many small faults do the tests see? ``make mutate``, or ``python -m tests.mutation --help``.
+
+A copy of the repository gets one fault at a time; a process forked from this one, which has
+imported torch already, runs the tests that reach the changed function, the quickest first, until
+one fails. What was found is kept in ``mutation_runs/``: a second call goes on from there, asks
+again about what survived, and runs the tests of a changed file again to see what they reach.
+"""
+
+import argparse
+import csv
+import hashlib
+import importlib
+import json
+import math
+import os
+import random
+import shutil
+import signal
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.mutation.operators import Mutation, mutations
+from tests.mutation.reach import Chosen, Reach
+
+ROOT = Path(__file__).parents[2]
+RUNS = ROOT / "mutation_runs"
+COPY = RUNS / "copy"
+KNOWN = ROOT / "tests" / "mutation" / "survivors.csv"
+MODULES = (
+    "tasks kernels mixers training experiments cost grading constructions "
+    "recall.py model.py files.py configuration.py checks.py"
+).split()
+# Not here: what describes the repository, and what needs a browser or a sandbox. Slow ones are
+# asked about a function only where no quick one reaches it.
+LEFT_OUT = ("environment", "contributing", "package", "prose", "chapters", "browser", "speed")
+QUICK = "not (sandbox or browser or kernel or training or slow)"
+SLOW = "(kernel or training) and not (sandbox or browser or slow)"
+BUDGET = 40  # seconds of tests for one fault
+WARM = "torch torch._dynamo triton scipy.stats pandas matplotlib.pyplot hypothesis IPython tokenizers"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("modules", nargs="*", default=MODULES, help="below zoology_teach/")
+    parser.add_argument("--sample", type=int, help="so many faults, drawn at random")
+    parser.add_argument("--seed", type=int, default=0, help="of the draw")
+    choice = parser.parse_args()
+    refresh()
+    faults = [fault for module in sources(choice.modules) for fault in mutations(COPY, module)]
+    if choice.sample and choice.sample < len(faults):
+        chosen = sorted(random.Random(choice.seed).sample(range(len(faults)), choice.sample))
+        faults = [faults[i] for i in chosen]
+    os.environ |= {"TRITON_INTERPRET": "1", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(COPY)}
+    for name in WARM.split():
+        importlib.import_module(name)
+    tests = reached()
+    outcomes = [(fault, outcome(fault, tests)) for fault in faults]
+    report(outcomes)
+
+
+def refresh() -> None:
+    """The copy is as the repository is. What has not changed keeps its time of change."""
+    listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    names = subprocess.run(listed, cwd=ROOT, capture_output=True, check=True).stdout.decode()
+    for name in filter(None, names.split("\0")):
+        here, there = ROOT / name, COPY / name
+        if here.is_file() and not (there.exists() and here.read_bytes() == there.read_bytes()):
+            there.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(here, there)
+
+
+def sources(modules: list[str]) -> Iterator[str]:
+    """Paths of the sources, below the root."""
+    for name in modules:
+        place = COPY / "zoology_teach" / name
+        if not place.exists():
+            raise SystemExit(f"there is no zoology_teach/{name}")
+        for path in [place] if place.is_file() else sorted(place.rglob("*.py")):
+            if "ladders" not in path.parts:
+                yield path.relative_to(COPY).as_posix()
+
+
+def reached() -> list[dict]:
+    """Every test: its name, its seconds, the functions that it calls, and whether it is quick."""
+    found = []
+    for path in sorted((COPY / "tests").rglob("test_*.py")):
+        if any(word in path.stem for word in LEFT_OUT):
+            continue
+        for marked in (QUICK, SLOW):
+            key = digest(path.read_text() + marked)
+            stored = RUNS / "reach" / f"{key}.json"
+            if not stored.exists():
+                stored.parent.mkdir(exist_ok=True)
+                print(f"what {path.relative_to(COPY)} reaches", flush=True)
+                forked(lambda at=path, m=marked, to=stored: note_reach(at, m, to), 900)
+            tests = json.loads(stored.read_text()) if stored.exists() else {}
+            for name, test in tests.items():
+                found.append({"name": name, "quick": marked == QUICK, **test})
+    return sorted(found, key=lambda test: test["seconds"])
+
+
+def note_reach(path: Path, marked: str, stored: Path) -> int:
+    reach = Reach(COPY)
+    pytest.main([str(path), "-q", "-m", marked, "-p", "no:cacheprovider"], plugins=[reach])
+    stored.write_text(json.dumps(reach.tests))
+    return 0
+
+
+def outcome(fault: Mutation, tests: list[dict]) -> str:
+    """ "killed", "survived" or "unreached". What was killed once is not asked again."""
+    source = (COPY / fault.module).read_bytes()
+    key = digest(f"{fault.module} {fault.start} {fault.before} {fault.after} {source}")
+    stored = RUNS / "killed" / key
+    if stored.exists():
+        return "killed"
+    chosen = for_fault(fault, tests)
+    if not chosen:
+        return "unreached"
+    module = COPY / fault.module
+    stat = module.stat()
+    try:
+        module.write_bytes(fault.applied(source))
+        os.utime(module, (1, 1))  # no compiled file is of that time
+        seconds = 15 + 5 * sum(test["seconds"] for test in chosen)
+        code = forked(lambda: run_tests([test["name"] for test in chosen]), seconds)
+    finally:
+        module.write_bytes(source)
+        os.utime(module, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    result = "survived" if code == 0 else "killed"
+    print(f"{result:9} {fault.module}:{fault.line} {fault.before} -> {fault.after}", flush=True)
+    if result == "killed":
+        stored.parent.mkdir(exist_ok=True)
+        stored.touch()
+    return result
+
+
+def for_fault(fault: Mutation, tests: list[dict]) -> list[dict]:
+    """The tests to ask, the quickest first."""
+    place = f"{fault.module}:{fault.function}"
+
+    def reaches(test: dict) -> bool:
+        if fault.function:
+            return place in test["functions"]
+        return any(function.startswith(place) for function in test["functions"])
+
+    able = [test for test in tests if reaches(test)]
+    chosen, seconds = [], 0.0
+    for test in [test for test in able if test["quick"]] or able:
+        seconds += test["seconds"]
+        if seconds < BUDGET or not chosen:
+            chosen.append(test)
+    return chosen
+
+
+def run_tests(names: list[str]) -> int:
+    files = sorted({name.split("::")[0] for name in names})
+    options = ["-q", "-x", "-p", "no:cacheprovider", "--no-header"]
+    return pytest.main([*files, *options], plugins=[Chosen(names)])
+
+
+def forked(work: Callable[[], int], seconds: float) -> int | None:
+    """``work`` in a process of its own, in the copy: what it returned, None out of time."""
+    child = os.fork()
+    if child == 0:
+        code = 70
+        try:
+            os.setpgid(0, 0)
+            os.chdir(COPY)
+            os.sys.path.insert(0, str(COPY))
+            os.sys.dont_write_bytecode = True
+            null = os.open(RUNS / "output.txt", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+            os.dup2(null, 1)
+            os.dup2(null, 2)
+            code = int(work())
+        finally:
+            os._exit(code)
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        done, status = os.waitpid(child, os.WNOHANG)
+        if done:
+            return os.waitstatus_to_exitcode(status)
+        time.sleep(0.02)
+    os.killpg(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    return None
+
+
+def report(outcomes: list[tuple[Mutation, str]]) -> None:
+    """The score of each package and of all, and what survived."""
+    with KNOWN.open(newline="") as file:
+        known = {(r["module"], r["text"], r["change"]): r["reason"] for r in csv.DictReader(file)}
+    counts: dict[str, Counter] = {}
+    for fault, result in outcomes:
+        change = f"{fault.before} -> {fault.after}"
+        reason = known.get((fault.module, fault.text, change))
+        if result != "killed":
+            print(f"{fault.module}:{fault.line} [{result}] {fault.text}\n    {change}")
+            print(f"    known: {reason}" if reason else "    NOT KNOWN")
+            result = "known" if reason else result
+        package = fault.module.removeprefix("zoology_teach/").rpartition("/")[0] or "the root"
+        for name in (package, "all"):
+            counts.setdefault(name, Counter())[result] += 1
+    for name, count in counts.items():
+        total = sum(count.values())
+        low, high = interval(count["killed"], total)
+        kinds = ", ".join(f"{count[kind]} {kind}" for kind in ("survived", "unreached", "known"))
+        print(f"{name:20} {count['killed']:4} of {total:4} killed ({low:.1%} to {high:.1%}); {kinds}")
+
+
+def interval(killed: int, total: int) -> tuple[float, float]:
+    """Wilson's 95 % interval of a share."""
+    z, share = 1.96, killed / total
+    middle = share + z * z / (2 * total)
+    half = z * math.sqrt(share * (1 - share) / total + z * z / (4 * total**2))
+    return (middle - half) / (1 + z * z / total), (middle + half) / (1 + z * z / total)
+
+
+def digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+if __name__ == "__main__":
+    main()
