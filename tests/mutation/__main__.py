@@ -15,17 +15,18 @@ import math
 import os
 import random
 import shutil
-import signal
 import subprocess
-import time
+import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from tests.mutation.operators import Mutation, mutations
-from tests.mutation.reach import Chosen, Reach
+from tests.mutation.reach import Reach
+from tests.mutation.trials import Trials, forked, survives_import
 
 ROOT = Path(__file__).parents[2]
 RUNS = ROOT / "mutation_runs"
@@ -37,11 +38,11 @@ MODULES = (
 ).split()
 # Not here: what describes the repository, and what needs a browser or a sandbox. Slow ones are
 # asked about a function only where no quick one reaches it.
-LEFT_OUT = ("environment", "contributing", "package", "prose", "chapters", "browser", "speed")
+LEFT_OUT = "environment contributing package prose chapters browser speed benchmarks".split()
 QUICK = "not (sandbox or browser or kernel or training or slow)"
 SLOW = "(kernel or training) and not (sandbox or browser or slow)"
 BUDGET = 40  # seconds of tests for one fault
-WARM = "torch torch._dynamo triton scipy.stats pandas matplotlib.pyplot hypothesis IPython tokenizers"
+WARM = "torch torch._dynamo triton scipy.stats pandas matplotlib.pyplot hypothesis IPython"
 
 
 def main() -> None:
@@ -58,9 +59,10 @@ def main() -> None:
     os.environ |= {"TRITON_INTERPRET": "1", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(COPY)}
     for name in WARM.split():
         importlib.import_module(name)
+    os.chdir(COPY)
+    sys.path.insert(0, str(COPY))
     tests = reached()
-    outcomes = [(fault, outcome(fault, tests)) for fault in faults]
-    report(outcomes)
+    report(list(try_all(faults, tests)))
 
 
 def refresh() -> None:
@@ -97,7 +99,8 @@ def reached() -> list[dict]:
             if not stored.exists():
                 stored.parent.mkdir(exist_ok=True)
                 print(f"what {path.relative_to(COPY)} reaches", flush=True)
-                forked(lambda at=path, m=marked, to=stored: note_reach(at, m, to), 900)
+                work = partial(note_reach, path, marked, stored)
+                forked(work, 900, RUNS / "output.txt")
             tests = json.loads(stored.read_text()) if stored.exists() else {}
             for name, test in tests.items():
                 found.append({"name": name, "quick": marked == QUICK, **test})
@@ -111,44 +114,52 @@ def note_reach(path: Path, marked: str, stored: Path) -> int:
     return 0
 
 
-def outcome(fault: Mutation, tests: list[dict]) -> str:
-    """ "killed", "survived" or "unreached". What was killed once is not asked again."""
-    source = (COPY / fault.module).read_bytes()
-    key = digest(f"{fault.module} {fault.start} {fault.before} {fault.after} {source}")
-    stored = RUNS / "killed" / key
-    if stored.exists():
-        return "killed"
-    chosen = for_fault(fault, tests)
-    if not chosen:
-        return "unreached"
-    module = COPY / fault.module
-    stat = module.stat()
-    try:
-        module.write_bytes(fault.applied(source))
-        os.utime(module, (1, 1))  # no compiled file is of that time
-        seconds = 15 + 5 * sum(test["seconds"] for test in chosen)
-        code = forked(lambda: run_tests([test["name"] for test in chosen]), seconds)
-    finally:
-        module.write_bytes(source)
-        os.utime(module, ns=(stat.st_atime_ns, stat.st_mtime_ns))
-    result = "survived" if code == 0 else "killed"
-    print(f"{result:9} {fault.module}:{fault.line} {fault.before} -> {fault.after}", flush=True)
-    if result == "killed":
-        stored.parent.mkdir(exist_ok=True)
-        stored.touch()
-    return result
+def try_all(faults: list[Mutation], tests: list[dict]) -> Iterator[tuple[Mutation, str]]:
+    """Each fault and "killed", "survived" or "unreached". What was killed is not asked again."""
+    trials = {fault: for_fault(fault, tests) for fault in faults}
+    quick = [
+        (fault, [test["name"] for test in chosen])
+        for fault, chosen in trials.items()
+        if fault.in_body and chosen and not mark(fault).exists()
+    ]
+    if quick:
+        files = sorted({name.split("::")[0] for _, names in quick for name in names})
+        print(f"{len(quick)} faults the quick way, {len(files)} files of tests", flush=True)
+        killer = Trials(quick, kill, COPY)
+        options = ["-q", "-p", "no:cacheprovider"]
+        work = partial(pytest.main, [*files, *options], plugins=[killer])
+        forked(work, math.inf, RUNS / "output.txt")
+    for i, (fault, chosen) in enumerate(trials.items(), 1):
+        result = "killed" if mark(fault).exists() else "unreached"
+        if result != "killed" and chosen:
+            seconds = 60 + 20 * sum(test["seconds"] for test in chosen)
+            survived = survives_import(fault, [test["name"] for test in chosen], seconds, COPY)
+            result = "survived" if survived else "killed"
+        if result == "killed":
+            kill(fault)
+        elif not chosen or result == "survived":
+            print(f"{i:4} {result} {fault.module}:{fault.line} {fault.change}", flush=True)
+        yield fault, result
+
+
+def mark(fault: Mutation) -> Path:
+    """The file that says: this fault in this source was killed."""
+    source = (COPY / fault.module).read_text()
+    return RUNS / "killed" / digest(f"{fault.module} {fault.start} {fault.change} {source}")
+
+
+def kill(fault: Mutation) -> None:
+    mark(fault).parent.mkdir(exist_ok=True)
+    mark(fault).touch()
 
 
 def for_fault(fault: Mutation, tests: list[dict]) -> list[dict]:
     """The tests to ask, the quickest first."""
     place = f"{fault.module}:{fault.function}"
-
-    def reaches(test: dict) -> bool:
-        if fault.function:
-            return place in test["functions"]
-        return any(function.startswith(place) for function in test["functions"])
-
-    able = [test for test in tests if reaches(test)]
+    able = [test for test in tests if place in test["functions"]]
+    if not able:  # a constant, or a function that works at import
+        prefix = f"{fault.module}:"
+        able = [t for t in tests if any(name.startswith(prefix) for name in t["functions"])]
     chosen, seconds = [], 0.0
     for test in [test for test in able if test["quick"]] or able:
         seconds += test["seconds"]
@@ -157,49 +168,15 @@ def for_fault(fault: Mutation, tests: list[dict]) -> list[dict]:
     return chosen
 
 
-def run_tests(names: list[str]) -> int:
-    files = sorted({name.split("::")[0] for name in names})
-    options = ["-q", "-x", "-p", "no:cacheprovider", "--no-header"]
-    return pytest.main([*files, *options], plugins=[Chosen(names)])
-
-
-def forked(work: Callable[[], int], seconds: float) -> int | None:
-    """``work`` in a process of its own, in the copy: what it returned, None out of time."""
-    child = os.fork()
-    if child == 0:
-        code = 70
-        try:
-            os.setpgid(0, 0)
-            os.chdir(COPY)
-            os.sys.path.insert(0, str(COPY))
-            os.sys.dont_write_bytecode = True
-            null = os.open(RUNS / "output.txt", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-            os.dup2(null, 1)
-            os.dup2(null, 2)
-            code = int(work())
-        finally:
-            os._exit(code)
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        done, status = os.waitpid(child, os.WNOHANG)
-        if done:
-            return os.waitstatus_to_exitcode(status)
-        time.sleep(0.02)
-    os.killpg(child, signal.SIGKILL)
-    os.waitpid(child, 0)
-    return None
-
-
 def report(outcomes: list[tuple[Mutation, str]]) -> None:
     """The score of each package and of all, and what survived."""
     with KNOWN.open(newline="") as file:
         known = {(r["module"], r["text"], r["change"]): r["reason"] for r in csv.DictReader(file)}
     counts: dict[str, Counter] = {}
     for fault, result in outcomes:
-        change = f"{fault.before} -> {fault.after}"
-        reason = known.get((fault.module, fault.text, change))
+        reason = known.get((fault.module, fault.text, fault.change))
         if result != "killed":
-            print(f"{fault.module}:{fault.line} [{result}] {fault.text}\n    {change}")
+            print(f"{fault.module}:{fault.line} [{result}] {fault.text}\n    {fault.change}")
             print(f"    known: {reason}" if reason else "    NOT KNOWN")
             result = "known" if reason else result
         package = fault.module.removeprefix("zoology_teach/").rpartition("/")[0] or "the root"
@@ -209,7 +186,9 @@ def report(outcomes: list[tuple[Mutation, str]]) -> None:
         total = sum(count.values())
         low, high = interval(count["killed"], total)
         kinds = ", ".join(f"{count[kind]} {kind}" for kind in ("survived", "unreached", "known"))
-        print(f"{name:20} {count['killed']:4} of {total:4} killed ({low:.1%} to {high:.1%}); {kinds}")
+        print(
+            f"{name:20} {count['killed']:4} of {total:4} killed ({low:.1%} to {high:.1%}); {kinds}"
+        )
 
 
 def interval(killed: int, total: int) -> tuple[float, float]:

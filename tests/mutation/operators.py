@@ -53,6 +53,12 @@ class Mutation:
     after: str
     text: str  # the whole line, stripped
     function: str  # the qualified name of the function that it lies in, or ""
+    in_body: bool  # and not in its defaults or decorators
+
+    @property
+    def change(self) -> str:
+        """What a reader of a list sees."""
+        return f"{self.before} -> {self.after}"
 
     def applied(self, source: bytes) -> bytes:
         """The module's source with the fault in it."""
@@ -67,7 +73,7 @@ def mutations(root: Path, module: str) -> list[Mutation]:
     for line in lines:
         starts.append(starts[-1] + len(line))
     found = set()
-    for node, function in nodes(ast.parse(source)):
+    for node, *where in nodes(ast.parse(source)):
         for old, new in faults(node):
             start = starts[old.lineno - 1] + old.col_offset
             end = starts[old.end_lineno - 1] + old.end_col_offset
@@ -75,27 +81,33 @@ def mutations(root: Path, module: str) -> list[Mutation]:
             if isinstance(new, ast.expr):
                 after = f"({after})"  # binds as tightly as what stood there
             text = lines[old.lineno - 1].decode().strip()
-            found.add(Mutation(module, old.lineno, start, end, before, after, text, function))
+            found.add(Mutation(module, old.lineno, start, end, before, after, text, *where))
     return sorted(found, key=lambda m: (m.start, m.end, m.after))
 
 
-def nodes(tree: ast.Module) -> Iterator[tuple[ast.AST, str]]:
-    """Every node that runs in Python, and the qualified name of the function it lies in."""
+def nodes(tree: ast.Module) -> Iterator[tuple[ast.AST, str, bool]]:
+    """Every node that runs in Python; the function it lies in; whether in that one's body.
 
-    def walk(node: ast.AST, function: str, scope: str) -> Iterator:
+    What lies in a function inside a function lies in the outer one.
+    """
+
+    def walk(node: ast.AST, scope: str, function: str, in_body: bool) -> Iterator:
         if isinstance(node, ast.JoinedStr) or not_python(node):
             return
+        defines = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and not in_body
+        if defines:
+            function = f"{scope}{node.name}"
         if isinstance(node, ast.ClassDef):
             scope = f"{scope}{node.name}."
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            function, scope = f"{scope}{node.name}", f"{scope}{node.name}.<locals>."
-        yield node, function
+        yield node, function, in_body
         for field, value in ast.iter_fields(node):
             for child in value if isinstance(value, list) else [value]:
                 if isinstance(child, ast.AST) and field not in ("annotation", "returns"):
-                    yield from walk(child, function, scope)
+                    yield from walk(
+                        child, scope, function, in_body or (defines and field == "body")
+                    )
 
-    yield from walk(tree, "", "")
+    yield from walk(tree, "", "", False)
 
 
 def not_python(node: ast.AST) -> bool:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-LONGEST = 20  # seconds of a test that is still worth running for each mutation
+LONGEST = 10  # CPU seconds of a test that is still worth running for each mutation
 
 
 class TooLong(BaseException):
@@ -32,9 +32,9 @@ class Reach:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item):
-        self.called, self.passed, began = set(), True, time.monotonic()
-        signal.signal(signal.SIGALRM, too_long)
-        signal.alarm(LONGEST)
+        self.called, self.passed, began = set(), True, time.process_time()
+        signal.signal(signal.SIGPROF, too_long)
+        signal.setitimer(signal.ITIMER_PROF, LONGEST)
         sys.settrace(self.note)
         threading.settrace(self.note)
         try:
@@ -45,13 +45,13 @@ class Reach:
         finally:
             sys.settrace(None)
             threading.settrace(None)
-            signal.alarm(0)
+            signal.setitimer(signal.ITIMER_PROF, 0)
             if self.passed:
                 functions = {
-                    f"{file.removeprefix(self.root)}:{name.split('.<locals>.<')[0]}"
+                    f"{file.removeprefix(self.root)}:{name.split('.<locals>')[0]}"
                     for file, name in self.called
                 }
-                seconds = round(time.monotonic() - began, 3)
+                seconds = round(time.process_time() - began, 3)
                 self.tests[item.nodeid] = {"seconds": seconds, "functions": sorted(functions)}
 
     def pytest_runtest_logreport(self, report):
@@ -60,17 +60,3 @@ class Reach:
 
 def too_long(signum, frame):
     raise TooLong
-
-
-class Chosen:
-    """A plugin of pytest that runs the named tests, in this order."""
-
-    def __init__(self, tests: list[str]):
-        self.place = {test: i for i, test in enumerate(tests)}
-
-    @pytest.hookimpl(trylast=True)
-    def pytest_collection_modifyitems(self, items):
-        items[:] = sorted(
-            (item for item in items if item.nodeid in self.place),
-            key=lambda item: self.place[item.nodeid],
-        )

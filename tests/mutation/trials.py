@@ -1,0 +1,143 @@
+"""One fault, one process: do the tests that reach it fail?
+
+The quick way puts the faulty code into functions that are imported already. The sure way imports
+the faulty module; it is asked about what the quick way cannot change (defaults, constants,
+classes) and about what seems to survive, since a function may have done its work at import.
+"""
+
+import gc
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import CodeType, FunctionType
+
+import pytest
+
+from tests.mutation.operators import Mutation
+
+CRASHED = 70  # our own mistake, not the fault's work
+Trial = tuple[Mutation, list[str]]  # a fault and the tests to ask, in this order
+
+
+def forked(work: Callable[[], int], seconds: float, log: Path | None = None) -> int | None:
+    """``work`` in a process of its own: what it returned, or None when it ran out of time."""
+    child = os.fork()
+    if child == 0:
+        code = CRASHED
+        try:
+            os.setpgid(0, 0)
+            if log is not None:
+                output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+                os.dup2(output, 1)
+                os.dup2(output, 2)
+            code = int(work())
+        finally:
+            os._exit(code)
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        done, status = os.waitpid(child, os.WNOHANG)
+        if done:
+            return os.waitstatus_to_exitcode(status)
+        time.sleep(0.01)
+    os.killpg(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    return None
+
+
+class Chosen:
+    """A plugin of pytest that runs the named tests, in this order."""
+
+    def __init__(self, tests: list[str]):
+        self.place = {test: i for i, test in enumerate(tests)}
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        items[:] = [item for item in items if item.nodeid in self.place]
+        items.sort(key=lambda item: self.place[item.nodeid])
+
+
+def run(tests: list[str], *plugins: object) -> int:
+    """Run the tests until one fails."""
+    files = sorted({test.split("::")[0] for test in tests})
+    return pytest.main([*files, "-qx", "-p", "no:cacheprovider"], plugins=[Chosen(tests), *plugins])
+
+
+def survives_import(fault: Mutation, tests: list[str], seconds: float, root: Path) -> bool:
+    """The sure way, in a process that has not imported the library."""
+    module = root / fault.module
+    source, stat = module.read_bytes(), module.stat()
+    try:
+        module.write_bytes(fault.applied(source))
+        os.utime(module, (1, 1))  # no compiled file is of that time
+        code = forked(lambda: run(tests), seconds, root.parent / "output.txt")
+        if code in (CRASHED, pytest.ExitCode.NO_TESTS_COLLECTED):
+            raise RuntimeError(f"the tests did not run: see {root.parent / 'output.txt'}")
+        return code == 0
+    finally:
+        module.write_bytes(source)
+        os.utime(module, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+
+
+class Trials:
+    """A plugin of pytest that does not run the tests once, but some of them for each fault."""
+
+    def __init__(self, trials: list[Trial], killed: Callable[[Mutation], None], root: Path):
+        self.trials, self.killed, self.root = trials, killed, root
+
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        items = {item.nodeid: item for item in session.items}
+        for fault, tests in self.trials:
+            chosen = [items[test] for test in tests if test in items]
+            code = forked(lambda f=fault, c=chosen: self.trial(session, f, c), 120)
+            if code not in (0, CRASHED):
+                self.killed(fault)
+        return True
+
+    def trial(self, session: pytest.Session, fault: Mutation, items: list[pytest.Item]) -> int:
+        sys.stdout = sys.stderr = open(os.devnull, "w")  # noqa: SIM115
+        if not put(fault, self.root):
+            return 0
+        for item, after in zip(items, [*items[1:], None], strict=True):
+            item.config.hook.pytest_runtest_protocol(item=item, nextitem=after)
+            if session.testsfailed:
+                return 1
+        return 0
+
+
+def put(fault: Mutation, root: Path) -> bool:
+    """Put the faulty code into the function that is imported already; whether that was possible."""
+    path = root / fault.module
+    code = compile(fault.applied(path.read_bytes()), str(path), "exec")
+    (faulty,) = [c for c in codes(code) if c.co_qualname == fault.function and spans(c, fault)]
+    same = [
+        f for f in gc.get_objects() if isinstance(f, FunctionType) and alike(f.__code__, faulty)
+    ]
+    try:
+        for function in same:
+            function.__code__ = faulty
+    except ValueError:  # another closure
+        return False
+    return bool(same)
+
+
+def codes(code: CodeType) -> list[CodeType]:
+    inner = [
+        c for constant in code.co_consts if isinstance(constant, CodeType) for c in codes(constant)
+    ]
+    return [code, *inner]
+
+
+def spans(code: CodeType, fault: Mutation) -> bool:
+    lines = [line for c in codes(code) for *_, line in c.co_lines() if line is not None]
+    return min(lines) <= fault.line <= max(lines)
+
+
+def alike(a: CodeType, b: CodeType) -> bool:
+    return (a.co_filename, a.co_qualname, a.co_firstlineno) == (
+        b.co_filename,
+        b.co_qualname,
+        b.co_firstlineno,
+    )
