@@ -20,6 +20,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from functools import partial
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -89,21 +90,17 @@ def sources(modules: list[str]) -> Iterator[str]:
 
 def reached() -> list[dict]:
     """Every test: its name, its seconds, the functions that it calls, and whether it is quick."""
+    paths = sorted((COPY / "tests").rglob("test_*.py"))
+    paths = [path for path in paths if not any(word in path.stem for word in LEFT_OUT)]
     found = []
-    for path in sorted((COPY / "tests").rglob("test_*.py")):
-        if any(word in path.stem for word in LEFT_OUT):
-            continue
-        for marked in (QUICK, SLOW):
-            key = digest(path.read_text() + marked)
-            stored = RUNS / "reach" / f"{key}.json"
-            if not stored.exists():
-                stored.parent.mkdir(exist_ok=True)
-                print(f"what {path.relative_to(COPY)} reaches", flush=True)
-                work = partial(note_reach, path, marked, stored)
-                forked(work, 900, RUNS / "output.txt")
-            tests = json.loads(stored.read_text()) if stored.exists() else {}
-            for name, test in tests.items():
-                found.append({"name": name, "quick": marked == QUICK, **test})
+    for marked, path in product((QUICK, SLOW), paths):
+        stored = RUNS / "reach" / f"{digest(path.read_text() + marked)}.json"
+        if not stored.exists():
+            stored.parent.mkdir(exist_ok=True)
+            print(f"what {path.relative_to(COPY)} reaches", flush=True)
+            forked(partial(note_reach, path, marked, stored), 900, RUNS / "output.txt")
+        tests = json.loads(stored.read_text()) if stored.exists() else {}
+        found += [{"name": name, "quick": marked == QUICK, **test} for name, test in tests.items()]
     return sorted(found, key=lambda test: test["seconds"])
 
 
