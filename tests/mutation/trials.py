@@ -1,8 +1,8 @@
 """One fault, one process: do the tests that reach it fail?
 
 The quick way puts the faulty code into functions that are imported already. The sure way imports
-the faulty module; it is asked about what the quick way cannot change (defaults, constants,
-classes) and about what seems to survive, since a function may have done its work at import.
+the faulty module: for what the quick way cannot change (defaults, constants, classes) and for
+functions that did their work at import.
 """
 
 import gc
