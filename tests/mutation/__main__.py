@@ -37,10 +37,14 @@ MODULES = (
     "tasks kernels mixers training experiments cost grading constructions "
     "recall.py model.py files.py configuration.py checks.py"
 ).split()
-# Not here: what describes the repository, and what needs a browser or a sandbox.
-LEFT_OUT = "environment contributing package prose chapters browser speed benchmarks".split()
+# Not here: what describes the repository; what needs a browser, a sandbox or other processes.
+LEFT_OUT = (
+    "environment contributing package prose chapters browser speed benchmarks doctor mutation "
+    "commands executors figure2 processes"
+).split()
 QUICK = "not (sandbox or browser or kernel or training or slow)"
-SLOW = "(kernel or training) and not (sandbox or browser or slow)"
+TRAINING = "training and not (sandbox or browser or slow)"
+KERNEL = "kernel and not (sandbox or browser or slow)"
 BUDGET = 10  # CPU seconds of tests for one fault
 WARM = "torch torch._dynamo triton scipy.stats pandas matplotlib.pyplot hypothesis IPython"
 
@@ -50,6 +54,7 @@ def main() -> None:
     parser.add_argument("modules", nargs="*", default=MODULES, help="below zoology_teach/")
     parser.add_argument("--sample", type=int, help="so many faults, drawn at random")
     parser.add_argument("--seed", type=int, default=0, help="of the draw")
+    parser.add_argument("--kernels", action="store_true", help="run Triton's interpreter too")
     choice = parser.parse_args()
     refresh()
     faults = [fault for module in sources(choice.modules) for fault in mutations(COPY, module)]
@@ -61,7 +66,7 @@ def main() -> None:
         importlib.import_module(name)
     os.chdir(COPY)
     sys.path.insert(0, str(COPY))
-    tests = reached()
+    tests = reached([QUICK, TRAINING, *([KERNEL] if choice.kernels else [])])
     report(list(try_all(faults, tests)))
 
 
@@ -87,12 +92,12 @@ def sources(modules: list[str]) -> Iterator[str]:
                 yield path.relative_to(COPY).as_posix()
 
 
-def reached() -> list[dict]:
+def reached(marks: list[str]) -> list[dict]:
     """Every test: its name, its seconds and the functions that it calls."""
     paths = sorted((COPY / "tests").rglob("test_*.py"))
     paths = [path for path in paths if not any(word in path.stem for word in LEFT_OUT)]
     found = []
-    for marked, path in product((QUICK, SLOW), paths):
+    for marked, path in product(marks, paths):
         stored = RUNS / "reach" / f"{digest(path.read_text() + marked)}.json"
         if not stored.exists():
             stored.parent.mkdir(exist_ok=True)
@@ -135,7 +140,7 @@ def try_all(faults: list[Mutation], tests: list[dict]) -> Iterator[tuple[Mutatio
             result = "survived" if survived else "killed"
         if result == "killed":
             kill(fault)
-        elif not chosen or result == "survived":
+        elif result == "survived":
             print(f"{i:4} {result} {fault.module}:{fault.line} {fault.change}", flush=True)
         yield fault, result
 
@@ -161,7 +166,7 @@ def for_fault(fault: Mutation, tests: list[dict]) -> list[dict]:
     """The tests to ask, the quickest first."""
     place = f"{fault.module}:{fault.function}"
     able = [test for test in tests if place in test["functions"]]
-    if not able:  # a constant, or a function that works at import
+    if not (able or fault.in_body):  # a constant, or the default of something
         prefix = f"{fault.module}:"
         able = [t for t in tests if any(name.startswith(prefix) for name in t["functions"])]
     chosen, seconds = [], 0.0
@@ -179,24 +184,25 @@ def report(outcomes: list[tuple[Mutation, str]]) -> None:
     counts: dict[str, Counter] = {}
     for fault, result in outcomes:
         reason = known.get((fault.module, fault.text, fault.change))
-        if result != "killed":
-            print(f"{fault.module}:{fault.line} [{result}] {fault.text}\n    {fault.change}")
+        if result == "survived":
+            print(f"{fault.module}:{fault.line} {fault.text}\n    {fault.change}")
             print(f"    known: {reason}" if reason else "    NOT KNOWN")
             result = "known" if reason else result
         package = fault.module.removeprefix("zoology_teach/").rpartition("/")[0] or "the root"
         for name in (package, "all"):
             counts.setdefault(name, Counter())[result] += 1
     for name, count in counts.items():
-        total = sum(count.values())
-        low, high = interval(count["killed"], total)
-        kinds = ", ".join(f"{count[kind]} {kind}" for kind in ("survived", "unreached", "known"))
-        print(
-            f"{name:20} {count['killed']:4} of {total:4} killed ({low:.1%} to {high:.1%}); {kinds}"
-        )
+        asked = sum(count.values()) - count["unreached"]
+        low, high = interval(count["killed"], asked)
+        rest = ", ".join(f"{count[kind]} {kind}" for kind in ("survived", "known", "unreached"))
+        share = f"{count['killed']} of {asked} asked about killed ({low:.1%} to {high:.1%})"
+        print(f"{name:16} {share}; {rest}")
 
 
 def interval(killed: int, total: int) -> tuple[float, float]:
     """Wilson's 95 % interval of a share."""
+    if total == 0:
+        return 0.0, 1.0
     z, share = 1.96, killed / total
     middle = share + z * z / (2 * total)
     half = z * math.sqrt(share * (1 - share) / total + z * z / (4 * total**2))

@@ -108,19 +108,22 @@ class Trials:
 
 
 def put(fault: Mutation, root: Path) -> bool:
-    """Put the faulty code into the function that is imported already; whether that was possible."""
+    """Put the faulty code into what is imported already; whether that was possible.
+
+    A function inside the faulty one may have been made at import, as decorators do.
+    """
     path = root / fault.module
     code = compile(fault.applied(path.read_bytes()), str(path), "exec")
     (faulty,) = [c for c in codes(code) if c.co_qualname == fault.function and spans(c, fault)]
-    same = [
-        f for f in gc.get_objects() if isinstance(f, FunctionType) and alike(f.__code__, faulty)
-    ]
+    fresh = {identity(code): code for code in codes(faulty)}
+    functions = [thing for thing in gc.get_objects() if isinstance(thing, FunctionType)]
+    changed = [f for f in functions if identity(f.__code__) in fresh]
     try:
-        for function in same:
-            function.__code__ = faulty
+        for function in changed:
+            function.__code__ = fresh[identity(function.__code__)]
     except ValueError:  # another closure
         return False
-    return bool(same)
+    return bool(changed)
 
 
 def codes(code: CodeType) -> list[CodeType]:
@@ -135,9 +138,5 @@ def spans(code: CodeType, fault: Mutation) -> bool:
     return min(lines) <= fault.line <= max(lines)
 
 
-def alike(a: CodeType, b: CodeType) -> bool:
-    return (a.co_filename, a.co_qualname, a.co_firstlineno) == (
-        b.co_filename,
-        b.co_qualname,
-        b.co_firstlineno,
-    )
+def identity(code: CodeType) -> tuple[str, str, int]:
+    return code.co_filename, code.co_qualname, code.co_firstlineno
