@@ -40,7 +40,7 @@ MODULES = (
 # Not here: what describes the repository; what needs a browser, a sandbox or other processes.
 LEFT_OUT = (
     "environment contributing package prose chapters browser speed benchmarks doctor mutation "
-    "commands executors figure2 processes"
+    "commands executors figure2 processes sweep"
 ).split()
 QUICK = "not (sandbox or browser or kernel or training or slow)"
 TRAINING = "training and not (sandbox or browser or slow)"
