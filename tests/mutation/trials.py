@@ -19,6 +19,7 @@ import pytest
 from tests.mutation.operators import Mutation
 
 CRASHED = 70  # our own mistake, not the fault's work
+Identity = tuple[str, str, int]  # file, qualified name, first line
 Trial = tuple[Mutation, list[str]]  # a fault and the tests to ask, in this order
 
 
@@ -89,6 +90,8 @@ class Trials:
 
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         items = {item.nodeid: item for item in session.items}
+        self.functions = imported_functions(self.root)
+        gc.freeze()  # what is not touched is not copied for each process
         for fault, tests in self.trials:
             chosen = [items[test] for test in tests if test in items]
             code = forked(lambda f=fault, c=chosen: self.trial(session, f, c), 120)
@@ -98,7 +101,7 @@ class Trials:
 
     def trial(self, session: pytest.Session, fault: Mutation, items: list[pytest.Item]) -> int:
         sys.stdout = sys.stderr = open(os.devnull, "w")  # noqa: SIM115
-        if not put(fault, self.root):
+        if not put(fault, self.root, self.functions):
             return 0
         for item, after in zip(items, [*items[1:], None], strict=True):
             item.config.hook.pytest_runtest_protocol(item=item, nextitem=after)
@@ -107,7 +110,16 @@ class Trials:
         return 0
 
 
-def put(fault: Mutation, root: Path) -> bool:
+def imported_functions(root: Path) -> dict[Identity, list[FunctionType]]:
+    """All functions of the library that there are, by where their code stands."""
+    found: dict[Identity, list[FunctionType]] = {}
+    for thing in gc.get_objects():
+        if isinstance(thing, FunctionType) and thing.__code__.co_filename.startswith(str(root)):
+            found.setdefault(identity(thing.__code__), []).append(thing)
+    return found
+
+
+def put(fault: Mutation, root: Path, functions: dict[Identity, list[FunctionType]]) -> bool:
     """Put the faulty code into what is imported already; whether that was possible.
 
     A function inside the faulty one may have been made at import, as decorators do.
@@ -115,15 +127,13 @@ def put(fault: Mutation, root: Path) -> bool:
     path = root / fault.module
     code = compile(fault.applied(path.read_bytes()), str(path), "exec")
     (faulty,) = [c for c in codes(code) if c.co_qualname == fault.function and spans(c, fault)]
-    fresh = {identity(code): code for code in codes(faulty)}
-    functions = [thing for thing in gc.get_objects() if isinstance(thing, FunctionType)]
-    changed = [f for f in functions if identity(f.__code__) in fresh]
-    try:
-        for function in changed:
-            function.__code__ = fresh[identity(function.__code__)]
-    except ValueError:  # another closure
-        return False
-    return bool(changed)
+    changed = False
+    for fresh in codes(faulty):
+        for function in functions.get(identity(fresh), ()):
+            if function.__code__.co_freevars != fresh.co_freevars:
+                return False  # it closes over other variables
+            function.__code__, changed = fresh, True
+    return changed
 
 
 def codes(code: CodeType) -> list[CodeType]:
@@ -138,5 +148,5 @@ def spans(code: CodeType, fault: Mutation) -> bool:
     return min(lines) <= fault.line <= max(lines)
 
 
-def identity(code: CodeType) -> tuple[str, str, int]:
+def identity(code: CodeType) -> Identity:
     return code.co_filename, code.co_qualname, code.co_firstlineno
