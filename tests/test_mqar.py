@@ -85,6 +85,15 @@ def test_slots_follow_the_law_of_successive_draws():
     assert chisquare(observed[possible], draws * law[possible]).pvalue > 1e-4
 
 
+def test_the_first_of_many_pairs_draws_its_slot_before_the_others():
+    draws, num_slots, power = 20_000, 40, 0.01
+    inputs = mqar.sample(draws, 96, 8, 40, power=power, seed=5).inputs
+    first = (inputs[:, 16:] == inputs[:, :1]).int().argmax(dim=1) // 2
+    weight = np.arange(1, num_slots + 1) ** (power - 1)
+    observed = torch.bincount(first, minlength=num_slots).numpy()
+    assert chisquare(observed, draws * weight / weight.sum()).pvalue > 1e-4
+
+
 @pytest.mark.parametrize("vocab_size", [8, 60])  # shuffled alphabet; drawn and redrawn
 def test_ordered_keys_are_equally_likely(vocab_size):
     keys = mqar.sample(30_000, 8, 2, vocab_size, seed=1).inputs[:, [0, 2]]
