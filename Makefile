@@ -10,8 +10,10 @@ export OMP_NUM_THREADS = 1
 SLOW := sandbox or browser or kernel or training or slow
 ALONE := sandbox or browser
 WORKERS ?= -n auto
+SAMPLE ?= 300
+MUTATE ?=
 
-.PHONY: help lab style types layers quick test book release sweep
+.PHONY: help lab style types layers quick test mutate book release sweep
 .DELETE_ON_ERROR:
 
 help:  ## say what make can do
@@ -38,6 +40,9 @@ test: style types layers  ## run every test: style, library, chapters
 	$(BIN)/python -m pytest $(WORKERS) -m "not ($(ALONE))" tests
 	$(BIN)/python -m pytest -m "$(ALONE)" tests
 	$(BIN)/python -m pytest --nbval-lax --nbval-cell-timeout=120 -o xfail_strict=true book/*.ipynb
+
+mutate: .venv/.installed  ## how many small faults the tests see (MUTATE="mixers tasks/mqar.py --seed 7")
+	$(BIN)/python -m tests.mutation --sample $(SAMPLE) $(MUTATE)
 
 book: .venv/.installed  ## run the chapters whose text has changed
 	$(BIN)/zoology-teach build

@@ -14,7 +14,9 @@ import pytest
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "CONTRIBUTING.md").read_text()
 FENCE = re.compile(r"^(`{3,})(\w+) ?([^\n]*)\n(.*?)^\1$", re.DOTALL | re.MULTILINE)
-NOT_COPIED = shutil.ignore_patterns(".*", "__pycache__", "*.egg-info", "build", "benchmarks")
+NOT_COPIED = shutil.ignore_patterns(
+    ".*", "*_runs", "__pycache__", "*.egg-info", "build", "benchmarks"
+)
 
 
 @pytest.fixture

@@ -313,3 +313,19 @@ def test_the_committed_table_is_whole_and_its_counts_are_todays(benchmark):
             for column in ("flops", "bytes", "state", "parameters"):
                 stored = int(row[column])
                 assert stored == getattr(today, column), "run: python benchmarks/cost.py"
+
+
+def test_a_mixer_to_be_counted_has_the_weights_of_seed_0():
+    torch.manual_seed(0)
+    expected = MIXERS["attention"](8).state_dict()
+    found = cost.build("attention", 8, 4).state_dict()
+    assert all(torch.equal(found[name], value) for name, value in expected.items())
+
+
+def test_a_machine_is_two_numbers_by_the_clock(monkeypatch):
+    """2 · 1024³ operations of a product; 2 · 4 · 2^24 bytes, read and written, of a copy."""
+    seconds = iter([[0.5, 0.25, 1.0], [0.125, 0.25, 0.25]])
+    monkeypatch.setattr(cost, "seconds_of", lambda work, rounds: next(seconds))
+    machine = cost.Machine.measure(3)
+    assert machine == cost.Machine(2 * 1024**3 / 0.5, 8 * 2**24 / 0.25)
+    assert machine.balance == machine.flops_per_second / machine.bytes_per_second

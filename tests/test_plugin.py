@@ -136,3 +136,22 @@ def test_content_is_known_by_a_hash(put):
     first = plugin.content(path)
     path.write_text(MIXER + "#")
     assert first.startswith("plug_hash.py ") and plugin.content(path) != first
+
+
+@pytest.mark.parametrize(
+    ("stem", "parameters", "needs"),
+    [
+        ("plug_defaults", "d_model, size=3, *, way='up'", None),
+        ("plug_any", "d_model, *more, **options", None),
+        ("plug_both", "d_model, size=3, **options", None),
+        ("plug_needs", "d_model, size, *, way, more=1", "size, way"),
+        ("plug_len", "d_model, *, max_len", "max_len"),
+    ],
+)
+def test_a_recipe_knows_only_the_width(put, stem, parameters, needs):
+    path = put(f"{stem}.py", MIXER.replace("(self, d_model)", f"(self, {parameters})"))
+    if needs is None:
+        assert plugin.load(path) == [f"{stem}:Same"]
+    else:
+        with pytest.raises(ValueError, match=f"can be made of d_model; Same needs {needs} too"):
+            plugin.load(path)

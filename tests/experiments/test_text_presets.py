@@ -44,3 +44,9 @@ def test_any_mixer_stands_in_turn_with_base_conv():
     for name in sorted(set(MIXERS) - set(MIXERS_ON_TEXT)):
         run = PRESETS["laptop"].run(name)
         assert [x.mixer for x in run.model.layers] == ["base_conv", name]
+
+
+def test_a_long_filter_is_explicit_up_to_256_tokens():
+    for n, kind in ((255, "long"), (256, "long"), (257, "implicit")):
+        short, long, *_ = MIXERS_ON_TEXT["base_conv"](4, n, 1)
+        assert (short.options, long.options) == ({}, {"filter": kind, "max_len": n})

@@ -319,3 +319,19 @@ def test_what_another_process_writes_is_passed_over():
             receive(ours, BOUNDS, 0.05, sender)
         theirs.sendall(wire.encode("anybody", BOUNDS))
         assert receive(ours, BOUNDS, 5) == "anybody"
+
+
+def test_tensors_of_just_the_bytes_allowed_travel():
+    exact = torch.ones(BOUNDS.body // 4)
+    assert same(exact, there(exact))
+    with pytest.raises(WireError, match=r"16,777,217 bytes of tensors; at most 16,777,216 are"):
+        wire.encode(torch.ones(BOUNDS.body + 1, dtype=torch.uint8), BOUNDS)
+
+
+@pytest.mark.skipif(not hasattr(socket, "SO_PASSCRED"), reason="asks the kernel who sent what")
+def test_who_says_nothing_has_gone():
+    ours, theirs = pair()
+    with ours:
+        theirs.close()
+        with pytest.raises(EOFError):
+            greeted(ours, 5)

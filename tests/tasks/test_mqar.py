@@ -1,5 +1,6 @@
 """The generator has exactly the law of the paper's, and says what is wrong with bad input."""
 
+import dataclasses
 import itertools
 import math
 import subprocess
@@ -82,6 +83,15 @@ def test_slots_follow_the_law_of_successive_draws():
     assert (observed[law == 0] == 0).all()
     possible = law > 0
     assert chisquare(observed[possible], draws * law[possible]).pvalue > 1e-4
+
+
+def test_the_first_of_many_pairs_draws_its_slot_before_the_others():
+    draws, num_slots, power = 20_000, 40, 0.01
+    inputs = mqar.sample(draws, 96, 8, 40, power=power, seed=5).inputs
+    first = (inputs[:, 16:] == inputs[:, :1]).int().argmax(dim=1) // 2
+    weight = np.arange(1, num_slots + 1) ** (power - 1)
+    observed = torch.bincount(first, minlength=num_slots).numpy()
+    assert chisquare(observed, draws * weight / weight.sum()).pvalue > 1e-4
 
 
 @pytest.mark.parametrize("vocab_size", [8, 60])  # shuffled alphabet; drawn and redrawn
@@ -221,3 +231,31 @@ print(re.search(r"VmHWM:\\s+(\\d+) kB", status)[1])
 """
     seen = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert int(seen.stdout) < 2**20, "the largest resident size, in KiB"
+
+
+@pytest.mark.parametrize("alphabet", [8, 32, 33, 34, 100])
+def test_keys_and_values_are_drawn_without_repetition_from_small_and_large_alphabets(alphabet):
+    v = 2 * alphabet
+    inputs = mqar.sample(2000, 32, 7, v, seed=0).inputs
+    keys, values = inputs[:, 0:14:2], inputs[:, 1:14:2]
+    for tokens, low, high in ((keys, 1, alphabet), (values, alphabet, v)):
+        ordered = tokens.sort(dim=1).values
+        assert (ordered[:, 1:] > ordered[:, :-1]).all()
+        assert tokens.min() == low and tokens.max() == high - 1
+        counts = torch.bincount(tokens.flatten() - low, minlength=high - low)
+        each = 14_000 / (high - low)
+        assert (counts - each).abs().max() < 5 * each**0.5
+
+
+def test_new_names_are_one_permutation_of_all_tokens_in_a_batch():
+    task = mqar.MQAR(16, 3, 16)
+    plain, renamed = task.sample(50, 4), dataclasses.replace(task, rename=True).sample(50, 4)
+    names = {}
+    for old, new in zip(plain.inputs.flatten(), renamed.inputs.flatten(), strict=True):
+        assert names.setdefault(old.item(), new.item()) == new.item()
+    assert len(set(names.values())) == len(names) and any(a != b for a, b in names.items())
+    asked = plain.labels != -100
+    assert ((renamed.labels != -100) == asked).all()
+    assert [names[t] for t in plain.labels[asked].tolist()] == renamed.labels[asked].tolist()
+    other = dataclasses.replace(task, rename=True).sample(50, 5)
+    assert (other.inputs.mode().values != renamed.inputs.mode().values).any(), "each batch anew"

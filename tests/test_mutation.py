@@ -1,0 +1,103 @@
+"""The mutation tester: which faults it makes, and that it tells a seen one from an unseen one."""
+
+import csv
+
+import pytest
+
+from tests.mutation.__main__ import KNOWN, ROOT, interval
+from tests.mutation.operators import mutations
+
+SOURCE = '''"""A module."""
+import triton
+
+LIMIT = 3
+
+
+def f(a: int = 2, way: str = "up"):
+    """What it does: 7."""
+    if not a:
+        raise ValueError(f"a = {a + 1}: must be another")
+    while a <= 9 and a:
+        a += 1
+        break
+    return [x for x in range(a) if x % 2 == 0]
+
+
+@triton.jit
+def kernel(a):
+    return a + 1
+
+
+class A:
+    def é(self):
+        def inner():
+            return self.x - 1.5
+
+        self.x = True
+        return inner
+'''
+CHANGES = {
+    "3 -> (4)": "",
+    "2 -> (3)": "f",
+    "'up' -> ('up_')": "f",
+    "not a -> (not not a)": "f",
+    "not a -> (a)": "f",
+    "raise ValueError(f'a = {a + 1}: must be another') -> pass": "f",
+    "a <= 9 and a -> (not (a <= 9 and a))": "f",
+    "a <= 9 and a -> (a <= 9 or a)": "f",
+    "a <= 9 -> (a < 9)": "f",
+    "a <= 9 -> (a > 9)": "f",
+    "9 -> (10)": "f",
+    "a += 1 -> a -= 1": "f",
+    "1 -> (2)": "f",
+    "break -> continue": "f",
+    "[x for x in range(a) if x % 2 == 0] -> (None)": "f",
+    "x % 2 == 0 -> (x % 2 != 0)": "f",
+    "x % 2 -> (x // 2)": "f",
+    "0 -> (1)": "f",
+    "self.x - 1.5 -> (None)": "A.é",
+    "self.x - 1.5 -> (self.x + 1.5)": "A.é",
+    "1.5 -> (2.25)": "A.é",
+    "self.x = True -> pass": "A.é",
+    "True -> (False)": "A.é",
+    "inner -> (None)": "A.é",
+}
+
+
+@pytest.fixture
+def module(tmp_path):
+    (tmp_path / "a.py").write_text(SOURCE, encoding="utf-8")
+    return tmp_path
+
+
+def test_every_kind_of_fault_and_nothing_of_text_or_kernels(module):
+    found = mutations(module, "a.py")
+    assert {fault.change: fault.function for fault in found} == CHANGES
+    outside = {fault.change for fault in found if not fault.in_body}
+    assert outside == {"3 -> (4)", "'up' -> ('up_')", "2 -> (3)"}
+
+
+def test_a_fault_changes_its_place_only(module):
+    source = SOURCE.encode()
+    (fault,) = [f for f in mutations(module, "a.py") if f.change == "1.5 -> (2.25)"]
+    assert fault.applied(source) == source.replace(b"1.5", b"(2.25)")
+    assert fault.text == "return self.x - 1.5"
+
+
+def test_the_interval_of_a_share():
+    low, high = interval(9, 10)
+    assert (low, high) == pytest.approx((0.596, 0.982), abs=1e-3)  # Wilson (1927)
+
+
+def test_what_is_listed_is_still_there():
+    """A reason belongs to a line that exists and to a change that is made."""
+    with KNOWN.open(newline="", encoding="utf-8") as file:
+        listed = list(csv.DictReader(file))
+    made = {
+        (module, fault.text, fault.change)
+        for module in {row["module"] for row in listed}
+        for fault in mutations(ROOT, module)
+    }
+    gone = [row for row in listed if (row["module"], row["text"], row["change"]) not in made]
+    assert not gone
+    assert all(len(row["reason"]) > 10 for row in listed)

@@ -1,0 +1,76 @@
+"""How large random weights start, and edges that a mixer's usual use does not reach."""
+
+import numpy as np
+import pytest
+import torch
+
+from zoology_teach.kernels import long_conv
+from zoology_teach.mixers import MIXERS
+from zoology_teach.mixers.selections import Learned, Random
+from zoology_teach.tasks.ngram import as_tokens
+
+
+@pytest.mark.parametrize("taps", [1, 4, 25])
+def test_usual_filters_shrink_with_the_root_of_their_taps(taps):
+    """The short one uniform, as PyTorch starts a convolution; the long one normal."""
+    torch.manual_seed(0)
+    short = MIXERS["base_conv"](500, kernel_size=taps).explicit_filter
+    assert 0.98 * taps**-0.5 < short.max() <= taps**-0.5 and short.min() >= -(taps**-0.5)
+    assert short.std().item() == pytest.approx((3 * taps) ** -0.5, rel=0.1)
+    long = MIXERS["base_conv"](500, filter="long", max_len=taps).explicit_filter
+    assert long.std().item() == pytest.approx(taps**-0.5, rel=0.1)
+    assert abs(long.mean().item()) < 0.2 * taps**-0.5
+
+
+@pytest.mark.parametrize(("d", "expand"), [(64, 1), (32, 2), (256, 1)])
+def test_mambas_start_as_linear_attention(d, expand):
+    """One projection for B and C, of variance 1/E, so that q·k of equal tokens is near its size."""
+    torch.manual_seed(0)
+    mixer = MIXERS["mamba"](d, expand=expand, init="identity")
+    _, b, c = mixer.select.weight.split([mixer.dt_rank, 16, 16])
+    shared = (b + c) / 2
+    assert shared.std().item() == pytest.approx((d * expand) ** -0.5, rel=0.15)
+    assert torch.allclose(mixer.log_a.exp(), torch.tensor(0.01))
+    steps = torch.nn.functional.softplus(mixer.dt.bias)
+    assert torch.allclose(steps, torch.ones_like(steps))
+    x = mixer.project_in.weight[: d * expand]
+    assert x.diagonal().mean().item() == pytest.approx(1, abs=0.05)
+
+
+def test_a_row_that_does_not_ask_in_a_sequence_of_one():
+    mixer = MIXERS["sparse_attention"](4, selection="random", p=0.0).eval()
+    u, tokens = torch.ones(2, 1, 4), torch.zeros(2, 1, dtype=torch.int64)
+    assert torch.equal(mixer(u, tokens=tokens), torch.zeros(2, 1, 4))
+    assert torch.equal(mixer.last_selection, torch.zeros(2, 1))
+
+
+def test_a_test_draws_other_rows_than_any_training_pass():
+    select, u = Random(0.5, seed=3), torch.ones(4, 64, 2)
+    tested = select.eval()(u)
+    trained = [select.train()(u) for _ in range(3)]
+    assert not any(torch.equal(tested, one) for one in trained)
+    assert torch.equal(tested, select.eval()(u)), "the same in every test pass"
+
+
+@pytest.mark.parametrize("make", [Random, lambda seed: Learned(4, seed=seed)])
+def test_the_seed_of_a_selection(make):
+    make(seed=0)
+    with pytest.raises(ValueError, match="seed = -1: must be an integer >= 0"):
+        make(seed=-1)
+
+
+def test_tokens_stay_as_small_as_they_are_and_none_are_integers():
+    small = np.array([1, 2], np.uint16)
+    assert as_tokens("tokens", small).dtype == np.uint16
+    assert as_tokens("tokens", []).dtype == np.int64
+
+
+def test_the_long_kernel_takes_one_filter_a_channel_as_long_as_u(monkeypatch):
+    monkeypatch.setattr(long_conv, "runs_on", lambda u: True)
+    u = torch.zeros(2, 3, 8)
+    assert long_conv.takes(u, torch.zeros(3, 8))
+    for shape in ((3, 7), (2, 8), (1, 8), (8,), (2, 3, 8)):
+        assert not long_conv.takes(u, torch.zeros(shape))
+    assert not long_conv.takes(u[0], torch.zeros(8))
+    monkeypatch.setattr(long_conv, "runs_on", lambda u: False)
+    assert not long_conv.takes(u, torch.zeros(3, 8))
