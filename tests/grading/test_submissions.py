@@ -955,3 +955,74 @@ def test_a_text_of_the_courses_solutions_comes_after_the_stub(tmp_path):
 def test_what_is_no_notebook_can_be_handed_in_anew_too(tmp_path, name):
     first, second = (only(tmp_path, data, name) for data in (b"%PDF 1", b"%PDF 2"))
     assert first.handed_in != second.handed_in and first.digest == second.digest
+
+
+HELD = [
+    'def answers(inputs):\n    # raise NotImplementedError("your code here")\n    return inputs',
+    'def answers(inputs):\n    return inputs\n    raise NotImplementedError("your code here")',
+    "answers = lambda inputs: inputs",
+]
+
+
+@pytest.mark.parametrize("work", HELD)
+def test_a_placeholder_that_no_longer_stops_is_no_stub(tmp_path, work):
+    folder(tmp_path, **{WORK: notebook(work), "ada/02_write_the_task (1).ipynb": notebook(STUB)})
+    os.utime(tmp_path / WORK, (1e9, 1e9))
+    assert sources(by_name(tmp_path)["ada"]) == [work]
+
+
+def test_a_value_called_as_a_function_is_does_not_displace_it(tmp_path):
+    folder(tmp_path, **{WORK: notebook(SOLVED), "ada/02_play.ipynb": notebook("answers = 1")})
+    os.utime(tmp_path / WORK, (1e9, 1e9))
+    assert by_name(tmp_path)["ada"].file == WORK
+    (tmp_path / WORK).write_bytes(notebook(STUB))
+    assert by_name(tmp_path)["ada"].file == "ada/02_play.ipynb", "but it comes before a stub"
+
+
+def test_many_notebooks_of_one_student_do_not_hide_the_chapters(tmp_path):
+    names = [f"ada/play_{n}.ipynb" for n in range(400)]
+    folder(tmp_path, **{n: notebook("x = 1") for n in names}, **{WORK: notebook(SOLVED)})
+    os.utime(tmp_path / WORK, (1e9, 1e9))
+    assert by_name(tmp_path)["ada"].file == WORK
+
+
+def test_many_other_files_do_not_hide_a_notebook_under_another_name(tmp_path):
+    pictures = {f"ada/{n}.png": b"\x89PNG" for n in range(50)}
+    folder(tmp_path, **pictures, **{"ada/work.txt": notebook(SOLVED)})
+    assert sources(by_name(tmp_path)["ada"]) == [SOLVED]
+
+
+def test_who_handed_in_but_hidden_files_has_a_row_from_a_zip_too(tmp_path):
+    names = ["ada/.ipynb_checkpoints/02.ipynb", "bob.ipynb", "__MACOSX/._bob.ipynb"]
+    found = by_name(zipped(tmp_path / "a.zip", *((n, notebook("x")) for n in names)))
+    assert {n: s.problem for n, s in found.items()} == {
+        "ada": "no notebook (.ipynb, .md, .py)",
+        "bob": "",
+    }
+
+
+def test_a_zip_named_after_its_folder_is_that_folder(tmp_path):
+    files = {f"subs/alice/{n}.ipynb": notebook(n) for n in ("hw", "hw_old")}
+    folder(tmp_path, **files)
+    for source in (tmp_path / "subs", zipped(tmp_path / "subs.zip", *files.items())):
+        assert list(by_name(source)) == ["alice"]
+    one = zipped(tmp_path / "alice.zip", ("alice/02_write.ipynb", notebook("x")))
+    assert list(by_name(one)) == ["alice"]
+
+
+def test_anna_is_no_copy_of_ann(tmp_path):
+    files = [(f"hw/{n}.ipynb", notebook(n)) for n in ("ann", "anna")]
+    assert list(by_name(zipped(tmp_path / "a.zip", *files))) == ["ann", "anna"]
+    files = [(f"smith/{n}.ipynb", notebook(n)) for n in ("hw", "hw_old")]
+    found, notes = collect(zipped(tmp_path / "b.zip", *files))
+    assert [s.student for s in found] == ["smith"]
+    assert notes[0] == "smith: taken for one student; if it is a class, give this folder"
+
+
+def test_blind_marking_is_known_in_any_language(tmp_path):
+    names = [f"Teilnehmer_{n}_assignsubmission_file_/02.ipynb" for n in (501, 502)]
+    found, _ = collect(zipped(tmp_path / "a.zip", *((n, notebook("x")) for n in names)))
+    assert {s.student: platform_id(s.file, s.key, "moodle") for s in found} == {
+        "Teilnehmer 501": "501",
+        "Teilnehmer 502": "502",
+    }

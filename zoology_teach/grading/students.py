@@ -7,7 +7,8 @@ and which files in a copy of the course are the student's own.
 import re
 import unicodedata
 from collections import defaultdict
-from pathlib import PurePosixPath
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
 
 import yaml
 
@@ -30,12 +31,11 @@ SUBMITTERS = re.compile(
 Files = list[tuple[Origin, Entry]]
 
 
-def group(entries: list[Entry], unpacked: bool) -> tuple[dict[str, Files], list[str]]:
-    """Entries by the identity of the student who handed them in, and notes on the others.
-
-    unpacked: they come from a folder and not from a zip, in which one folder around all is usual.
+def group(entries: list[Entry], source: Path) -> tuple[dict[str, Files], list[str]]:
+    """Entries of a folder or zip by the identity of the student who handed them in, and notes on
+    the others.
     """
-    depth, notes = _wrapping(entries, unpacked)
+    depth, notes = _wrapping(entries, source)
     entries = [entry for entry in entries if len(entry.path) > depth]
     from_canvas = _is_canvas([entry.path[depth] for entry in entries if not entry.is_folder])
     submitters = _submitters(entries, depth)
@@ -49,9 +49,10 @@ def group(entries: list[Entry], unpacked: bool) -> tuple[dict[str, Files], list[
                 notes.append(f"passed over, no notebook: {visible('/'.join(entry.path))}")
             continue
         for origin in whose:
-            named = Origin(**vars(origin) | {"name": path[-1]}) if len(path) > 1 else origin
+            named = replace(origin, name=path[-1]) if len(path) > 1 else origin
             by_student[origin.identity].append((named, entry))
-    own = {who: own_files(files) for who, files in _apart(by_student).items()}
+    told_apart = _numbered(_apart(by_student))
+    own = {who: own_files(files) for who, files in told_apart.items()}
     return own, notes
 
 
@@ -73,9 +74,33 @@ def _apart(by_student: dict[str, Files]) -> dict[str, Files]:
     return apart
 
 
-def _wrapping(entries: list[Entry], unpacked: bool) -> tuple[int, list[str]]:
-    """How many folders lie around all the others, as in a zip of one folder of submissions."""
-    depth = 0
+def _numbered(by_student: dict[str, Files]) -> dict[str, Files]:
+    """A name that Moodle gives to several, as "Participant" in its language to all in blind
+    marking, is shown with the number."""
+    ids = defaultdict(set)
+    for files in by_student.values():
+        for origin, _ in files:
+            if origin.platform == "moodle":
+                ids[origin.student].add(origin.id)
+    return {
+        who: [
+            (replace(o, student=f"{o.student} {o.id}") if len(ids[o.student]) > 1 else o, entry)
+            for o, entry in files
+        ]
+        for who, files in by_student.items()
+    }
+
+
+def _wrapping(entries: list[Entry], source: Path) -> tuple[int, list[str]]:
+    """How many folders lie around all the others, as in a zip of one folder of submissions.
+
+    A zip named after the one folder in it, which holds but folders, is that folder packed. In
+    other zips too one folder around all is usual; in a folder it is a student.
+    """
+    unpacked, depth = source.is_dir(), 0
+    packed = {entry.path[0] for entry in entries} == {source.stem} and not unpacked
+    if packed and all(e.is_folder for e in entries if len(e.path) < 3) and len(entries) > 1:
+        unpacked, depth = True, 1
     while True:
         inner = [entry for entry in entries if len(entry.path) > depth + 1]
         tops = {entry.path[depth] for entry in entries if len(entry.path) > depth}
@@ -86,9 +111,9 @@ def _wrapping(entries: list[Entry], unpacked: bool) -> tuple[int, list[str]]:
             flat = [e.path[-1] for e in inner if len(e.path) == depth + 2 and is_notebook(e)]
             deep = {e.path[depth + 1] for e in inner if len(e.path) > depth + 2 and is_notebook(e)}
             one = len(names) < 2 or any(map(CHAPTER.match, names)) or len(names & COURSE) > 1
-            if one or len(deep) + len(flat) < 2 or (not unpacked and _versions(flat, deep)):
+            if one or len(deep) + len(flat) < 2:
                 return depth, []
-            if unpacked and flat:
+            if flat if unpacked else _versions(flat, deep):
                 top = visible(next(iter(tops)))
                 return depth, [f"{top}: taken for one student; if it is a class, give this folder"]
         depth += 1
@@ -99,9 +124,13 @@ def _by_platform(name: str) -> bool:
 
 
 def _versions(flat: list[str], deep: set[str]) -> bool:
-    """Whether names are those of one file and its copies: hw.ipynb, hw_old.ipynb."""
-    stems = sorted({origins.stem(name) for name in flat}, key=len)
-    return not deep and bool(stems) and all(stem.startswith(stems[0]) for stem in stems)
+    """Whether names are those of one file and its copies: hw.ipynb, hw_old.ipynb. Anna is no
+    copy of Ann.
+    """
+    first, *others = sorted({origins.stem(name) for name in flat}, key=len) or [""]
+    rests = [stem.removeprefix(first) for stem in others if stem.startswith(first)]
+    copies = len(rests) == len(others) and not any(rest[0].isalpha() for rest in rests)
+    return not deep and bool(first) and copies
 
 
 def _is_canvas(names: list[str]) -> bool:

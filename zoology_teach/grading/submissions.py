@@ -69,7 +69,7 @@ def collect(source: Path, chapter: str | None = None) -> tuple[list[Submission],
     """
     source = Path(source)
     with opened(source) as entries:
-        by_student, notes = group(entries, source.is_dir())
+        by_student, notes = group(entries, source)
         require(bool(by_student), "SUBMISSIONS", str(source), f"notebooks ({', '.join(SUFFIXES)})")
         keys: dict[str, str] = {}
         submissions = []
@@ -121,14 +121,20 @@ def _shown(entry: Entry) -> str:
 def _by_content(files: Files) -> Files:
     """Notebooks under another name, such as ada.json or ada.txt."""
     found = []
-    for origin, entry in files[:MOST_OTHERS]:
+    others = [file for file in files if not file[1].is_folder]
+    for origin, entry in sorted(others, key=_unlike_a_notebook)[:MOST_OTHERS]:
         try:
-            start = entry.read().lstrip(b"\xef\xbb\xbf \t\r\n") if not entry.is_folder else b""
+            start = entry.read().lstrip(b"\xef\xbb\xbf \t\r\n")
         except Unreadable:
             continue
         if start.startswith(b"{") and b'"cells"' in start:
             found.append((origin, entry))
     return found
+
+
+def _unlike_a_notebook(file: tuple[Origin, Entry]) -> tuple[bool, bool]:
+    name = file[1].path[-1].lower()
+    return "ipynb" not in name, not name.endswith((".json", ".txt")) and "." in name
 
 
 def _without_notebook(student: str, key: str, files: Files) -> Submission:

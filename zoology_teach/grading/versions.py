@@ -2,8 +2,8 @@
 
 A file belongs to the chapter whose number its name begins with or, where it has no number or
 solves nothing of that chapter, to those whose functions it defines. Of several for one chapter
-comes first what defines a function that is asked for and not only its stub, then what has any
-code at all; then a notebook before a text, and then the latest.
+comes first what defines a function that is asked for and not only its stub, then what gives its
+name a value, then what has any code at all; then a notebook before a text, and then the latest.
 """
 
 import re
@@ -19,10 +19,11 @@ from zoology_teach.grading.origins import COPY, Origin
 from zoology_teach.grading.stub import BEGIN, PLACEHOLDER
 from zoology_teach.grading.students import CHAPTER, Files
 
-MOST_LOOKED_AT = 60  # files of one student
+MOST_LOOKED_AT = 300  # files of one student
 MOST_BYTES = 50 * 1024**2  # in all of them
 CODE = re.compile(r"^[ \t]*[^#\s]", re.MULTILINE)
-UNREADABLE, NO_CODE, HAS_CODE, DEFINES, SOLVES = range(5)
+FUNCTION = re.compile(r"(?:async[ \t]+)?(?:def|class)[ \t]")
+UNREADABLE, NO_CODE, HAS_CODE, DEFINES, ASSIGNS, SOLVES = range(6)
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ class Choice:
 def choose(files: Files, chapter: str | None) -> Choice:
     """What counts of a student's notebooks; with `chapter` only that chapter's if there is one."""
     names = _asked()
-    order = sorted(files, key=lambda f: (is_ipynb(f[0].name), latest(f)))[::-1]
+    order = sorted(files, key=_promise)[::-1]
     looked, skipped, size = [], list(order[MOST_LOOKED_AT:]), 0
     for file in order[:MOST_LOOKED_AT]:
         if size > MOST_BYTES:
@@ -76,6 +77,12 @@ def choose(files: Files, chapter: str | None) -> Choice:
         [v for v in others if v.worth == UNREADABLE],
         [(v.origin, v.entry) for v in others if v.worth > UNREADABLE] + skipped,
     )
+
+
+def _promise(file: tuple[Origin, Entry]) -> tuple:
+    """Sorts by what a name promises; of too many files, the first ones are not looked at."""
+    name = file[0].name
+    return is_ipynb(name), bool(CHAPTER.match(name)), latest(file)
 
 
 def _counting(looked: list[Version], chapter: str | None) -> list[Version]:
@@ -115,11 +122,27 @@ def _asked() -> dict[str, str]:
     return {exercise.function: id[:2] for id, exercise in EXERCISES.items()}
 
 
-def _defined(code: str, names: Iterable[str]) -> set[str]:
-    """Which of `names` the code defines as a function or a class, or gives a value."""
+def _defined(code: str, names: Iterable[str]) -> tuple[set[str], set[str]]:
+    """Which of `names` the code defines as a function or a class, and which it gives a value."""
     any_of = "|".join(map(re.escape, names))
-    pattern = rf"^[ \t]*(?:(?:async[ \t]+)?def|class)[ \t]+({any_of})\b|^({any_of})[ \t]*[:=](?!=)"
-    return {a or b for a, b in re.findall(pattern, code, re.MULTILINE)}
+    function = rf"^[ \t]*(?:(?:async[ \t]+)?def|class)[ \t]+({any_of})\b"
+    function += rf"|^({any_of})[ \t]*(?::[^=\n]*)?=[ \t]*lambda\b"
+    value = rf"^({any_of})[ \t]*[:=](?!=)"
+    defined = {a or b for a, b in re.findall(function, code, re.MULTILINE)}
+    return defined, set(re.findall(value, code, re.MULTILINE)) - defined
+
+
+def _stubs(code: str) -> int:
+    """How many functions stop at the placeholder: it is no comment, and nothing returns before."""
+    stubs, returned = 0, False
+    for line in map(str.strip, code.split("\n")):
+        if FUNCTION.match(line):
+            returned = False
+        elif re.match(r"return\b", line):
+            returned = True
+        elif line.startswith(PLACEHOLDER) and not returned:
+            stubs += 1
+    return stubs
 
 
 def _look(origin: Origin, entry: Entry, asked: dict[str, str]) -> Version:
@@ -141,15 +164,16 @@ def _look(origin: Origin, entry: Entry, asked: dict[str, str]) -> Version:
             len(data),
         )
     code = "\n".join(cells)
-    defined = _defined(code, asked)
-    chapters = {asked[name] for name in defined}
+    defined, assigned = _defined(code, asked)
+    chapters = {asked[name] for name in defined | assigned}
     if number and (number in chapters or not chapters):
         chapters = {number}
     of_the_course = BEGIN in code and not is_ipynb(origin.name)  # a file of solutions/
-    stubs = len(defined) if of_the_course else code.count(PLACEHOLDER)
+    stubs = len(defined) if of_the_course else _stubs(code)
     worth = NO_CODE
     if CODE.search(code):
-        worth = SOLVES if len(defined) > stubs else DEFINES if defined else HAS_CODE
+        worth = ASSIGNS if assigned else DEFINES if defined else HAS_CODE
+        worth = SOLVES if len(defined) > stubs else worth
     digest = sha256(data).hexdigest()
     return Version(origin, entry, cells, "", chapters or {number}, worth, digest, len(data))
 
