@@ -7,6 +7,7 @@ from pathlib import Path
 from zoology_teach.checks import require
 from zoology_teach.grading.archives import Entry, Unreadable, opened
 from zoology_teach.grading.notebooks import MAX_CODE, SUFFIXES, as_notebook, code_cells
+from zoology_teach.grading.notebooks import is_notebook as begins_as_notebook
 from zoology_teach.grading.origins import Origin, key_of
 from zoology_teach.grading.records import visible
 from zoology_teach.grading.students import Files, group, is_notebook
@@ -89,10 +90,13 @@ def _submission(
     student: str, key: str, files: Files, chapter: str | None, notes: list[str]
 ) -> Submission:
     who = visible(student)
-    notebooks = [file for file in files if is_notebook(file[1])] or _by_content(files)
+    notebooks = [file for file in files if is_notebook(file[1])]
+    choice = choose(notebooks, chapter)
+    if not choice.is_answer:
+        notebooks += _by_content(files)
+        choice = choose(notebooks, chapter)
     if not notebooks:
         return _without_notebook(student, key, files)
-    choice = choose(notebooks, chapter)
     where = " + ".join(_shown(version.entry) for version in choice.counts)
     if not choice.counts:
         last = choice.unreadable[-1]
@@ -121,14 +125,13 @@ def _shown(entry: Entry) -> str:
 def _by_content(files: Files) -> Files:
     """Notebooks under another name, such as ada.json or ada.txt."""
     found = []
-    others = [file for file in files if not file[1].is_folder]
+    others = [file for file in files if not file[1].is_folder and not is_notebook(file[1])]
     for origin, entry in sorted(others, key=_unlike_a_notebook)[:MOST_OTHERS]:
         try:
-            start = entry.read().lstrip(b"\xef\xbb\xbf \t\r\n")
+            if begins_as_notebook(entry.read()):
+                found.append((origin, entry))
         except Unreadable:
             continue
-        if start.startswith(b"{") and b'"cells"' in start:
-            found.append((origin, entry))
     return found
 
 

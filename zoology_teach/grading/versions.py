@@ -2,12 +2,11 @@
 
 A file belongs to the chapter whose number its name begins with or, where it has no number or
 solves nothing of that chapter, to those whose functions it defines. Of several for one chapter
-comes first what defines a function that is asked for and not only its stub, then what gives its
-name a value, then what has any code at all; then a notebook before a text, and then the latest.
+comes first what defines one of its functions and not only the stub, then what gives such a name
+a value, then what has any code at all; then a notebook before a text, and then the latest.
 """
 
 import re
-from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -22,31 +21,36 @@ from zoology_teach.grading.students import CHAPTER, Files
 MOST_LOOKED_AT = 300  # files of one student
 MOST_BYTES = 50 * 1024**2  # in all of them
 CODE = re.compile(r"^[ \t]*[^#\s]", re.MULTILINE)
-FUNCTION = re.compile(r"(?:async[ \t]+)?(?:def|class)[ \t]")
-UNREADABLE, NO_CODE, HAS_CODE, DEFINES, ASSIGNS, SOLVES = range(6)
+STUB = re.compile(rf"^[ \t]*{re.escape(PLACEHOLDER)}", re.MULTILINE)
+RETURN = re.compile(r"^[ \t]*return\b", re.MULTILINE)
+UNREADABLE, NO_CODE, HAS_CODE, STUBBED, ASSIGNS, SOLVES = range(6)
 
 
 @dataclass(frozen=True)
 class Version:
     """A file that was looked at.
 
-    cells: its code, or None with the `problem` where it cannot be read. chapters: where it
-    belongs, "" for no chapter. worth: UNREADABLE to SOLVES. digest: of its bytes; size: theirs.
+    cells: its code, or None with the `problem` where it cannot be read. worth: for each chapter
+    to which it belongs ("" for none), UNREADABLE to SOLVES. digest: of its bytes; size: theirs.
     """
 
     origin: Origin
     entry: Entry
     cells: list[str] | None
     problem: str
-    chapters: set[str]
-    worth: int
+    worth: dict[str, int]
     digest: str = ""
     size: int = 0
 
+    def rank(self, chapter: str) -> tuple:
+        """The last in this order counts for the chapter."""
+        name = self.origin.name
+        return self.worth[chapter], is_ipynb(name), latest((self.origin, self.entry))
+
     @property
-    def rank(self) -> tuple:
-        """The last in this order counts."""
-        return self.worth, is_ipynb(self.origin.name), latest((self.origin, self.entry))
+    def is_readable(self) -> bool:
+        """Whether there are cells."""
+        return self.cells is not None
 
 
 @dataclass
@@ -57,11 +61,16 @@ class Choice:
     unreadable: list[Version] = field(default_factory=list)
     passed_over: Files = field(default_factory=list)
 
+    @property
+    def is_answer(self) -> bool:
+        """Whether any of what counts makes more than a stub of what is asked for."""
+        return any(max(version.worth.values()) > STUBBED for version in self.counts)
+
 
 def choose(files: Files, chapter: str | None) -> Choice:
     """What counts of a student's notebooks; with `chapter` only that chapter's if there is one."""
     names = _asked()
-    order = sorted(files, key=_promise)[::-1]
+    order = sorted(files, key=lambda file: _promise(file, chapter))[::-1]
     looked, skipped, size = [], list(order[MOST_LOOKED_AT:]), 0
     for file in order[:MOST_LOOKED_AT]:
         if size > MOST_BYTES:
@@ -74,34 +83,38 @@ def choose(files: Files, chapter: str | None) -> Choice:
     others = [v for v in looked if v not in counts]
     return Choice(
         counts,
-        [v for v in others if v.worth == UNREADABLE],
-        [(v.origin, v.entry) for v in others if v.worth > UNREADABLE] + skipped,
+        [v for v in others if not v.is_readable],
+        [(v.origin, v.entry) for v in others if v.is_readable] + skipped,
     )
 
 
-def _promise(file: tuple[Origin, Entry]) -> tuple:
+def _promise(file: tuple[Origin, Entry], chapter: str | None) -> tuple:
     """Sorts by what a name promises; of too many files, the first ones are not looked at."""
     name = file[0].name
-    return is_ipynb(name), bool(CHAPTER.match(name)), latest(file)
+    number = CHAPTER.match(name)
+    wanted = number is not None and number[1] == chapter
+    return wanted, number is not None, is_ipynb(name), latest(file)
 
 
 def _counting(looked: list[Version], chapter: str | None) -> list[Version]:
-    by_chapter: dict[str, list[Version]] = defaultdict(list)
-    for version in looked:
-        for name in version.chapters:
-            by_chapter[name].append(version)
-    if chapter in by_chapter:
-        by_chapter = {chapter: by_chapter[chapter]}
-    best = {name: sorted(by_chapter[name], key=_rank)[-1] for name in sorted(by_chapter)}
-    numbered = [version for name, version in best.items() if name and version.worth > NO_CODE]
+    chapters = {name for version in looked for name in version.worth}
+    if chapter in chapters:
+        chapters = {chapter}
+    best = {name: _best(looked, name) for name in sorted(chapters)}
+    numbered = [v for name, v in best.items() if name and v.worth[name] > NO_CODE]
     if not numbered:
-        numbered = sorted(best.values(), key=_rank)[-1:]
-    once = {id(version): version for version in numbered if version.worth > UNREADABLE}
+        numbered = sorted(best.values(), key=_best_rank)[-1:]
+    once = {id(version): version for version in numbered if version.is_readable}
     return list(once.values())
 
 
-def _rank(version: Version) -> tuple:
-    return version.rank
+def _best_rank(version: Version) -> tuple:
+    return max(map(version.rank, version.worth))
+
+
+def _best(looked: list[Version], chapter: str) -> Version:
+    there = [version for version in looked if chapter in version.worth]
+    return sorted(there, key=lambda version: version.rank(chapter))[-1]
 
 
 def latest(file: tuple[Origin, Entry]) -> tuple:
@@ -122,29 +135,6 @@ def _asked() -> dict[str, str]:
     return {exercise.function: id[:2] for id, exercise in EXERCISES.items()}
 
 
-def _defined(code: str, names: Iterable[str]) -> tuple[set[str], set[str]]:
-    """Which of `names` the code defines as a function or a class, and which it gives a value."""
-    any_of = "|".join(map(re.escape, names))
-    function = rf"^[ \t]*(?:(?:async[ \t]+)?def|class)[ \t]+({any_of})\b"
-    function += rf"|^({any_of})[ \t]*(?::[^=\n]*)?=[ \t]*lambda\b"
-    value = rf"^({any_of})[ \t]*[:=](?!=)"
-    defined = {a or b for a, b in re.findall(function, code, re.MULTILINE)}
-    return defined, set(re.findall(value, code, re.MULTILINE)) - defined
-
-
-def _stubs(code: str) -> int:
-    """How many functions stop at the placeholder: it is no comment, and nothing returns before."""
-    stubs, returned = 0, False
-    for line in map(str.strip, code.split("\n")):
-        if FUNCTION.match(line):
-            returned = False
-        elif re.match(r"return\b", line):
-            returned = True
-        elif line.startswith(PLACEHOLDER) and not returned:
-            stubs += 1
-    return stubs
-
-
 def _look(origin: Origin, entry: Entry, asked: dict[str, str]) -> Version:
     match = CHAPTER.match(origin.name)
     number = match[1] if match else ""
@@ -153,29 +143,48 @@ def _look(origin: Origin, entry: Entry, asked: dict[str, str]) -> Version:
         data = entry.read()
         cells = read_cells(data, origin.name)
     except (Unreadable, ValueError) as error:
-        return Version(
-            origin,
-            entry,
-            None,
-            str(error),
-            {number},
-            UNREADABLE,
-            sha256(data).hexdigest(),
-            len(data),
-        )
+        worth = {number: UNREADABLE}
+        return Version(origin, entry, None, str(error), worth, sha256(data).hexdigest(), len(data))
     code = "\n".join(cells)
-    defined, assigned = _defined(code, asked)
-    chapters = {asked[name] for name in defined | assigned}
-    if number and (number in chapters or not chapters):
-        chapters = {number}
     of_the_course = BEGIN in code and not is_ipynb(origin.name)  # a file of solutions/
-    stubs = len(defined) if of_the_course else _stubs(code)
-    worth = NO_CODE
-    if CODE.search(code):
-        worth = ASSIGNS if assigned else DEFINES if defined else HAS_CODE
-        worth = SOLVES if len(defined) > stubs else worth
-    digest = sha256(data).hexdigest()
-    return Version(origin, entry, cells, "", chapters or {number}, worth, digest, len(data))
+    worth = {}
+    for name, value in _defined(code, asked).items():
+        value = STUBBED if of_the_course else value
+        worth[asked[name]] = max(value, worth.get(asked[name], 0))
+    any_code = HAS_CODE if CODE.search(code) else NO_CODE
+    if number and (number in worth or not worth):
+        worth = {number: worth.get(number, any_code)}
+    worth = worth or {"": any_code}
+    return Version(origin, entry, cells, "", worth, sha256(data).hexdigest(), len(data))
+
+
+def _defined(code: str, names: Iterable[str]) -> dict[str, int]:
+    """Of `names` those that the code makes: SOLVES where it is a function or a class of which
+    not all versions are the stub, ASSIGNS where it is given a value, STUBBED else.
+    """
+    any_of = "|".join(map(re.escape, names))
+    made = rf"(?:(?:async[ \t]+)?def|class)[ \t]+(?P<function>{any_of})\b"
+    value = rf"(?P<value>{any_of})[ \t]*(?::[^=\n]*)?=(?!=)[ \t]*(?P<is_lambda>lambda\b)?"
+    found: dict[str, int] = {}
+    for match in re.finditer(rf"^(?P<indent>[ \t]*){made}|^{value}", code, re.MULTILINE):
+        name = match["function"] or match["value"]
+        worth = SOLVES if match["is_lambda"] else ASSIGNS
+        if match["function"]:
+            worth = STUBBED if _is_stub(_body(code, match.end(), match["indent"])) else SOLVES
+        found[name] = max(worth, found.get(name, 0))
+    return found
+
+
+def _body(code: str, start: int, indent: str) -> str:
+    """What stands below a `def` at this indentation."""
+    end = re.compile(rf"^[ \t]{{0,{len(indent)}}}[^\s#)]", re.MULTILINE).search(code, start)
+    return code[start : end.start() if end else len(code)]
+
+
+def _is_stub(body: str) -> bool:
+    """Whether a function stops at the placeholder: it is no comment, nothing returns before."""
+    stop, returned = STUB.search(body), RETURN.search(body)
+    return stop is not None and (returned is None or stop.start() < returned.start())
 
 
 def read_cells(data: bytes, name: str) -> list[str]:
