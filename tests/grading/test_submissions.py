@@ -694,7 +694,7 @@ def test_everybody_who_handed_anything_in_has_a_row(tmp_path):
     assert {s.student: s.problem for s in found} == {
         "ada": "",
         "bob": "no notebook (.ipynb, .md, .py), but a zip, which is not opened: unpack it",
-        "carol": "no notebook (.ipynb, .md, .py)",
+        "carol": "no notebook (.ipynb, .md, .py), but a tar.gz, which is not opened: unpack it",
         "dave": "a link, which is not followed",
     }
     assert [note.split(": ")[1] for note in notes] == ["README.md", "list.xlsx"]
@@ -1150,3 +1150,72 @@ def test_a_marimo_script_is_refused_in_so_many_words(tmp_path):
     assert only(tmp_path, script, "ada.py").problem == (
         "a marimo notebook, which is not read: export it as .ipynb"
     )
+
+
+EMPTY = [
+    "def answers(inputs):\n    raise NotImplementedError('your code here')",
+    "def answers(inputs): raise NotImplementedError",
+    'def answers(\n    inputs: list,  # (B, N)\n) -> int:\n    """Say: it."""\n    # do\n    ...',
+    "async def answers(inputs):\n    pass\n\nx = 1",
+]
+
+
+@pytest.mark.parametrize("empty", EMPTY)
+def test_an_empty_function_is_a_stub_too(tmp_path, empty):
+    folder(tmp_path, **{WORK: notebook(SOLVED), "ada/02_write (1).ipynb": notebook(empty)})
+    os.utime(tmp_path / WORK, (1e9, 1e9))
+    assert by_name(tmp_path)["ada"].file == WORK
+
+
+BRANCH = "def answers(inputs):\n    if inputs is None:\n        raise NotImplementedError(1)\n"
+
+
+@pytest.mark.parametrize("work", [BRANCH + "    return 2", "answers = lambda x: ...", SOLVED])
+def test_a_newer_solution_is_no_stub_whatever_it_refuses(tmp_path, work):
+    folder(tmp_path, **{WORK: notebook(SOLVED), "ada/02_b.ipynb": notebook(work)})
+    os.utime(tmp_path / WORK, (1e9, 1e9))
+    assert by_name(tmp_path)["ada"].file == "ada/02_b.ipynb"
+
+
+def test_stubs_of_one_file_do_not_undo_what_another_solves(tmp_path):
+    look_up = "def look_up(*arguments):\n    return 4"
+    one = notebook("a = 1\ndef look_up(*arguments):\n    pass", SOLVED)
+    two = notebook(look_up, STUB + "\n\nb = 2")
+    folder(tmp_path, **{"ada/one.ipynb": one, "ada/two.ipynb": two})
+    ada = by_name(tmp_path)["ada"]
+    assert sorted(sources(ada)) == sorted(["a = 1\n", SOLVED, look_up, "b = 2"])
+
+
+@pytest.mark.parametrize("name", ["24_11_notes.ipynb", "99_play.ipynb", "٠٢_play.ipynb"])
+def test_a_number_that_is_no_chapters_makes_no_chapter(tmp_path, name):
+    folder(tmp_path, **{WORK: notebook(SOLVED), f"ada/{name}": notebook("while True: pass")})
+    assert sources(by_name(tmp_path)["ada"]) == [SOLVED]
+
+
+def test_what_is_packed_is_said_whatever_lies_beside_it(tmp_path):
+    files = {"ada/README.md": b"", "ada/hw.ZIP": b"PK", "bob/hw.tar.gz": b"", "bob/b.txt": b""}
+    found = by_name(folder(tmp_path, **files))
+    end = "which is not opened: unpack it"
+    assert found["ada"].problem.endswith(f", but a zip, {end}")
+    assert found["bob"].problem.endswith(f", but a tar.gz, {end}")
+
+
+def test_what_a_crash_leaves_at_the_end_of_a_file_costs_nothing(tmp_path):
+    assert sources(only(tmp_path, notebook(SOLVED) + b"\0" * 600)) == [SOLVED]
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "".join(" " * n + "def answers(\n" for n in range(1300)),
+        "def answers(x):\n    '''" + "\\" * 900_000,
+        "def answers(x" + ":" * 900_000,
+        "def answers(x):\n" + "#\n" * 400_000,
+        "answers" + " " * 900_000,
+        "answers: " * 100_000,
+    ],
+)
+def test_functions_cannot_be_written_so_that_looking_for_them_costs_much(tmp_path, code):
+    start = time.process_time()
+    assert only(tmp_path, notebook(code)).problem == ""
+    assert time.process_time() - start < 3

@@ -42,6 +42,7 @@ def code_cells(data: bytes, name: str) -> list[str]:
     ValueError, and nothing else, where this is no notebook or a bound is exceeded.
     """
     text = _decoded(data).replace("\r\n", "\n").replace("\r", "\n")
+    text = text.rstrip("\0")  # with which a crash fills up a file
     if "\0" in text:
         raise ValueError("not a notebook: it is binary")
     if name.lower().endswith(".ipynb") or re.match(r'\s*\{\s*"', text):

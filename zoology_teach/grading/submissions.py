@@ -1,6 +1,7 @@
 """A folder or zip of notebooks -> one Submission for each student, whatever it holds."""
 
 import hashlib
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,9 +12,10 @@ from zoology_teach.grading.notebooks import is_notebook as begins_as_notebook
 from zoology_teach.grading.origins import Origin, key_of
 from zoology_teach.grading.records import visible
 from zoology_teach.grading.students import Files, group, is_notebook
-from zoology_teach.grading.versions import choose
+from zoology_teach.grading.versions import choose, without_stubs
 
 MOST_NOTES = 10  # on one student
+PACKED = re.compile(r"\.(zip|rar|7z|tar|tgz|tar\.\w+)$")
 MOST_OTHERS = 20  # files without a notebook's name that are looked into for one
 
 
@@ -107,6 +109,8 @@ def _submission(
     if len(said) > MOST_NOTES:
         notes.append(f"{who}: {len(said) - MOST_NOTES} more files passed over or left out")
     sources = [source for version in choice.counts for source in version.cells or []]
+    if len(choice.counts) > 1:
+        sources = without_stubs(sources)
     if sum(map(len, sources)) > MAX_CODE:
         return _without_data(student, key, where, "too much code in all notebooks")
     data = as_notebook(sources)
@@ -141,12 +145,14 @@ def _unlike_a_notebook(file: tuple[Origin, Entry]) -> tuple[bool, bool]:
 
 
 def _without_notebook(student: str, key: str, files: Files) -> Submission:
-    origin, entry = _first(files)
+    _, entry = _first(files)
     problem = f"no notebook ({', '.join(SUFFIXES)})"
     if entry.problem and len(files) == 1:
         problem = entry.problem
-    elif origin.name.lower().endswith(".zip"):
-        problem += ", but a zip, which is not opened: unpack it"
+    else:
+        packed = (PACKED.search(other.path[-1].lower()) for _, other in files)
+        if kind := next(filter(None, packed), None):
+            problem += f", but a {kind[1]}, which is not opened: unpack it"
     return _without_data(student, key, _shown(entry), problem, _digest(_bytes(entry)))
 
 

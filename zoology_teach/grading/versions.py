@@ -15,14 +15,13 @@ from zoology_teach.grading.archives import Entry, Unreadable, is_notebook
 from zoology_teach.grading.ladders import EXERCISES
 from zoology_teach.grading.notebooks import code_cells
 from zoology_teach.grading.origins import COPY, Origin
-from zoology_teach.grading.stub import BEGIN, PLACEHOLDER
+from zoology_teach.grading.stub import BEGIN, is_stub
 from zoology_teach.grading.students import CHAPTER, Files
 
 MOST_LOOKED_AT = 300  # files of one student
 MOST_BYTES = 50 * 1024**2  # in all of them
 CODE = re.compile(r"^[ \t]*[^#\s]", re.MULTILINE)
-STUB = re.compile(rf"^[ \t]*{re.escape(PLACEHOLDER)}", re.MULTILINE)
-RETURN = re.compile(r"^[ \t]*return\b", re.MULTILINE)
+MOST_OF_A_FUNCTION = 20_000  # characters
 UNREADABLE, NO_CODE, HAS_CODE, STUBBED, ASSIGNS, SOLVES = range(6)
 
 
@@ -137,20 +136,20 @@ def _asked() -> dict[str, str]:
 
 def _look(origin: Origin, entry: Entry, asked: dict[str, str]) -> Version:
     match = CHAPTER.match(origin.name)
-    number = match[1] if match else ""
+    number = match[1] if match and match[1] in asked.values() else ""
     data = b""
     try:
         data = entry.read()
         cells = read_cells(data, origin.name)
     except (Unreadable, ValueError) as error:
-        worth = {number: UNREADABLE}
-        return Version(origin, entry, None, str(error), worth, sha256(data).hexdigest(), len(data))
+        digest = sha256(data).hexdigest()
+        return Version(origin, entry, None, str(error), {number: UNREADABLE}, digest, len(data))
     code = "\n".join(cells)
     of_the_course = BEGIN in code and not is_ipynb(origin.name)  # a file of solutions/
-    worth = {}
-    for name, value in _defined(code, asked).items():
-        value = STUBBED if of_the_course else value
-        worth[asked[name]] = max(value, worth.get(asked[name], 0))
+    worth: dict[str, int] = {}
+    for found in made(code, asked):
+        value = STUBBED if of_the_course else found.worth
+        worth[asked[found.name]] = max(value, worth.get(asked[found.name], 0))
     any_code = HAS_CODE if CODE.search(code) else NO_CODE
     if number and (number in worth or not worth):
         worth = {number: worth.get(number, any_code)}
@@ -158,33 +157,51 @@ def _look(origin: Origin, entry: Entry, asked: dict[str, str]) -> Version:
     return Version(origin, entry, cells, "", worth, sha256(data).hexdigest(), len(data))
 
 
-def _defined(code: str, names: Iterable[str]) -> dict[str, int]:
-    """Of `names` those that the code makes: SOLVES where it is a function or a class of which
-    not all versions are the stub, ASSIGNS where it is given a value, STUBBED else.
-    """
+@dataclass(frozen=True)
+class Made:
+    """Where code makes a function that is asked for: SOLVES, ASSIGNS or STUBBED, from to."""
+
+    name: str
+    worth: int
+    start: int
+    end: int
+
+
+def made(code: str, names: Iterable[str]) -> list[Made]:
+    """Where `code` makes a function or class of `names`, or gives such a name a value."""
     any_of = "|".join(map(re.escape, names))
-    made = rf"(?:(?:async[ \t]+)?def|class)[ \t]+(?P<function>{any_of})\b"
+    function = rf"(?:(?:async[ \t]+)?def|class)[ \t]+(?P<function>{any_of})\b"
     value = rf"(?P<value>{any_of})[ \t]*(?::[^=\n]*)?=(?!=)[ \t]*(?P<is_lambda>lambda\b)?"
-    found: dict[str, int] = {}
-    for match in re.finditer(rf"^(?P<indent>[ \t]*){made}|^{value}", code, re.MULTILINE):
-        name = match["function"] or match["value"]
+    found = []
+    for match in re.finditer(rf"^(?P<indent>[ \t]*){function}|^{value}", code, re.MULTILINE):
+        name, end = match["function"] or match["value"], match.end()
         worth = SOLVES if match["is_lambda"] else ASSIGNS
         if match["function"]:
-            worth = STUBBED if _is_stub(_body(code, match.end(), match["indent"])) else SOLVES
-        found[name] = max(worth, found.get(name, 0))
+            end = _end(code, match.end(), match["indent"])
+            worth = STUBBED if is_stub(code[match.end() : end]) else SOLVES
+        found.append(Made(name, worth, match.start(), end))
     return found
 
 
-def _body(code: str, start: int, indent: str) -> str:
-    """What stands below a `def` at this indentation."""
-    end = re.compile(rf"^[ \t]{{0,{len(indent)}}}[^\s#)]", re.MULTILINE).search(code, start)
-    return code[start : end.start() if end else len(code)]
+def without_stubs(cells: list[str]) -> list[str]:
+    """Cells of several files without the stubs of what another of them solves."""
+    asked = _asked()
+    solved = {m.name for cell in cells for m in made(cell, asked) if m.worth == SOLVES}
+    found = []
+    for cell in cells:
+        for stub in reversed(made(cell, asked)):
+            if stub.worth == STUBBED and stub.name in solved:
+                cell = cell[: stub.start] + cell[stub.end :]
+        found.append(cell)
+    return found
 
 
-def _is_stub(body: str) -> bool:
-    """Whether a function stops at the placeholder: it is no comment, nothing returns before."""
-    stop, returned = STUB.search(body), RETURN.search(body)
-    return stop is not None and (returned is None or stop.start() < returned.start())
+def _end(code: str, start: int, indent: str) -> int:
+    """Where a function at this indentation ends; at most MOST_OF_A_FUNCTION on."""
+    end = re.compile(rf"^[ \t]{{0,{len(indent)}}}[^\s#)]", re.MULTILINE)
+    stop = min(start + MOST_OF_A_FUNCTION, len(code))
+    found = end.search(code, start, stop)
+    return found.start() if found else stop
 
 
 def read_cells(data: bytes, name: str) -> list[str]:
