@@ -56,7 +56,8 @@ def settle(
         require(seed in (None, stored), "seed", seed, f"the one in {path}, or OUT another folder")
         for name, value in settings.items():
             same = before.get(name) == value
-            require(same, name, value, f"{before.get(name)}, {ANOTHER} ({path})")
+            was = before.get(name, "unknown")
+            require(same, name, value, f"{was}, {ANOTHER} ({path})")
         return stored
     seed = secrets.randbelow(2**53) if seed is None else seed
     noted = settings | {"code": version.code(), "seed": seed}
