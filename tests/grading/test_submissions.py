@@ -1093,7 +1093,9 @@ def test_two_folders_of_gradescope_with_one_name_are_two_students(tmp_path):
 def test_a_folder_beside_a_readme_is_a_class(tmp_path, beside):
     flat = {f"class/{n}.ipynb": notebook(n) for n in ("ann", "bob")}
     source = folder(tmp_path / "flat", **{beside: b""}, **flat)
-    assert list(by_name(source)) == ["ann", "bob"]
+    found, notes = collect(source)
+    assert [s.student for s in found] == ["ann", "bob"]
+    assert notes == [f"passed over, no notebook: {beside}"]
     assert list(by_name(zipped(tmp_path / "a.zip", *files_in(source)))) == ["ann", "bob"]
     deep = {f"class/{n}/02.ipynb": notebook(n) for n in ("ann", "bob")}
     assert list(by_name(folder(tmp_path / "deep", **{beside: b""}, **deep))) == ["ann", "bob"]

@@ -28,6 +28,8 @@ def group(entries: list[Entry], source: Path) -> tuple[dict[str, Files], list[st
     the others.
     """
     depth, notes = _wrapping(entries, source)
+    around = [entry for entry in entries if len(entry.path) <= depth and _is_list(entry)]
+    notes += [f"passed over, no notebook: {visible('/'.join(entry.path))}" for entry in around]
     entries = [entry for entry in entries if len(entry.path) > depth]
     from_canvas = _is_canvas([entry.path[depth] for entry in entries if not entry.is_folder])
     submitters = gradescope.submitters(entries, depth)

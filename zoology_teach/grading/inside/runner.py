@@ -68,8 +68,8 @@ class Runner:
         try:
             self.shell.run(number, source)
         finally:
-            names = self.shell.user_ns
-            self.functions |= {n: names[n] for n in names if isinstance(names[n], FunctionType)}
+            there = dict(self.shell.user_ns)  # a thread of the cell may go on writing to it
+            self.functions |= {n: f for n, f in there.items() if isinstance(f, FunctionType)}
 
     def call(self, name: str, arguments: tuple, keywords: dict) -> Any:
         """Call the notebook's function `name`."""
