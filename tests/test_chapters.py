@@ -234,7 +234,7 @@ def test_build_runs_a_chapter_and_measures_it(tmp_path):
 
 @pytest.mark.parametrize(
     "own",
-    ["title: My chapter", "mystnb:\n  execution_mode: off", "kernelspec_of: me", "# by hand",
+    ["title: My chapter", "date: 2026-11-24", "mystnb:\n  execution_mode: off", "# by hand",
      "myst:\n  substitutions:\n    a: b"],
 )  # fmt: skip
 def test_build_keeps_what_else_stands_in_the_header(tmp_path, own):

@@ -24,6 +24,8 @@ SOURCE_FORMAT = "md:myst"
 def read(source: Path) -> NotebookNode:
     """The hand-written chapter as a notebook without outputs, its cells numbered."""
     notebook = jupytext.read(source)
+    plain = json.dumps(notebook.metadata, default=str)  # YAML has dates, JSON has not
+    notebook.metadata = nbformat.from_dict(json.loads(plain))
     for number, cell in enumerate(notebook.cells):
         cell.id = f"{source.stem[:2]}-{number:03d}"
     return notebook
