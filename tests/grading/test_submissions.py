@@ -1067,6 +1067,7 @@ def test_a_teams_number_is_nobodys_whatever_teams_are_called(tmp_path):
 def test_a_class_of_people_has_its_numbers(tmp_path):
     names = ["Ada Lovelace_1", "Suharto_2", "Ben 4711 Li_3", "Anne-Marie Roy_4", "Gruppe 3_5"]
     assert list(numbers(tmp_path, *names).values()) == ["1", "4", "3", "", "2"]
+    assert numbers(tmp_path, "Gruppe 3_3", *names[:4])["Gruppe 3"] == "", "by chance the same"
     assert numbers(tmp_path, "王小明_1", "李娜_2") == {"李娜": "2", "王小明": "1"}
 
 
@@ -1186,6 +1187,15 @@ def test_stubs_of_one_file_do_not_undo_what_another_solves(tmp_path):
     folder(tmp_path, **{"ada/one.ipynb": one, "ada/two.ipynb": two})
     ada = by_name(tmp_path)["ada"]
     assert sorted(sources(ada)) == sorted(["a = 1\n", SOLVED, look_up, "b = 2"])
+
+
+@pytest.mark.parametrize("before", ["@cache\n", "if True:\n    "])
+def test_a_stub_that_something_needs_stays(tmp_path, before):
+    indent = " " * (len(before) - len(before.rstrip(" ")))
+    stub = before + STUB.replace("\n", f"\n{indent}")
+    two = notebook("def look_up(*arguments):\n    return 4", stub)
+    folder(tmp_path, **{"ada/one.ipynb": notebook(SOLVED), "ada/two.ipynb": two})
+    assert stub in sources(by_name(tmp_path)["ada"])
 
 
 @pytest.mark.parametrize("name", ["24_11_notes.ipynb", "99_play.ipynb", "٠٢_play.ipynb"])

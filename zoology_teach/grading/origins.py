@@ -83,7 +83,7 @@ def moodle(name: str) -> Origin | None:
         return None
     student, id = match["name"], match["id"]
     shown = f"{student} {id}" if BLIND.fullmatch(student) else student
-    is_team = not _is_blind(student, id) and _is_team(student)
+    is_team = _is_team(student, id)
     return Origin("moodle", shown, id, name=match["rest"], is_team=is_team, known_as=student)
 
 
@@ -91,9 +91,10 @@ def _is_blind(name: str, id: str) -> bool:
     return bool(BLIND.fullmatch(name)) or name.endswith(f" {id}")
 
 
-def _is_team(name: str) -> bool:
+def _is_team(name: str, id: str) -> bool:
     own = name.rpartition("-")[2]  # "Team 7-Ada" is Ada
-    return bool(TEAM.search(own)) or (bool(re.search(r"\d", own)) and not _is_full_name(own))
+    numbered = bool(re.search(r"\d", own)) and not _is_full_name(own)
+    return bool(TEAM.search(own)) or (numbered and not _is_blind(name, id))
 
 
 def _is_full_name(name: str) -> bool:

@@ -189,11 +189,17 @@ def without_stubs(cells: list[str]) -> list[str]:
     solved = {m.name for cell in cells for m in made(cell, asked) if m.worth == SOLVES}
     found = []
     for cell in cells:
-        for stub in reversed(made(cell, asked)):
-            if stub.worth == STUBBED and stub.name in solved:
+        for stub in reversed(made(cell, asked)):  # from the end: the places before stay right
+            if stub.worth == STUBBED and stub.name in solved and _is_alone(cell[: stub.start]):
                 cell = cell[: stub.start] + cell[stub.end :]
         found.append(cell)
     return found
+
+
+def _is_alone(before: str) -> bool:
+    """Whether nothing needs what comes next: no block and no decorator."""
+    last = before.rstrip().rpartition("\n")[2].strip()
+    return not last.endswith(":") and not last.startswith("@")
 
 
 def _end(code: str, start: int, indent: str) -> int:
