@@ -232,6 +232,22 @@ def test_build_runs_a_chapter_and_measures_it(tmp_path):
     assert chapters.build(source), "what a build wrote, a build replaces"
 
 
+@pytest.mark.parametrize(
+    "own",
+    ["title: My chapter", "date: 2026-11-24", "mystnb:\n  execution_mode: off", "# by hand",
+     "myst:\n  substitutions:\n    a: b"],
+)  # fmt: skip
+def test_build_keeps_what_else_stands_in_the_header(tmp_path, own):
+    source = tmp_path / "20_new.md"
+    source.write_text(CHAPTER.replace("---\n", f"---\n{own}\n", 1))
+    before = source.read_bytes()
+    assert chapters.build(source) and chapters.in_step(source)
+    assert source.read_bytes() == before
+    source.write_text(CHAPTER)
+    chapters.build(source)
+    assert "jupytext_version" in source.read_text(), "a header of ours gets its normal form"
+
+
 @pytest.mark.parametrize("made_by_a_build", [True, False])
 def test_build_keeps_work_that_only_the_notebook_has(tmp_path, made_by_a_build):
     source = tmp_path / "20_new.md"

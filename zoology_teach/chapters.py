@@ -24,6 +24,8 @@ SOURCE_FORMAT = "md:myst"
 def read(source: Path) -> NotebookNode:
     """The hand-written chapter as a notebook without outputs, its cells numbered."""
     notebook = jupytext.read(source)
+    plain = json.dumps(notebook.metadata, default=str)  # YAML has dates, JSON has not
+    notebook.metadata = nbformat.from_dict(json.loads(plain))
     for number, cell in enumerate(notebook.cells):
         cell.id = f"{source.stem[:2]}-{number:03d}"
     return notebook
@@ -42,17 +44,17 @@ def build(source: Path, force: bool = False) -> bool:
     """Execute a chapter whose source changed (or always, with `force`); True if it did.
 
     The source is also brought into the form in which Jupytext writes it, so that saving the
-    chapter in JupyterLab changes nothing. Raises, with nothing written: ValueError for what is
-    no chapter source, and where the notebook beside it holds work that the source does not;
-    FileNotFoundError without a source; nbclient's CellExecutionError where a cell fails (by
-    then the source has its form).
+    chapter in JupyterLab changes nothing; but not where something in it would be lost. Raises,
+    with nothing written: ValueError for what is no chapter source, and where the notebook
+    beside it holds work that the source does not; FileNotFoundError without a source;
+    nbclient's CellExecutionError where a cell fails (by then the source has its form).
     """
     source = Path(source)
     text = _source_text(source)
     notebook = read(source)
     _require_replaceable(source.with_suffix(".ipynb"), notebook)
     normal_form = jupytext.writes(notebook, SOURCE_FORMAT)
-    if normal_form != text:
+    if normal_form != text and _is_all_of(text, notebook, normal_form):
         replace(source, normal_form)
     if in_step(source) and not force:
         return False
@@ -75,13 +77,36 @@ def _source_text(source: Path) -> str:
     require(source.suffix == ".md", "chapter", str(source), allowed)
     try:
         text = source.read_text(encoding="utf-8")
-        header = yaml.safe_load(text.split("\n---\n")[0].removeprefix("---\n"))
+        header = yaml.safe_load(_header(text))
         form = header["jupytext"]["text_representation"]["format_name"]
         is_source = text.startswith("---\n") and form == "myst" and bool(header["kernelspec"])
     except (LookupError, TypeError, ValueError, yaml.YAMLError):  # no text, or no such header
         is_source = False
     require(is_source, "chapter", str(source), allowed)
     return text
+
+
+def _header(text: str) -> str:
+    return text.split("\n---\n")[0].removeprefix("---\n")
+
+
+def _is_all_of(text: str, notebook: NotebookNode, normal_form: str) -> bool:
+    """Whether the normal form has each key of the header, and the cells with what is noted of
+    them. Jupytext drops the keys of other tools, such as `title`, and all comments.
+    """
+    before, after = _header(text), _header(normal_form)
+    is_commented = any(line.lstrip().startswith("#") for line in before.split("\n"))
+    again = jupytext.reads(normal_form, SOURCE_FORMAT)
+    noted = [[(c.cell_type, c.source, c.metadata) for c in n.cells] for n in (notebook, again)]
+    kept = _keys(yaml.safe_load(before)) <= _keys(yaml.safe_load(after))
+    return kept and noted[0] == noted[1] and not is_commented
+
+
+def _keys(values: object, at: tuple[str, ...] = ()) -> set[tuple[str, ...]]:
+    """The paths of all keys, those of inner ones included."""
+    if not isinstance(values, dict):
+        return {at}
+    return {at}.union(*(_keys(value, (*at, str(key))) for key, value in values.items()))
 
 
 def _require_replaceable(paired: Path, notebook: NotebookNode) -> None:

@@ -32,6 +32,36 @@ def test_a_table_cut_off_anywhere_loads_and_goes_on(tmp_path):
         assert results.load(out)["seed"].tolist() == [*[0, 1][:kept], 2]
 
 
+@pytest.mark.parametrize("name", ["a\nb", '"\n"', "\n\n", 'a,\r\n"b'])
+def test_a_row_with_line_ends_in_it_is_cut_off_whole(tmp_path, name):
+    out = tmp_path / "t.csv"
+    results.note_provenance(out, "", results.environment())
+    rows = [made_up(tiny(seed)) | {"recipe": name} for seed in range(3)]
+    results.append(out, rows[0])
+    one = len(out.read_bytes())
+    results.append(out, rows[1])
+    whole = out.read_bytes()
+    for end in range(one, len(whole)):
+        out.write_bytes(whole[:end])
+        assert results.load(out)["seed"].tolist() == [0]
+        results.mend(out)
+        assert out.read_bytes() == whole[:one]
+    results.append(out, rows[2])
+    assert results.load(out)["recipe"].tolist() == [name, name]
+
+
+def test_what_else_is_wrong_with_a_table_is_not_cut_off(tmp_path):
+    out = tmp_path / "t.csv"
+    results.note_provenance(out, "", results.environment())
+    for seed in range(3):
+        results.append(out, made_up(tiny(seed)))
+    lines = out.read_bytes().split(b"\n")
+    lines[1] = lines[1].replace(b",", b',"', 1)
+    out.write_bytes(b"\n".join(lines))
+    results.mend(out)
+    assert out.read_bytes() == b"\n".join(lines)
+
+
 def test_a_disk_that_is_full_leaves_no_half_row(tmp_path):
     resource = pytest.importorskip("resource")
     out = tmp_path / "t.csv"

@@ -289,6 +289,7 @@ def test_a_folder_with_marks_keeps_to_its_settings_whoever_is_graded(tmp_path):
     for changed, said in (
         ({"sandbox": "bwrap"}, r"sandboxed = True: must be False, as when OUT was first graded"),
         ({"chapter": "03"}, r"exercises = .*: must be .*02\.a.*, as when OUT was first"),
+        ({"seconds": 30}, r"timeout = 30: must be 60\.0, as when OUT was first graded"),
         ({"seed": 6}, r"seed = 6: must be the one in .*settings\.json, or OUT another folder"),
     ):
         for source in (second, first):

@@ -252,6 +252,14 @@ def test_a_mark_for_an_earlier_submission_is_flagged_until_it_is_read(tmp_path):
     assert said(tmp_path, [first]) != []
 
 
+def test_a_ladder_overruled_for_an_earlier_submission_is_flagged_too(tmp_path):
+    first, second = (replace(CLASS[0], handed_in=c * 12) for c in "ab")
+    (tmp_path / "manual.csv").write_text(HEAD + f"{first.key},,,02.a,,3\n")
+    assert said(tmp_path, [first]) == []
+    (note,) = said(tmp_path, [second])
+    assert "the mark 3 for 02.a was given to an earlier submission of Zoë" in note
+
+
 @pytest.mark.parametrize("old", ["NFC", "NFD"])
 def test_marks_under_the_key_of_another_spelling_count(tmp_path, old):
     name = unicodedata.normalize(old, "Zoë Müller")

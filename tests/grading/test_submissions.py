@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from zoology_teach.grading import archives
 from zoology_teach.grading.notebooks import as_notebook, code_cells
-from zoology_teach.grading.origins import is_late, platform_id
+from zoology_teach.grading.origins import is_late, platform_id, platform_ids
 from zoology_teach.grading.submissions import Submission, cells, collect
 
 KEY = re.compile(r"[a-z0-9-]{1,60}-[0-9a-f]{8}")
@@ -38,6 +38,12 @@ def folder(path, **files: bytes):
         (path / name).parent.mkdir(parents=True, exist_ok=True)
         (path / name).write_bytes(data)
     return path
+
+
+def files_in(path) -> list[tuple[str, bytes]]:
+    """A folder's files as a zip has them."""
+    found = sorted(p for p in path.rglob("*") if p.is_file())
+    return [(p.relative_to(path).as_posix(), p.read_bytes()) for p in found]
 
 
 def by_name(source, chapter=None) -> dict[str, Submission]:
@@ -688,7 +694,7 @@ def test_everybody_who_handed_anything_in_has_a_row(tmp_path):
     assert {s.student: s.problem for s in found} == {
         "ada": "",
         "bob": "no notebook (.ipynb, .md, .py), but a zip, which is not opened: unpack it",
-        "carol": "no notebook (.ipynb, .md, .py)",
+        "carol": "no notebook (.ipynb, .md, .py), but a tar.gz, which is not opened: unpack it",
         "dave": "a link, which is not followed",
     }
     assert [note.split(": ")[1] for note in notes] == ["README.md", "list.xlsx"]
@@ -912,9 +918,22 @@ def test_a_clone_without_exercises_is_no_answer(tmp_path):
     assert sources(by_name(tmp_path)["ada"]) == [SOLVED]
 
 
-def test_a_folder_of_ones_own_called_solutions_counts(tmp_path):
-    files = {"ada/solutions/02.ipynb": notebook(SOLVED), "ada/exercises/02.ipynb": notebook(STUB)}
-    assert sources(by_name(folder(tmp_path, **files))["ada"]) == [SOLVED]
+@pytest.mark.parametrize("name", ["02.ipynb", "02_write_the_task.md", "deep/02.py"])
+def test_a_folder_called_solutions_is_the_courses(tmp_path, name):
+    data = notebook(SOLVED) if name.endswith("ipynb") else f"```python\n{SOLVED}\n```".encode()
+    folder(tmp_path / "in", **{f"ada/solutions/{name}": data, "bob.ipynb": notebook("bob")})
+    ada = by_name(tmp_path / "in")["ada"]
+    assert ada.problem == "nothing but the course's own files"
+    folder(tmp_path / "in", **{"ada/exercises/02.ipynb": notebook(STUB)})
+    packed = {f"solutions/{n}": d for n, d in [("ann.ipynb", data), ("bob.ipynb", data)]}
+    for source in (tmp_path / "in", zipped(tmp_path / "a.zip", *files_in(tmp_path / "in"))):
+        found, notes = collect(source)
+        assert sources(found[0]) == [STUB]
+        assert notes == [
+            f"ada: ada/solutions/{name} left out, as the course's: "
+            'if the folder "solutions" is their own work, give it another name'
+        ]
+    assert list(by_name(zipped(tmp_path / "b.zip", *packed.items()))) == ["ann", "bob"]
 
 
 @pytest.mark.parametrize("as_zip", [False, True])
@@ -955,3 +974,260 @@ def test_a_text_of_the_courses_solutions_comes_after_the_stub(tmp_path):
 def test_what_is_no_notebook_can_be_handed_in_anew_too(tmp_path, name):
     first, second = (only(tmp_path, data, name) for data in (b"%PDF 1", b"%PDF 2"))
     assert first.handed_in != second.handed_in and first.digest == second.digest
+
+
+HELD = [
+    'def answers(inputs):\n    # raise NotImplementedError("your code here")\n    return inputs',
+    'def answers(inputs):\n    return inputs\n    raise NotImplementedError("your code here")',
+    'def answers(inputs):\n    raise NotImplementedError("your code here")\n\n' + SOLVED,
+    'if True:\n    def answers(inputs):\n        return inputs\n'
+    'def helper():\n    raise NotImplementedError("your code here")',
+    "answers = lambda inputs: inputs",
+    "answers: object = lambda inputs: inputs",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("work", HELD)
+def test_a_placeholder_that_no_longer_stops_is_no_stub(tmp_path, work):
+    folder(tmp_path, **{WORK: notebook(work), "ada/02_write_the_task (1).ipynb": notebook(STUB)})
+    os.utime(tmp_path / WORK, (1e9, 1e9))
+    assert sources(by_name(tmp_path)["ada"]) == [work]
+
+
+def test_a_value_called_as_a_function_is_does_not_displace_it(tmp_path):
+    folder(tmp_path, **{WORK: notebook(SOLVED), "ada/02_play.ipynb": notebook("answers = 1")})
+    os.utime(tmp_path / WORK, (1e9, 1e9))
+    assert by_name(tmp_path)["ada"].file == WORK
+    (tmp_path / WORK).write_bytes(notebook(STUB))
+    assert by_name(tmp_path)["ada"].file == "ada/02_play.ipynb", "but it comes before a stub"
+
+
+def test_many_notebooks_of_one_student_do_not_hide_the_chapters(tmp_path):
+    names = [f"ada/play_{n}.ipynb" for n in range(400)]
+    folder(tmp_path, **{n: notebook("x = 1") for n in names}, **{WORK: notebook(SOLVED)})
+    os.utime(tmp_path / WORK, (1e9, 1e9))
+    assert by_name(tmp_path)["ada"].file == WORK
+
+
+def test_many_other_files_do_not_hide_a_notebook_under_another_name(tmp_path):
+    pictures = {f"ada/{n}.png": b"\x89PNG" for n in range(50)}
+    folder(tmp_path, **pictures, **{"ada/work.txt": notebook(SOLVED)})
+    assert sources(by_name(tmp_path)["ada"]) == [SOLVED]
+
+
+def test_who_handed_in_but_hidden_files_has_a_row_from_a_zip_too(tmp_path):
+    names = ["ada/.ipynb_checkpoints/02.ipynb", "bob.ipynb", "__MACOSX/._bob.ipynb"]
+    found = by_name(zipped(tmp_path / "a.zip", *((n, notebook("x")) for n in names)))
+    assert {n: s.problem for n, s in found.items()} == {
+        "ada": "no notebook (.ipynb, .md, .py)",
+        "bob": "",
+    }
+
+
+def test_a_zip_named_after_its_folder_is_that_folder(tmp_path):
+    files = {f"subs/alice/{n}.ipynb": notebook(n) for n in ("hw", "hw_old")}
+    folder(tmp_path, **files)
+    for source in (tmp_path / "subs", zipped(tmp_path / "subs.zip", *files.items())):
+        assert list(by_name(source)) == ["alice"]
+    one = zipped(tmp_path / "alice.zip", ("alice/02_write.ipynb", notebook("x")))
+    assert list(by_name(one)) == ["alice"]
+
+
+def test_anna_is_no_copy_of_ann(tmp_path):
+    files = [(f"hw/{n}.ipynb", notebook(n)) for n in ("ann", "anna")]
+    assert list(by_name(zipped(tmp_path / "a.zip", *files))) == ["ann", "anna"]
+    files = [(f"smith/{n}.ipynb", notebook(n)) for n in ("hw", "hw_old")]
+    found, notes = collect(zipped(tmp_path / "b.zip", *files))
+    assert [s.student for s in found] == ["smith"]
+    assert notes[0] == "smith: taken for one student; if it is a class, give this folder"
+
+
+def numbers(tmp_path, *names: str) -> dict[str, str]:
+    """Student -> Moodle's number in a class with these names of folders."""
+    files = [(f"{name}_assignsubmission_file_/02.ipynb", notebook("x")) for name in names]
+    found, _ = collect(zipped(tmp_path / "a.zip", *files))
+    ids = platform_ids([(s.file, s.key) for s in found], "moodle")
+    return {s.student: ids.get(s.key, "") for s in found}
+
+
+@pytest.mark.parametrize("word", ["Teilnehmer", "Participante", "参加者", "Deltager i kurs"])
+def test_blind_marking_is_known_in_any_language(tmp_path, word):
+    expected = {f"{word} 501": "501", f"{word} 502": "502"}
+    assert numbers(tmp_path, f"{word}_501", f"{word}_502") == expected
+    assert numbers(tmp_path, f"{word} 501_501", f"{word} 502_502") == expected
+
+
+def test_a_teams_number_is_nobodys_whatever_teams_are_called(tmp_path):
+    names = ["Alpha_77", "Gruppe 3_78", "Omega_79", "3. Gruppe_80", "Équipe bleue_81"]
+    named = [*names, "Team 7-Zoë Müller_82"]
+    ids = {"Alpha": "", "Gruppe 3": "", "Omega": "", "3. Gruppe": "", "Équipe bleue": ""}
+    assert numbers(tmp_path, *named) == ids | {"Team 7-Zoë Müller": "82"}
+
+
+def test_a_class_of_people_has_its_numbers(tmp_path):
+    names = ["Ada Lovelace_1", "Suharto_2", "Ben 4711 Li_3", "Anne-Marie Roy_4", "Gruppe 3_5"]
+    assert list(numbers(tmp_path, *names).values()) == ["1", "4", "3", "", "2"]
+    assert numbers(tmp_path, "Gruppe 3_3", *names[:4])["Gruppe 3"] == "", "by chance the same"
+    assert numbers(tmp_path, "王小明_1", "李娜_2") == {"李娜": "2", "王小明": "1"}
+
+
+TWO_OF_A_NAME = """submission_{}:
+  :submitters:
+  - :name: Li Wei
+    :sid: ''
+    :email:{}
+"""
+
+
+def test_two_folders_of_gradescope_with_one_name_are_two_students(tmp_path):
+    files = [(f"submission_{n}/02.ipynb", notebook(str(n))) for n in (1, 2)]
+    for mails, count in ((["", ""], 2), ([" a@b.c", " a@b.c"], 1), ([" a@b.c", ""], 2)):
+        entries = [TWO_OF_A_NAME.format(n, mail) for n, mail in enumerate(mails, 1)]
+        listed = ("submission_metadata.yml", "".join(entries).encode())
+        found, _ = collect(zipped(tmp_path / "a.zip", listed, *files))
+        assert [s.student for s in found] == ["Li Wei"] * count
+    one = ("submission_metadata.yml", TWO_OF_A_NAME.format(1, "").encode())
+    assert list(by_name(zipped(tmp_path / "b.zip", one, files[0]))) == ["Li Wei"], "a class of one"
+
+
+@pytest.mark.parametrize("beside", ["README.md", "list.csv", "marks.xlsx"])
+def test_a_folder_beside_a_readme_is_a_class(tmp_path, beside):
+    flat = {f"class/{n}.ipynb": notebook(n) for n in ("ann", "bob")}
+    source = folder(tmp_path / "flat", **{beside: b""}, **flat)
+    found, notes = collect(source)
+    assert [s.student for s in found] == ["ann", "bob"]
+    assert notes == [f"passed over, no notebook: {beside}"]
+    assert list(by_name(zipped(tmp_path / "a.zip", *files_in(source)))) == ["ann", "bob"]
+    deep = {f"class/{n}/02.ipynb": notebook(n) for n in ("ann", "bob")}
+    assert list(by_name(folder(tmp_path / "deep", **{beside: b""}, **deep))) == ["ann", "bob"]
+    own = {"ada/hw1.ipynb": notebook("1"), "ada/hw2.ipynb": notebook("2")}
+    assert list(by_name(folder(tmp_path / "one", **{beside: b""}, **own))) == ["ada"]
+
+
+def test_who_may_be_a_class_is_said(tmp_path):
+    files = [(f"hand_in/group 1/{n}.ipynb", notebook(n)) for n in ("ann", "bob")]
+    found, notes = collect(zipped(tmp_path / "a.zip", *files))
+    assert [s.student for s in found] == ["hand_in"]
+    assert notes[0] == "hand_in: taken for one student; if it is a class, give this folder"
+    _, notes = collect(zipped(tmp_path / "b.zip", ("ada/work/02_x.ipynb", notebook("x"))))
+    assert notes == []
+
+
+JSON_NAMES = ["work.txt", "02_write.JSON", "WORK.IPYNB.TXT", "02.ipynb_", "work", "Work.TXT"]
+
+
+@pytest.mark.parametrize("name", JSON_NAMES)
+@pytest.mark.parametrize("beside", [[f"{n}.png" for n in range(20)], ["notes.md"], ["02_a.py"]])
+def test_a_notebook_under_another_name_is_found(tmp_path, name, beside):
+    text = notebook(SOLVED).decode().replace(", ", ",\n")
+    kinds = [text.encode(), text.replace("\n", "\r\n").encode("utf-8-sig"), text.encode("utf-16")]
+    for number, data in enumerate(kinds):
+        source = folder(tmp_path / str(number), **{f"ada/{name}": data})
+        folder(source, **{f"ada/{other}": b"x = 1" for other in beside})
+        assert sources(by_name(source)["ada"]) == [SOLVED]
+
+
+def test_what_one_chapter_is_worth_says_nothing_of_another(tmp_path):
+    """`look_up` of another chapter is a variable in one file, and solved in an older one."""
+    values = notebook(SOLVED, "look_up = 4")
+    fill = notebook("def look_up(*arguments):\n    return 4")
+    folder(tmp_path, **{"ada/task.ipynb": values, "ada/old.ipynb": fill})
+    os.utime(tmp_path / "ada" / "old.ipynb", (1e9, 1e9))
+    assert by_name(tmp_path)["ada"].file == "ada/old.ipynb + ada/task.ipynb"
+
+
+@pytest.mark.parametrize("chapter", [None, "02"])
+def test_the_chapters_own_files_are_looked_at_first(tmp_path, chapter):
+    folder(tmp_path, **{f"ada/play_{n}.ipynb": notebook("x = 1") for n in range(320)})
+    if chapter:
+        folder(tmp_path, **{f"ada/03_play_{n}.ipynb": notebook("x = 1") for n in range(320)})
+    folder(tmp_path, **{"ada/02_write.md": f"```python\n{SOLVED}\n```".encode()})
+    os.utime(tmp_path / "ada/02_write.md", (1e9, 1e9))
+    assert sources(by_name(tmp_path, chapter)["ada"]) == [SOLVED]
+
+
+def test_a_marimo_script_is_refused_in_so_many_words(tmp_path):
+    script = (
+        b"import marimo\n\napp = marimo.App()\n\n@app.cell\ndef _():\n    x = 1\n    return x,\n"
+    )
+    assert only(tmp_path, script, "ada.py").problem == (
+        "a marimo notebook, which is not read: export it as .ipynb"
+    )
+
+
+EMPTY = [
+    "def answers(inputs):\n    raise NotImplementedError('your code here')",
+    "def answers(inputs): raise NotImplementedError",
+    'def answers(\n    inputs: list,  # (B, N)\n) -> int:\n    """Say: it."""\n    # do\n    ...',
+    "async def answers(inputs):\n    pass\n\nx = 1",
+]
+
+
+@pytest.mark.parametrize("empty", EMPTY)
+def test_an_empty_function_is_a_stub_too(tmp_path, empty):
+    folder(tmp_path, **{WORK: notebook(SOLVED), "ada/02_write (1).ipynb": notebook(empty)})
+    os.utime(tmp_path / WORK, (1e9, 1e9))
+    assert by_name(tmp_path)["ada"].file == WORK
+
+
+BRANCH = "def answers(inputs):\n    if inputs is None:\n        raise NotImplementedError(1)\n"
+
+
+@pytest.mark.parametrize("work", [BRANCH + "    return 2", "answers = lambda x: ...", SOLVED])
+def test_a_newer_solution_is_no_stub_whatever_it_refuses(tmp_path, work):
+    folder(tmp_path, **{WORK: notebook(SOLVED), "ada/02_b.ipynb": notebook(work)})
+    os.utime(tmp_path / WORK, (1e9, 1e9))
+    assert by_name(tmp_path)["ada"].file == "ada/02_b.ipynb"
+
+
+def test_stubs_of_one_file_do_not_undo_what_another_solves(tmp_path):
+    look_up = "def look_up(*arguments):\n    return 4"
+    one = notebook("a = 1\ndef look_up(*arguments):\n    pass", SOLVED)
+    two = notebook(look_up, STUB + "\n\nb = 2")
+    folder(tmp_path, **{"ada/one.ipynb": one, "ada/two.ipynb": two})
+    ada = by_name(tmp_path)["ada"]
+    assert sorted(sources(ada)) == sorted(["a = 1\n", SOLVED, look_up, "b = 2"])
+
+
+@pytest.mark.parametrize("before", ["@cache\n", "if True:\n    "])
+def test_a_stub_that_something_needs_stays(tmp_path, before):
+    indent = " " * (len(before) - len(before.rstrip(" ")))
+    stub = before + STUB.replace("\n", f"\n{indent}")
+    two = notebook("def look_up(*arguments):\n    return 4", stub)
+    folder(tmp_path, **{"ada/one.ipynb": notebook(SOLVED), "ada/two.ipynb": two})
+    assert stub in sources(by_name(tmp_path)["ada"])
+
+
+@pytest.mark.parametrize("name", ["24_11_notes.ipynb", "99_play.ipynb", "٠٢_play.ipynb"])
+def test_a_number_that_is_no_chapters_makes_no_chapter(tmp_path, name):
+    folder(tmp_path, **{WORK: notebook(SOLVED), f"ada/{name}": notebook("while True: pass")})
+    assert sources(by_name(tmp_path)["ada"]) == [SOLVED]
+
+
+def test_what_is_packed_is_said_whatever_lies_beside_it(tmp_path):
+    files = {"ada/README.md": b"", "ada/hw.ZIP": b"PK", "bob/hw.tar.gz": b"", "bob/b.txt": b""}
+    found = by_name(folder(tmp_path, **files))
+    end = "which is not opened: unpack it"
+    assert found["ada"].problem.endswith(f", but a zip, {end}")
+    assert found["bob"].problem.endswith(f", but a tar.gz, {end}")
+
+
+def test_what_a_crash_leaves_at_the_end_of_a_file_costs_nothing(tmp_path):
+    assert sources(only(tmp_path, notebook(SOLVED) + b"\0" * 600)) == [SOLVED]
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "".join(" " * n + "def answers(\n" for n in range(1300)),
+        "def answers(x):\n    '''" + "\\" * 900_000,
+        "def answers(x" + ":" * 900_000,
+        "def answers(x):\n" + "#\n" * 400_000,
+        "answers" + " " * 900_000,
+        "answers: " * 100_000,
+    ],
+)
+def test_functions_cannot_be_written_so_that_looking_for_them_costs_much(tmp_path, code):
+    start = time.process_time()
+    assert only(tmp_path, notebook(code)).problem == ""
+    assert time.process_time() - start < 3

@@ -181,6 +181,13 @@ def test_time_that_ipython_takes_note_of_is_over_all_the_same(sandbox, hanging):
     assert points(row) == ALL and dict(row.cells) == {1: "took longer than 1 s"}
 
 
+def test_a_function_whose_name_a_later_cell_gives_to_a_value_is_found(sandbox):
+    row = graded(sandbox, GOOD, "double = double(2)", "total = None\ndel double")
+    assert points(row) == ALL
+    missing = graded(sandbox, "double = 3")
+    assert "the function `double` is not defined" in reasons(missing)[0]
+
+
 def test_a_worker_that_takes_long_to_start_takes_no_time_from_a_submission(sandbox, monkeypatch):
     start = sandbox.begin
 
@@ -670,6 +677,8 @@ time.sleep(8)
         ["files = !ls\nassert files.n == files.s == '' and files.grep('x') == []"],
         ["from asyncio import create_task, sleep", "create_task(sleep(0))"],
         ["%%time\nimport asyncio\nawait asyncio.sleep(0)"],
+        ["async def f(): return 3", "%time await f()\nassert await f() == 3"],
+        ["async def f(): return 3", "if True:\n    %time x = await f()\nassert x == 3"],
         ["import sys\nassert sys.stdout.encoding.lower() == 'utf-8'"],
         ["%%prun\nlen('')"],
         ["%notebook here.ipynb"],

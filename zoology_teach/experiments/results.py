@@ -10,6 +10,7 @@ import io
 import json
 import os
 import platform
+import re
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -28,6 +29,7 @@ COLUMNS = tuple(
     "run mixer recipe d_model seq_len num_pairs vocab_size lr steps batch_size seed accuracy "
     "loss parameters state_size cpu_seconds seconds config stages".split()
 )
+ROW = re.compile(rb'^"?[0-9a-f]{8,}"?,', re.MULTILINE)  # as one begins
 TEXTS = ("run", "mixer", "recipe", "init", "source", "layers", "device")
 COMPANIONS = (".json", ".lock", ".new")  # what stands beside a table under its name
 
@@ -40,7 +42,7 @@ def load(out: str | Path, columns: Sequence[str] = COLUMNS) -> pd.DataFrame:
     out = Path(out)
     content = out.read_bytes()
     try:
-        whole = content[: content.rfind(b"\n") + 1].decode()
+        whole = whole_rows(content).decode()
     except UnicodeDecodeError as error:
         raise ValueError(f"{out}: not a table any more, it is no UTF-8 ({error})") from None
     first, header = content.split(b"\n", 1)[0], ",".join(columns).encode()
@@ -63,6 +65,25 @@ def load(out: str | Path, columns: Sequence[str] = COLUMNS) -> pd.DataFrame:
     if not isinstance(table.index, pd.RangeIndex):
         raise ValueError(f"{out}: a row is damaged (it has more fields than there are columns)")
     return table.drop_duplicates("run")
+
+
+def whole_rows(content: bytes) -> bytes:
+    """A table without a last row that a crash cut short, be it after a line end in a field.
+
+    What else is wrong with it is left as it is, for a person to see.
+    """
+    end = content.rfind(b"\n") + 1
+    start = end
+    while start and content.count(b'"', 0, start) % 2:  # inside of a field
+        start = content.rfind(b"\n", 0, start - 1) + 1
+    return content[: start if len(ROW.findall(content[start:end])) == 1 else end]
+
+
+def mend(out: str | Path) -> None:
+    """Cut off a last row that a crash cut short; only for the `sole_writer` of a table."""
+    content = Path(out).read_bytes() if Path(out).exists() else b""
+    if len(whole := whole_rows(content)) < len(content):
+        os.truncate(out, len(whole))
 
 
 def provenance(out: str | Path) -> dict[str, Any]:

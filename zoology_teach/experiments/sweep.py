@@ -21,12 +21,13 @@ from zoology_teach.experiments.results import (
     device_name,
     environment,
     load,
+    mend,
     note_provenance,
     require_same_plugins,
     require_table,
     require_writable,
 )
-from zoology_teach.files import mend, sole_writer
+from zoology_teach.files import sole_writer
 from zoology_teach.mixers.plugin import content
 from zoology_teach.training.processes import from_the_first, process_group
 

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, takewhile
 from pathlib import Path
 from typing import IO
 
@@ -164,13 +164,17 @@ def _read_file(path: str) -> bytes:
 
 def _zip_entries(archive: zipfile.ZipFile) -> list[Entry]:
     infos = archive.infolist()
-    named = zip(zip_names.paths(infos), infos, strict=True)
-    kept = [(path, info) for path, info in named if path and not any(map(_left_out, path))]
+    paths = zip_names.paths(infos)
+    named = [(path, info) for path, info in zip(paths, infos, strict=True) if path]
+    kept = [(path, info) for path, info in named if not any(map(_left_out, path))]
+    around = {tuple(takewhile(lambda name: not _left_out(name), path)) for path, _ in named}
+    around -= {path[:n] for path, _ in kept for n in range(len(path) + 1)} | {()}
     depth = 0
     while len({path[: depth + 1] for path, _ in kept if len(path) > depth}) == 1:
         depth += 1
     sizes = Counter(path[: depth + 1] for path, _ in kept)
     entries = [_too_many(branch) for branch, size in sizes.items() if size > MAX_FILES]
+    entries += [_folder(path, (0,)) for path in around]  # all that is in them is left out
     return entries + [
         _zip_entry(archive, path, info)
         for path, info in kept

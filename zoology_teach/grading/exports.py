@@ -15,7 +15,7 @@ from zoology_teach.checks import require
 from zoology_teach.grading.gradebook import Write, in_order
 from zoology_teach.grading.ladder import Exercise
 from zoology_teach.grading.manual import OPEN_POINTS, Marks, open_questions, points_of, total
-from zoology_teach.grading.origins import platform_id
+from zoology_teach.grading.origins import platform_ids
 from zoology_teach.grading.records import Graded, visible
 from zoology_teach.grading.safe_csv import csv_bytes
 
@@ -71,9 +71,10 @@ def _canvas(
         ["Student", "ID", "SIS User ID", "SIS Login ID", "Section", *titles],
         ["Points Possible", "", "", "", "", *(possible(e, marks) for e in chapters.values())],
     ]
+    numbers = platform_ids([(g.file, g.key) for g in graded], "canvas")
     for g in graded:
         points = [total(g, part, marks) for part in chapters.values()]
-        rows.append([g.student, platform_id(g.file, g.key, "canvas"), "", "", "", *points])
+        rows.append([g.student, numbers.get(g.key, ""), "", "", "", *points])
     return {"canvas.csv": csv_bytes(rows, "utf-8")}
 
 
@@ -92,9 +93,9 @@ def _moodle(
     heading += ["Grade can be changed", "Last modified (grade)", "Feedback comments"]
     rows: list[list[object]] = [heading]
     most = possible(exercises, marks)
+    numbers = platform_ids([(g.file, g.key) for g in graded], "moodle")
     for g in graded:
-        number = platform_id(g.file, g.key, "moodle")
-        identifier = f"Participant {number}" if number else ""
+        identifier = f"Participant {numbers[g.key]}" if g.key in numbers else ""
         points = total(g, exercises, marks)
         rest = ["Yes", "", _comment(g, exercises, marks)]
         rows.append([identifier, g.student, "", points, most, *rest])

@@ -88,7 +88,7 @@ def grade(
     sandboxed = sandbox != "none"
     out.mkdir(parents=True, exist_ok=True)
     with files.sole_writer(out / GRADED):
-        seed = settle(out, seed, exercises, sandboxed)
+        seed = settle(out, seed, exercises, sandboxed, limits)
         done = _done(out / GRADED, submissions)
         missing = [s for s in submissions if s.key not in done]
         finished = _run(missing, out / GRADED, exercises, seed, jobs, limits, sandbox)

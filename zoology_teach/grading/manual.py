@@ -129,19 +129,18 @@ def manual_table(
     """
     headings, before = _read(path, graded)
     rows = _without_copies(before)
-    by_name: dict[tuple[str, str], list[Row]] = {}
-    for row in rows:
-        by_name.setdefault(_name(row), []).append(row)
+    there, class_ = set(map(_name, rows)), {g.key: g for g in graded}
     for g in graded:
         for question in questions:
-            if (g.key, question) not in by_name:
+            if (g.key, question) not in there:
                 rows.append(Row({"key": g.key, "question": question}, [""] * len(headings)))
-                by_name[g.key, question] = [rows[-1]]
-            for row in by_name[g.key, question]:
-                row.cells["student"] = g.student
-                row.cells["rubric"] = rubrics.get(question) or row["rubric"]
-                if not _is_outdated(row, g):
-                    row.cells["file"] = _as_of(g)
+    for row in rows:
+        if row["key"] in class_ and row["question"]:
+            student = class_[row["key"]]
+            row.cells["student"] = student.student
+            row.cells["rubric"] = rubrics.get(row["question"]) or row["rubric"]
+            if not _is_outdated(row, student):
+                row.cells["file"] = _as_of(student)
     rows.sort(key=lambda r: (r["question"], cell(r["student"]).casefold(), r["key"]))
     lines: list[list[object]] = [[*(row[column] for column in COLUMNS), *row.own] for row in rows]
     return [[*COLUMNS, *headings], *lines]

@@ -11,6 +11,8 @@ A student chooses only the end of such a name, so what stands first in it counts
 import hashlib
 import re
 import unicodedata
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from zoology_teach.grading.archives import SAVED_AS
@@ -30,7 +32,7 @@ BLACKBOARD = re.compile(
     r"(?P<head>.+?_(?P<name>[^_]+))_attempt_(?P<date>\d{4}(?:-\d\d){5})(?:_(?P<rest>.+)|\.txt)",
     re.DOTALL,
 )
-BLIND = re.compile(r"(?:.+-)?Participant")  # Moodle's name for everybody in blind marking
+BLIND = re.compile(r"(?:.+-)?Participant")  # what Moodle calls everybody in blind marking
 TEAM = re.compile(
     r"\b(?:group|team|gruppe|groupe|grupo|gruppo|groep|grupp|grupa|équipe|equipe|equipo)\b",
     re.IGNORECASE,
@@ -81,8 +83,24 @@ def moodle(name: str) -> Origin | None:
         return None
     student, id = match["name"], match["id"]
     shown = f"{student} {id}" if BLIND.fullmatch(student) else student
-    is_team = "-" not in student and bool(TEAM.search(student))  # "Team 7-Ada" is Ada
+    is_team = _is_team(student, id)
     return Origin("moodle", shown, id, name=match["rest"], is_team=is_team, known_as=student)
+
+
+def _is_blind(name: str, id: str) -> bool:
+    return bool(BLIND.fullmatch(name)) or name.endswith(f" {id}")
+
+
+def _is_team(name: str, id: str) -> bool:
+    own = name.rpartition("-")[2]  # "Team 7-Ada" is Ada
+    numbered = bool(re.search(r"\d", own)) and not _is_full_name(own)
+    return bool(TEAM.search(own)) or (numbered and not _is_blind(name, id))
+
+
+def _is_full_name(name: str) -> bool:
+    """Whether this can be a person's full name: two words, or one where no word has capitals."""
+    words = [word for word in name.rpartition("-")[2].split() if not re.search(r"\d", word)]
+    return len(words) > 1 or any(word.lower() == word.upper() for word in words)
 
 
 def blackboard(name: str) -> Origin | None:
@@ -133,6 +151,30 @@ def platform_id(file: str, key: str, platform: str) -> str:
     """The student's number on "canvas" or "moodle", "" where the path does not say it."""
     origin = platform_origin(file, key, platform)
     return origin.id if origin and not origin.is_team else ""
+
+
+def platform_ids(handed_in: Iterable[tuple[str, str]], platform: str) -> dict[str, str]:
+    """Key -> the student's number on "canvas" or "moodle", for the files and keys of a class.
+
+    A name that Moodle gives to several is that of blind marking. Where most others are no full
+    names, the class handed in as teams, and their numbers are nobody's.
+    """
+    found = {key: platform_origin(file, key, platform) for file, key in handed_in}
+    there = {key: origin for key, origin in found.items() if origin and not origin.is_team}
+    several = Counter(origin.known_as for origin in there.values())
+    unsure = {
+        key: _is_full_name(origin.known_as)
+        for key, origin in there.items()
+        if platform == "moodle"
+        and several[origin.known_as] == 1
+        and not _is_blind(origin.known_as, origin.id)
+    }
+    are_teams = 2 * sum(unsure.values()) < len(unsure)
+    return {
+        key: origin.id
+        for key, origin in there.items()
+        if not (are_teams and key in unsure and "-" not in origin.known_as)
+    }
 
 
 def is_late(file: str, key: str) -> bool:

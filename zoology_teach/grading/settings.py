@@ -15,6 +15,7 @@ from zoology_teach import files, version
 from zoology_teach.checks import require, require_int
 from zoology_teach.grading.exports import FILES
 from zoology_teach.grading.ladder import Exercise
+from zoology_teach.grading.sandbox import Limits
 from zoology_teach.grading.written import RECORD
 
 SETTINGS, GRADED = "settings.json", "graded.jsonl"
@@ -33,7 +34,9 @@ def require_own_folder(out: Path) -> None:
             require(not there, "out", str(out), allowed)
 
 
-def settle(out: Path, seed: int | None, exercises: Sequence[Exercise], sandboxed: bool) -> int:
+def settle(
+    out: Path, seed: int | None, exercises: Sequence[Exercise], sandboxed: bool, limits: Limits
+) -> int:
     """The seed, and a note of what decides marks. Raises ValueError where OUT has other ones."""
     if seed is not None:
         require_int("seed", seed, 0)
@@ -42,6 +45,9 @@ def settle(out: Path, seed: int | None, exercises: Sequence[Exercise], sandboxed
         "exercises": [exercise.id for exercise in exercises],
         "ladders": _fingerprint(exercises),
         "sandboxed": sandboxed,
+        "timeout": limits.submission_seconds,
+        "call timeout": limits.call_seconds,
+        "cell timeout": limits.cell_seconds,
     }
     path, graded = out / SETTINGS, out / GRADED
     before = _read(path) if path.exists() else {}
@@ -50,7 +56,8 @@ def settle(out: Path, seed: int | None, exercises: Sequence[Exercise], sandboxed
         require(seed in (None, stored), "seed", seed, f"the one in {path}, or OUT another folder")
         for name, value in settings.items():
             same = before.get(name) == value
-            require(same, name, value, f"{before.get(name)}, {ANOTHER} ({path})")
+            was = before.get(name, "unknown")
+            require(same, name, value, f"{was}, {ANOTHER} ({path})")
         return stored
     seed = secrets.randbelow(2**53) if seed is None else seed
     noted = settings | {"code": version.code(), "seed": seed}

@@ -4,6 +4,11 @@ import re
 
 BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
 PLACEHOLDER = 'raise NotImplementedError("your code here")'
+STOP = re.compile(rf"^[ \t]*{re.escape(PLACEHOLDER)}", re.MULTILINE)
+RETURN = re.compile(r"^[ \t]*return\b", re.MULTILINE)
+SIGNATURE = re.compile(r".*?:[ \t]*(?:#[^\n]*)?\n|.*?:(?=[ \t]*(?:raise|pass|\.\.\.))", re.DOTALL)
+DOCSTRING = re.compile(r'\s*r?("""|\'\'\'|"|\')(?:\\.|[^\\])*?\1', re.DOTALL)
+EMPTY = re.compile(r"\s*(?:pass|\.\.\.|raise NotImplementedError\b.*|#.*)?$")
 SOLUTION = re.compile(rf"^([ \t]*){BEGIN}\n.*?^[ \t]*{END}$", re.DOTALL | re.MULTILINE)
 
 
@@ -16,3 +21,18 @@ def without_solution(code: str, where: str) -> str:
     if BEGIN in stub or END in stub:
         raise ValueError(f"{where}: a {BEGIN!r} without its {END!r}, or the other way round")
     return stub
+
+
+def is_stub(body: str) -> bool:
+    """Whether a function, given what stands behind its name, does nothing: it stops at the
+    placeholder, with no return before, or is empty. A placeholder in a comment stops nothing.
+    """
+    stop, returned = STOP.search(body), RETURN.search(body)
+    if stop:
+        return returned is None or stop.start() < returned.start()
+    signature = SIGNATURE.match(body)
+    if not signature:
+        return False
+    docstring = DOCSTRING.match(body, signature.end())
+    rest = body[docstring.end() if docstring else signature.end() :]
+    return all(map(EMPTY.match, rest.split("\n")))

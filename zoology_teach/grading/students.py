@@ -5,14 +5,12 @@ and which files in a copy of the course are the student's own.
 """
 
 import re
-import unicodedata
 from collections import defaultdict
-from pathlib import PurePosixPath
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
 
-import yaml
-
-from zoology_teach.grading import archives, origins
-from zoology_teach.grading.archives import Entry, Unreadable
+from zoology_teach.grading import archives, gradescope, origins
+from zoology_teach.grading.archives import Entry
 from zoology_teach.grading.origins import COPY, Origin, canvas
 from zoology_teach.grading.records import visible
 
@@ -21,37 +19,38 @@ README = re.compile(r"readme\b", re.IGNORECASE)
 # A teacher's lists and what systems leave behind: nobody hands these in.
 NO_SUBMISSION = {".csv", ".xlsx", ".xls", ".ods", ".yml", ".yaml", ".ini", ".db", ".log", ".lnk"}
 COURSE = {"book", "exercises", "solutions", "tests", "zoology_teach"}
-METADATA = "submission_metadata.yml"  # of Gradescope
-SUBMITTERS = re.compile(
-    r"^(submission_\d+):[^\n]*\n(?: [^\n]*\n)*?  :?submitters:[ \t]*\n((?:  [- ] [^\n]*\n)+)",
-    re.MULTILINE,
-)
-
+RENAME = 'if the folder "solutions" is their own work, give it another name'
 Files = list[tuple[Origin, Entry]]
 
 
-def group(entries: list[Entry], unpacked: bool) -> tuple[dict[str, Files], list[str]]:
-    """Entries by the identity of the student who handed them in, and notes on the others.
-
-    unpacked: they come from a folder and not from a zip, in which one folder around all is usual.
+def group(entries: list[Entry], source: Path) -> tuple[dict[str, Files], list[str]]:
+    """Entries of a folder or zip by the identity of the student who handed them in, and notes on
+    the others.
     """
-    depth, notes = _wrapping(entries, unpacked)
+    depth, notes = _wrapping(entries, source)
+    around = [entry for entry in entries if len(entry.path) <= depth and _is_list(entry)]
+    notes += [f"passed over, no notebook: {visible('/'.join(entry.path))}" for entry in around]
     entries = [entry for entry in entries if len(entry.path) > depth]
     from_canvas = _is_canvas([entry.path[depth] for entry in entries if not entry.is_folder])
-    submitters = _submitters(entries, depth)
+    submitters = gradescope.submitters(entries, depth)
     by_student: dict[str, Files] = defaultdict(list)
     for entry in entries:
         path = entry.path[depth:]
         whose = submitters.get(path[0]) or [_origin(path, entry.is_folder, from_canvas)]
         alone = len(path) == 1 and not entry.is_folder and not whose[0].platform
         if alone and _is_no_submission(path[0]):
-            if path[0] != METADATA:
+            if path[0] != gradescope.METADATA:
                 notes.append(f"passed over, no notebook: {visible('/'.join(entry.path))}")
             continue
         for origin in whose:
-            named = Origin(**vars(origin) | {"name": path[-1]}) if len(path) > 1 else origin
+            named = replace(origin, name=path[-1]) if len(path) > 1 else origin
             by_student[origin.identity].append((named, entry))
-    own = {who: own_files(files) for who, files in _apart(by_student).items()}
+    told_apart = _numbered(_apart(by_student))
+    for files in told_apart.values():
+        if inside := [e for _, e in files if is_notebook(e) and _in_solutions(e, depth)]:
+            student = visible(min(origin.student for origin, _ in files))
+            notes.append(f"{student}: {_counted(inside)} left out, as the course's: {RENAME}")
+    own = {who: own_files(files, depth) for who, files in told_apart.items()}
     return own, notes
 
 
@@ -73,35 +72,82 @@ def _apart(by_student: dict[str, Files]) -> dict[str, Files]:
     return apart
 
 
-def _wrapping(entries: list[Entry], unpacked: bool) -> tuple[int, list[str]]:
-    """How many folders lie around all the others, as in a zip of one folder of submissions."""
-    depth = 0
+def _numbered(by_student: dict[str, Files]) -> dict[str, Files]:
+    """A name that Moodle gives to several, as "Participant" in its language to all in blind
+    marking, is shown with the number."""
+    ids = defaultdict(set)
+    for files in by_student.values():
+        for origin, _ in files:
+            if origin.platform == "moodle":
+                ids[origin.student].add(origin.id)
+    return {
+        who: [
+            (replace(o, student=f"{o.student} {o.id}") if len(ids[o.student]) > 1 else o, entry)
+            for o, entry in files
+        ]
+        for who, files in by_student.items()
+    }
+
+
+def _wrapping(entries: list[Entry], source: Path) -> tuple[int, list[str]]:
+    """How many folders lie around all the others, as in a zip of one folder of submissions.
+
+    A zip named after the one folder in it, which holds but folders, is that folder packed. In
+    other zips too one folder around all is usual; in a folder it is a student.
+    """
+    unpacked, depth = source.is_dir(), 0
+    packed = {entry.path[0] for entry in entries} == {source.stem} and not unpacked
+    if packed and all(e.is_folder for e in entries if len(e.path) < 3) and len(entries) > 1:
+        unpacked, depth = True, 1
     while True:
         inner = [entry for entry in entries if len(entry.path) > depth + 1]
         tops = {entry.path[depth] for entry in entries if len(entry.path) > depth}
-        if len(tops) != 1 or not inner or origins.moodle(next(iter(tops))):
+        lists = {e.path[depth] for e in entries if len(e.path) == depth + 1 and _is_list(e)}
+        if gradescope.METADATA in lists or len(tops - lists) != 1 or not inner:
             return depth, []
+        tops -= lists
+        if origins.moodle(next(iter(tops))):
+            return depth, []
+        unpacked = unpacked and not lists  # beside a student's folder a teacher has no lists
         names = {entry.path[depth + 1] for entry in inner}
         if not any(map(_by_platform, names)) and not _is_canvas(list(names)):
             flat = [e.path[-1] for e in inner if len(e.path) == depth + 2 and is_notebook(e)]
             deep = {e.path[depth + 1] for e in inner if len(e.path) > depth + 2 and is_notebook(e)}
             one = len(names) < 2 or any(map(CHAPTER.match, names)) or len(names & COURSE) > 1
-            if one or len(deep) + len(flat) < 2 or (not unpacked and _versions(flat, deep)):
-                return depth, []
-            if unpacked and flat:
-                top = visible(next(iter(tops)))
-                return depth, [f"{top}: taken for one student; if it is a class, give this folder"]
+            top = visible(next(iter(tops)))
+            said = [f"{top}: taken for one student; if it is a class, give this folder"]
+            if one or len(deep) + len(flat) < 2:
+                return depth, said if _may_be_a_class(inner) else []
+            if flat if unpacked else _versions(flat, deep):
+                return depth, said
         depth += 1
 
 
+def _may_be_a_class(entries: list[Entry]) -> bool:
+    """Whether a folder further down holds several files that are no versions of one."""
+    names = defaultdict(list)
+    for entry in entries:
+        if is_notebook(entry) and not COURSE & set(entry.path[:-1]):
+            names[entry.path[:-1]].append(entry.path[-1])
+    return any(
+        len(there) > 1 and not any(map(CHAPTER.match, there)) and not _versions(there, set())
+        for there in names.values()
+    )
+
+
 def _by_platform(name: str) -> bool:
-    return bool(origins.moodle(name) or origins.blackboard(name)) or name == METADATA
+    return bool(origins.moodle(name) or origins.blackboard(name)) or name == gradescope.METADATA
 
 
 def _versions(flat: list[str], deep: set[str]) -> bool:
-    """Whether names are those of one file and its copies: hw.ipynb, hw_old.ipynb."""
-    stems = sorted({origins.stem(name) for name in flat}, key=len)
-    return not deep and bool(stems) and all(stem.startswith(stems[0]) for stem in stems)
+    """Whether names are those of one file and its copies: hw.ipynb, hw_old.ipynb. Anna is no
+    copy of Ann.
+    """
+    stems = {re.sub(r"[\d\s()-]+$", "", origins.stem(name)) for name in flat}
+    first, *others = sorted(stems, key=len) or [""]
+    rests = [stem.removeprefix(first) for stem in others if stem.startswith(first)]
+    copies = len(rests) == len(others) and not any(rest[0].isalpha() for rest in rests)
+    return not deep and bool(first) and copies
 
 
 def _is_canvas(names: list[str]) -> bool:
@@ -111,6 +157,10 @@ def _is_canvas(names: list[str]) -> bool:
     numbered = {(o.attempt, COPY.sub("", o.name)) for o in found if o.attempt}
     distinct = {attempt for attempt, _ in numbered}
     return bool(found) and (2 * len(distinct) > len(numbered) or not numbered)
+
+
+def _is_list(entry: Entry) -> bool:
+    return not entry.is_folder and _is_no_submission(entry.path[-1])
 
 
 def _is_no_submission(name: str) -> bool:
@@ -123,32 +173,10 @@ def is_notebook(entry: Entry) -> bool:
     return not entry.is_folder and archives.is_notebook(name) and not README.match(name)
 
 
-def _submitters(entries: list[Entry], depth: int) -> dict[str, list[Origin]]:
-    """Who handed in each folder of a Gradescope export; a group is several students."""
-    listed = [e for e in entries if len(e.path) == depth + 1 and e.path[-1] == METADATA]
-    if not listed:
-        return {}
-    try:
-        text = listed[0].read().decode("utf-8", "replace").replace("\r\n", "\n") + "\n"
-        loader = getattr(yaml, "CBaseLoader", yaml.BaseLoader)  # all values stay texts
-        blocks = {name: yaml.load(block, loader) for name, block in SUBMITTERS.findall(text)}
-    except (Unreadable, yaml.YAMLError):
-        return {}
-    found = {name: list(map(_submitter, people)) for name, people in blocks.items()}
-    return {name: [origin for origin in people if origin] for name, people in found.items()}
-
-
-def _submitter(person: object) -> Origin | None:
-    if not isinstance(person, dict):
-        return None
-    values = {str(k).strip(":"): str(v).strip() for k, v in person.items()}
-    name = unicodedata.normalize("NFC", values.get("name", ""))
-    id = values.get("email") or values.get("sid") or name
-    return Origin("gradescope", name or id, id) if id else None
-
-
-def own_files(files: Files) -> Files:
-    """Without what came with a copy of the course: of a clone, the exercises are the student's."""
+def own_files(files: Files, depth: int) -> Files:
+    """Without what came with a copy of the course: of a clone, the exercises are the student's,
+    and a folder solutions/ in that of a student, which lies below `depth`, is the course's.
+    """
     inside = defaultdict(set)
     for _, entry in files:
         folders = entry.path if entry.is_folder else entry.path[:-1]
@@ -159,11 +187,25 @@ def own_files(files: Files) -> Files:
         for at, names in inside.items()
         if len(names & COURSE) > 1 and names & {"book", "zoology_teach"}
     }
-    own = [file for file in files if not _of_the_course(file[1], clones)]
-    if clones and all(entry.is_folder for _, entry in own):
+    own = [
+        (origin, entry)
+        for origin, entry in files
+        if not _of_the_course(entry, clones) and not _in_solutions(entry, depth)
+    ]
+    if len(own) < len(files) and all(entry.is_folder for _, entry in own):
         origin, first = files[0]
         return [(origin, Entry(first.path, (0,), problem="nothing but the course's own files"))]
     return own
+
+
+def _in_solutions(entry: Entry, depth: int) -> bool:
+    """Whether a file lies in a folder solutions/ inside of a student's, which is at `depth`."""
+    return "solutions" in entry.path[depth + 1 : -1]
+
+
+def _counted(entries: list[Entry]) -> str:
+    more = f" and {len(entries) - 1} more" if len(entries) > 1 else ""
+    return visible("/".join(entries[0].path)) + more
 
 
 def _of_the_course(entry: Entry, clones: set[tuple[str, ...]]) -> bool:

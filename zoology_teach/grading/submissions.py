@@ -1,18 +1,21 @@
 """A folder or zip of notebooks -> one Submission for each student, whatever it holds."""
 
 import hashlib
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from zoology_teach.checks import require
 from zoology_teach.grading.archives import Entry, Unreadable, opened
 from zoology_teach.grading.notebooks import MAX_CODE, SUFFIXES, as_notebook, code_cells
+from zoology_teach.grading.notebooks import is_notebook as begins_as_notebook
 from zoology_teach.grading.origins import Origin, key_of
 from zoology_teach.grading.records import visible
 from zoology_teach.grading.students import Files, group, is_notebook
-from zoology_teach.grading.versions import choose
+from zoology_teach.grading.versions import choose, without_stubs
 
 MOST_NOTES = 10  # on one student
+PACKED = re.compile(r"\.(zip|rar|7z|tar|tgz|tar\.\w+)$")
 MOST_OTHERS = 20  # files without a notebook's name that are looked into for one
 
 
@@ -69,7 +72,7 @@ def collect(source: Path, chapter: str | None = None) -> tuple[list[Submission],
     """
     source = Path(source)
     with opened(source) as entries:
-        by_student, notes = group(entries, source.is_dir())
+        by_student, notes = group(entries, source)
         require(bool(by_student), "SUBMISSIONS", str(source), f"notebooks ({', '.join(SUFFIXES)})")
         keys: dict[str, str] = {}
         submissions = []
@@ -89,10 +92,13 @@ def _submission(
     student: str, key: str, files: Files, chapter: str | None, notes: list[str]
 ) -> Submission:
     who = visible(student)
-    notebooks = [file for file in files if is_notebook(file[1])] or _by_content(files)
+    notebooks = [file for file in files if is_notebook(file[1])]
+    choice = choose(notebooks, chapter)
+    if not choice.is_answer:
+        notebooks += _by_content(files)
+        choice = choose(notebooks, chapter)
     if not notebooks:
         return _without_notebook(student, key, files)
-    choice = choose(notebooks, chapter)
     where = " + ".join(_shown(version.entry) for version in choice.counts)
     if not choice.counts:
         last = choice.unreadable[-1]
@@ -103,6 +109,8 @@ def _submission(
     if len(said) > MOST_NOTES:
         notes.append(f"{who}: {len(said) - MOST_NOTES} more files passed over or left out")
     sources = [source for version in choice.counts for source in version.cells or []]
+    if len(choice.counts) > 1:
+        sources = without_stubs(sources)
     if sum(map(len, sources)) > MAX_CODE:
         return _without_data(student, key, where, "too much code in all notebooks")
     data = as_notebook(sources)
@@ -121,23 +129,30 @@ def _shown(entry: Entry) -> str:
 def _by_content(files: Files) -> Files:
     """Notebooks under another name, such as ada.json or ada.txt."""
     found = []
-    for origin, entry in files[:MOST_OTHERS]:
+    others = [file for file in files if not file[1].is_folder and not is_notebook(file[1])]
+    for origin, entry in sorted(others, key=_unlike_a_notebook)[:MOST_OTHERS]:
         try:
-            start = entry.read().lstrip(b"\xef\xbb\xbf \t\r\n") if not entry.is_folder else b""
+            if begins_as_notebook(entry.read()):
+                found.append((origin, entry))
         except Unreadable:
             continue
-        if start.startswith(b"{") and b'"cells"' in start:
-            found.append((origin, entry))
     return found
 
 
+def _unlike_a_notebook(file: tuple[Origin, Entry]) -> tuple[bool, bool]:
+    name = file[1].path[-1].lower()
+    return "ipynb" not in name, not name.endswith((".json", ".txt")) and "." in name
+
+
 def _without_notebook(student: str, key: str, files: Files) -> Submission:
-    origin, entry = _first(files)
+    _, entry = _first(files)
     problem = f"no notebook ({', '.join(SUFFIXES)})"
     if entry.problem and len(files) == 1:
         problem = entry.problem
-    elif origin.name.lower().endswith(".zip"):
-        problem += ", but a zip, which is not opened: unpack it"
+    else:
+        packed = (PACKED.search(other.path[-1].lower()) for _, other in files)
+        if kind := next(filter(None, packed), None):
+            problem += f", but a {kind[1]}, which is not opened: unpack it"
     return _without_data(student, key, _shown(entry), problem, _digest(_bytes(entry)))
 
 

@@ -2,12 +2,11 @@
 
 A file belongs to the chapter whose number its name begins with or, where it has no number or
 solves nothing of that chapter, to those whose functions it defines. Of several for one chapter
-comes first what defines a function that is asked for and not only its stub, then what has any
-code at all; then a notebook before a text, and then the latest.
+comes first what defines one of its functions and not only the stub, then what gives such a name
+a value, then what has any code at all; then a notebook before a text, and then the latest.
 """
 
 import re
-from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -16,36 +15,41 @@ from zoology_teach.grading.archives import Entry, Unreadable, is_notebook
 from zoology_teach.grading.ladders import EXERCISES
 from zoology_teach.grading.notebooks import code_cells
 from zoology_teach.grading.origins import COPY, Origin
-from zoology_teach.grading.stub import BEGIN, PLACEHOLDER
+from zoology_teach.grading.stub import BEGIN, is_stub
 from zoology_teach.grading.students import CHAPTER, Files
 
-MOST_LOOKED_AT = 60  # files of one student
+MOST_LOOKED_AT = 300  # files of one student
 MOST_BYTES = 50 * 1024**2  # in all of them
 CODE = re.compile(r"^[ \t]*[^#\s]", re.MULTILINE)
-UNREADABLE, NO_CODE, HAS_CODE, DEFINES, SOLVES = range(5)
+MOST_OF_A_FUNCTION = 20_000  # characters
+UNREADABLE, NO_CODE, HAS_CODE, STUBBED, ASSIGNS, SOLVES = range(6)
 
 
 @dataclass(frozen=True)
 class Version:
     """A file that was looked at.
 
-    cells: its code, or None with the `problem` where it cannot be read. chapters: where it
-    belongs, "" for no chapter. worth: UNREADABLE to SOLVES. digest: of its bytes; size: theirs.
+    cells: its code, or None with the `problem` where it cannot be read. worth: for each chapter
+    to which it belongs ("" for none), UNREADABLE to SOLVES. digest: of its bytes; size: theirs.
     """
 
     origin: Origin
     entry: Entry
     cells: list[str] | None
     problem: str
-    chapters: set[str]
-    worth: int
+    worth: dict[str, int]
     digest: str = ""
     size: int = 0
 
+    def rank(self, chapter: str) -> tuple:
+        """The last in this order counts for the chapter."""
+        name = self.origin.name
+        return self.worth[chapter], is_ipynb(name), latest((self.origin, self.entry))
+
     @property
-    def rank(self) -> tuple:
-        """The last in this order counts."""
-        return self.worth, is_ipynb(self.origin.name), latest((self.origin, self.entry))
+    def is_readable(self) -> bool:
+        """Whether there are cells."""
+        return self.cells is not None
 
 
 @dataclass
@@ -56,11 +60,16 @@ class Choice:
     unreadable: list[Version] = field(default_factory=list)
     passed_over: Files = field(default_factory=list)
 
+    @property
+    def is_answer(self) -> bool:
+        """Whether any of what counts makes more than a stub of what is asked for."""
+        return any(max(version.worth.values()) > STUBBED for version in self.counts)
+
 
 def choose(files: Files, chapter: str | None) -> Choice:
     """What counts of a student's notebooks; with `chapter` only that chapter's if there is one."""
     names = _asked()
-    order = sorted(files, key=lambda f: (is_ipynb(f[0].name), latest(f)))[::-1]
+    order = sorted(files, key=lambda file: _promise(file, chapter))[::-1]
     looked, skipped, size = [], list(order[MOST_LOOKED_AT:]), 0
     for file in order[:MOST_LOOKED_AT]:
         if size > MOST_BYTES:
@@ -73,28 +82,38 @@ def choose(files: Files, chapter: str | None) -> Choice:
     others = [v for v in looked if v not in counts]
     return Choice(
         counts,
-        [v for v in others if v.worth == UNREADABLE],
-        [(v.origin, v.entry) for v in others if v.worth > UNREADABLE] + skipped,
+        [v for v in others if not v.is_readable],
+        [(v.origin, v.entry) for v in others if v.is_readable] + skipped,
     )
 
 
+def _promise(file: tuple[Origin, Entry], chapter: str | None) -> tuple:
+    """Sorts by what a name promises; of too many files, the first ones are not looked at."""
+    name = file[0].name
+    number = CHAPTER.match(name)
+    wanted = number is not None and number[1] == chapter
+    return wanted, number is not None, is_ipynb(name), latest(file)
+
+
 def _counting(looked: list[Version], chapter: str | None) -> list[Version]:
-    by_chapter: dict[str, list[Version]] = defaultdict(list)
-    for version in looked:
-        for name in version.chapters:
-            by_chapter[name].append(version)
-    if chapter in by_chapter:
-        by_chapter = {chapter: by_chapter[chapter]}
-    best = {name: sorted(by_chapter[name], key=_rank)[-1] for name in sorted(by_chapter)}
-    numbered = [version for name, version in best.items() if name and version.worth > NO_CODE]
+    chapters = {name for version in looked for name in version.worth}
+    if chapter in chapters:
+        chapters = {chapter}
+    best = {name: _best(looked, name) for name in sorted(chapters)}
+    numbered = [v for name, v in best.items() if name and v.worth[name] > NO_CODE]
     if not numbered:
-        numbered = sorted(best.values(), key=_rank)[-1:]
-    once = {id(version): version for version in numbered if version.worth > UNREADABLE}
+        numbered = sorted(best.values(), key=_best_rank)[-1:]
+    once = {id(version): version for version in numbered if version.is_readable}
     return list(once.values())
 
 
-def _rank(version: Version) -> tuple:
-    return version.rank
+def _best_rank(version: Version) -> tuple:
+    return max(map(version.rank, version.worth))
+
+
+def _best(looked: list[Version], chapter: str) -> Version:
+    there = [version for version in looked if chapter in version.worth]
+    return sorted(there, key=lambda version: version.rank(chapter))[-1]
 
 
 def latest(file: tuple[Origin, Entry]) -> tuple:
@@ -115,43 +134,80 @@ def _asked() -> dict[str, str]:
     return {exercise.function: id[:2] for id, exercise in EXERCISES.items()}
 
 
-def _defined(code: str, names: Iterable[str]) -> set[str]:
-    """Which of `names` the code defines as a function or a class, or gives a value."""
-    any_of = "|".join(map(re.escape, names))
-    pattern = rf"^[ \t]*(?:(?:async[ \t]+)?def|class)[ \t]+({any_of})\b|^({any_of})[ \t]*[:=](?!=)"
-    return {a or b for a, b in re.findall(pattern, code, re.MULTILINE)}
-
-
 def _look(origin: Origin, entry: Entry, asked: dict[str, str]) -> Version:
     match = CHAPTER.match(origin.name)
-    number = match[1] if match else ""
+    number = match[1] if match and match[1] in asked.values() else ""
     data = b""
     try:
         data = entry.read()
         cells = read_cells(data, origin.name)
     except (Unreadable, ValueError) as error:
-        return Version(
-            origin,
-            entry,
-            None,
-            str(error),
-            {number},
-            UNREADABLE,
-            sha256(data).hexdigest(),
-            len(data),
-        )
+        digest = sha256(data).hexdigest()
+        return Version(origin, entry, None, str(error), {number: UNREADABLE}, digest, len(data))
     code = "\n".join(cells)
-    defined = _defined(code, asked)
-    chapters = {asked[name] for name in defined}
-    if number and (number in chapters or not chapters):
-        chapters = {number}
     of_the_course = BEGIN in code and not is_ipynb(origin.name)  # a file of solutions/
-    stubs = len(defined) if of_the_course else code.count(PLACEHOLDER)
-    worth = NO_CODE
-    if CODE.search(code):
-        worth = SOLVES if len(defined) > stubs else DEFINES if defined else HAS_CODE
-    digest = sha256(data).hexdigest()
-    return Version(origin, entry, cells, "", chapters or {number}, worth, digest, len(data))
+    worth: dict[str, int] = {}
+    for found in made(code, asked):
+        value = STUBBED if of_the_course else found.worth
+        worth[asked[found.name]] = max(value, worth.get(asked[found.name], 0))
+    any_code = HAS_CODE if CODE.search(code) else NO_CODE
+    if number and (number in worth or not worth):
+        worth = {number: worth.get(number, any_code)}
+    worth = worth or {"": any_code}
+    return Version(origin, entry, cells, "", worth, sha256(data).hexdigest(), len(data))
+
+
+@dataclass(frozen=True)
+class Made:
+    """Where code makes a function that is asked for: SOLVES, ASSIGNS or STUBBED, from to."""
+
+    name: str
+    worth: int
+    start: int
+    end: int
+
+
+def made(code: str, names: Iterable[str]) -> list[Made]:
+    """Where `code` makes a function or class of `names`, or gives such a name a value."""
+    any_of = "|".join(map(re.escape, names))
+    function = rf"(?:(?:async[ \t]+)?def|class)[ \t]+(?P<function>{any_of})\b"
+    value = rf"(?P<value>{any_of})[ \t]*(?::[^=\n]*)?=(?!=)[ \t]*(?P<is_lambda>lambda\b)?"
+    found = []
+    for match in re.finditer(rf"^(?P<indent>[ \t]*){function}|^{value}", code, re.MULTILINE):
+        name, end = match["function"] or match["value"], match.end()
+        worth = SOLVES if match["is_lambda"] else ASSIGNS
+        if match["function"]:
+            end = _end(code, match.end(), match["indent"])
+            worth = STUBBED if is_stub(code[match.end() : end]) else SOLVES
+        found.append(Made(name, worth, match.start(), end))
+    return found
+
+
+def without_stubs(cells: list[str]) -> list[str]:
+    """Cells of several files without the stubs of what another of them solves."""
+    asked = _asked()
+    solved = {m.name for cell in cells for m in made(cell, asked) if m.worth == SOLVES}
+    found = []
+    for cell in cells:
+        for stub in reversed(made(cell, asked)):  # from the end: the places before stay right
+            if stub.worth == STUBBED and stub.name in solved and _is_alone(cell[: stub.start]):
+                cell = cell[: stub.start] + cell[stub.end :]
+        found.append(cell)
+    return found
+
+
+def _is_alone(before: str) -> bool:
+    """Whether nothing needs what comes next: no block and no decorator."""
+    last = before.rstrip().rpartition("\n")[2].strip()
+    return not last.endswith(":") and not last.startswith("@")
+
+
+def _end(code: str, start: int, indent: str) -> int:
+    """Where a function at this indentation ends; at most MOST_OF_A_FUNCTION on."""
+    end = re.compile(rf"^[ \t]{{0,{len(indent)}}}[^\s#)]", re.MULTILINE)
+    stop = min(start + MOST_OF_A_FUNCTION, len(code))
+    found = end.search(code, start, stop)
+    return found.start() if found else stop
 
 
 def read_cells(data: bytes, name: str) -> list[str]:

@@ -12,6 +12,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable
+from types import FunctionType
 from typing import Any
 
 import numpy
@@ -60,10 +61,15 @@ class Runner:
     def __init__(self) -> None:
         self.shell = the_shell()
         self.late = False  # whether the time of what is being done is up
+        self.functions: dict[str, Callable[..., Any]] = {}  # as they were last after a cell
 
     def cell(self, number: int, source: str) -> None:
         """Run one cell. Nothing is answered; what it raises is."""
-        self.shell.run(number, source)
+        try:
+            self.shell.run(number, source)
+        finally:
+            there = dict(self.shell.user_ns)  # a thread of the cell may go on writing to it
+            self.functions |= {n: f for n, f in there.items() if isinstance(f, FunctionType)}
 
     def call(self, name: str, arguments: tuple, keywords: dict) -> Any:
         """Call the notebook's function `name`."""
@@ -71,10 +77,15 @@ class Runner:
             return self.find(name)(*arguments, **keywords)
 
     def find(self, name: str) -> Callable[..., Any]:
-        """The notebook's function `name`. Raises Missing where there is none."""
-        if not callable(self.shell.user_ns.get(name)):
-            raise Missing(name)
-        return self.shell.user_ns[name]
+        """The notebook's function `name`, also where a later cell calls a value so, as in
+        `answers = answers(x)`. Raises Missing where there is none.
+        """
+        found = self.shell.user_ns.get(name)
+        if callable(found):
+            return found
+        if name in self.functions:
+            return self.functions[name]
+        raise Missing(name)
 
     def interrupt(self, *_: Any) -> None:
         """End what is being done; again and again where code catches that."""

@@ -17,6 +17,7 @@ from IPython.utils.text import SList
 from traitlets.config import Config
 
 TIMED = re.compile(r"\A\s*%%time[ \t]*(?=\n)")  # the times of a grader's machine say nothing
+AWAITED = re.compile(r"^([ \t]*)%time[ \t]+(?=.*\bawait\b)", re.MULTILINE)
 RUN_CODE = ("time", "timeit", "prun", "run")  # line magics whose errors are those of the cell
 
 
@@ -35,7 +36,7 @@ class Shell(InteractiveShell):
     def run(self, cell: int, source: str) -> None:
         """Run a cell; raises what it raises."""
         self.cell, self.parts = cell, 0
-        source = TIMED.sub("", source)  # inside of a magic nothing can be awaited
+        source = AWAITED.sub(r"\1", TIMED.sub("", source))  # in a magic nothing can be awaited
         try:
             transformed, problem = self.transform_cell(source), None
         except Exception:
