@@ -78,7 +78,10 @@ class Hyena(Mixer):
         h1 = self.short[0](self.filter(0, n).T[None])[0].T
         z = short_1(x1) * long_conv(v.mT, h1).mT
         y = long_conv(z.mT, self.filter(1, n)).mT
-        gate = self._last_gate_at(positions, u) if few else rows(short_2(x2[0]), positions)
+        if positions is not None and few:
+            gate = self._last_gate_at(positions, u)
+        else:
+            gate = rows(short_2(x2[0]), positions)
         return project(gate * rows(y, positions), self.out)[0]
 
     def _last_gate_at(self, positions: Tensor, u: Tensor) -> Tensor:
