@@ -55,7 +55,7 @@ def test_a_test_draws_other_rows_than_any_training_pass():
 @pytest.mark.parametrize("make", [Random, lambda seed: Learned(4, seed=seed)])
 def test_the_seed_of_a_selection(make):
     make(seed=0)
-    with pytest.raises(ValueError, match="seed = -1: must be an integer >= 0"):
+    with pytest.raises(ValueError, match="seed = -1: must be an integer in 0"):
         make(seed=-1)
 
 

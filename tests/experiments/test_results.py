@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import torch
 
-from tests.experiments.runs import MY_MIXER, AtOnce, made_up, tiny
+from tests.experiments.runs import MY_MIXER, AtOnce, ids, made_up, tiny
 from zoology_teach import files
 from zoology_teach.experiments import results, sweep
 from zoology_teach.experiments.synthetic_runs import SyntheticRun
@@ -134,11 +134,14 @@ def test_a_plugin_is_known_by_its_name_and_content(tmp_path, monkeypatch):
     mine.write_bytes(MY_MIXER.read_bytes())
     noted = []
     for seed in range(2):
-        out = tmp_path / "t.csv"
+        out = tmp_path / f"t{seed}.csv"
         sweep.run([tiny(seed)], out=out, executor=AtOnce(), plugins=[mine])
-        noted = [entry["plugins"] for entry in results.provenance(out)["commands"]]
+        noted += [entry["plugins"] for entry in results.provenance(out)["commands"]]
         mine.write_text(mine.read_text() + "# edited\n")
     assert len(set(noted)) == 2 and all(name.startswith("mine.py ") for name in noted)
+    with pytest.raises(ValueError, match=r"plugin = 'mine\.py \w+': must be that of the table"):
+        sweep.run([tiny(2)], out=tmp_path / "t1.csv", executor=AtOnce(), plugins=[mine])
+    assert ids(tmp_path / "t1.csv") == [tiny(1).id]
 
 
 REFUSED = "nb.json nb.lock nb.csv.new nb.csv.lock nb nb.txt nb.CSV .csv".split()

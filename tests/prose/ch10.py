@@ -33,6 +33,39 @@ def plays(book):
     return {cell: row.tolist() for cell, row in two.iterrows()}
 
 
+def after_the_lesson(book):
+    """Perplexities on the hits of unread plays, lowest and highest seed."""
+    hits = book.table("lesson").groupby(["mixer", "recipe"])["ar_ppl"].agg(["min", "max"])
+    hybrid = hits.loc["hybrid_short_conv"]
+    return [
+        ("the hybrid ends between # and # on AR hits", *hybrid.loc["renamed"]),
+        (
+            "stays above # on Shakespeare's hits",
+            math.floor(hybrid.loc["not renamed", "min"]),
+        ),
+        (
+            "nothing to learn, and it stays above #",
+            math.floor(hybrid.loc["shuffled values", "min"]),
+        ),
+        (
+            "BaseConv after the same lesson stays above #",
+            math.floor(hits.loc[("base_conv", "renamed"), "min"]),
+        ),
+        (
+            "Attention carries it over, alone or behind a convolution",
+            hits.loc[("attention_short_conv", "renamed"), "max"] < 20,
+            hybrid.loc["renamed", "max"] < 20,
+        ),
+        (
+            "linear attention, RWKV and Mamba do not after this lesson",
+            all(
+                hits.loc[(m, "renamed"), "min"] > 2000
+                for m in ("hyena", "linear_attention", "rwkv", "mamba")
+            ),
+        ),
+    ]
+
+
 def claims(book):
     table = book.table("text")
     log_ar = table.set_index(["mixer", "seed"])["ar_ppl"].map(np.log)
@@ -51,6 +84,7 @@ def claims(book):
         ~table["mixer"].isin([*recalls, HYBRIDS["64 learned 24% 66% -"]]),
     )
     return [
+        *after_the_lesson(book),
         *((f"{row} #, #, #", *closed(log_ar, mixer)) for row, mixer in HYBRIDS.items()),
         (
             "can differ thirtyfold on the one token in #",

@@ -11,6 +11,7 @@ import pandas as pd
 
 from zoology_teach import plots
 from zoology_teach.experiments import results, text_runs
+from zoology_teach.experiments.lesson import LessonRun
 
 NUMBER = re.compile(r"(?<![\w.,/:^-])(\d{1,3}(?:,\d{3})+|\d*\.\d+|\d+)(\s?%)?(?![\w/:]|\.\d)")
 NO_NUMBERS = re.compile(
@@ -39,7 +40,8 @@ class Sources:
 
     def table(self, name: str) -> pd.DataFrame:
         """A table of `book/results`."""
-        columns = {"text": [text_runs.COLUMNS]}.get(name, [])
+        own_columns = {"text": text_runs.COLUMNS, "lesson": LessonRun.columns}
+        columns = [own_columns[name]] if name in own_columns else []
         own = name in ("cost", "text_documents")
         path = self.folder / f"{name}.csv"
         return pd.read_csv(path) if own else results.load(path, *columns)
