@@ -72,7 +72,7 @@ def sweep(
 
 
 def text(
-    preset: Annotated[str, typer.Option(help="laptop, warm_up, gpu or pile: size, text, budget.")],
+    preset: Annotated[str, typer.Option(help="laptop, warm_up, gpu_shipped, gpu or pile.")],
     plugin: Plugins = None,
     mixer: Annotated[str | None, typer.Option(help="One model. [default: the table's]")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="One seed. [default: 0, 1, 2]")] = None,

@@ -13,6 +13,7 @@ from zoology_teach.experiments.synthetic_runs import SyntheticRun
 from zoology_teach.experiments.usual_start import (
     USUAL_RECIPE,
     figure2_paper,
+    figure2_released,
     usual_init_laptop,
 )
 from zoology_teach.mixers import find
@@ -181,7 +182,12 @@ def hybrids(seed: int) -> list[SyntheticRun]:
 
 Grid = Callable[..., Sequence[SyntheticRun]]
 PRESETS: dict[str, dict[str, Grid]] = {
-    "figure2": {"laptop": figure2_laptop, "usual": usual_start.figure2, "paper": figure2_paper},
+    "figure2": {
+        "laptop": figure2_laptop,
+        "usual": usual_start.figure2,
+        "paper": figure2_paper,
+        "released": figure2_released,
+    },
     "budget": {"laptop": budget_laptop},
     "usual_init": {"laptop": usual_init_laptop},
     "input_filters": {"laptop": input_filters_laptop},
