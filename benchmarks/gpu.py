@@ -16,24 +16,21 @@ and no installation: python3 has to have what pyproject.toml names.
 """
 
 import argparse
-import hashlib
 import multiprocessing
-import os
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from xml.etree import ElementTree
 
 import torch
+from gpu_tests import TestFiles
 
 from zoology_teach import files
-from zoology_teach.experiments import results, sweep
+from zoology_teach.experiments import sweep
 from zoology_teach.experiments.executors import HERE
 from zoology_teach.experiments.synthetic_presets import PRESETS as SYNTHETIC
 from zoology_teach.experiments.synthetic_runs import SyntheticRun
@@ -43,7 +40,6 @@ from zoology_teach.training import time_limit
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "book" / "results"
 COMMAND = "make gpu"
-TEST_COLUMNS = tuple("run file tests failed skipped seconds failures".split())
 # The widths at one length first, at the rate that is likely the best; then what they leave open.
 MIXERS, LENGTHS, RATES = ("attention", "base_conv", "hyena"), (256, 64, 128, 512), (2, 1, 3, 0)
 
@@ -62,68 +58,18 @@ class Piece:
 
 
 def tests(paths: Sequence[Path], out: Path, device: str) -> Piece:
-    """Test files, each in a process of its own, all at once."""
-    beside = b"".join(p.read_bytes() for p in sorted((ROOT / "tests/kernels").glob("*.py")))
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    if device == "cuda":
-        environment.pop("TRITON_INTERPRET", None)
-
-    def run_id(path: Path) -> str:
-        made_of = results.environment()["zoology_teach"] + results.device_name(device)
-        return hashlib.sha256(made_of.encode() + path.read_bytes() + beside).hexdigest()[:12]
-
-    def missing() -> list[Path]:
-        done = set(results.load(out, TEST_COLUMNS)["run"]) if out.exists() else set()
-        return [path for path in paths if run_id(path) not in done]
-
-    def row(path: Path, seconds: float) -> dict | None:
-        with tempfile.TemporaryDirectory() as folder:
-            report = Path(folder) / "report.xml"
-            command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
-            command += [f"--junitxml={report}", str(path)]
-            given = {"cwd": ROOT, "env": environment, "capture_output": True, "text": True}
-            try:
-                done = subprocess.run(command, timeout=seconds, **given)
-            except subprocess.TimeoutExpired:
-                return None
-            found = counts(report, (done.stdout + done.stderr)[-400:])
-        return {"run": run_id(path), "file": path.relative_to(ROOT).as_posix(), **found}
-
-    def work(seconds: float) -> None:
-        with files.sole_writer(out), ThreadPoolExecutor(min(16, os.cpu_count() or 1)) as pool:
-            files.mend(out)
-            about = results.environment() | {"device": results.device_name(device)}
-            results.note_provenance(out, COMMAND, about)
-            end = time.time() + seconds
-            for found in pool.map(lambda p: row(p, max(1.0, end - time.time())), missing()):
-                if found is not None:
-                    results.append(out, found, TEST_COLUMNS)
-                    line = "{file}: {tests} tests, {failed} failed, {skipped} skipped {failures}"
-                    print(line.format(**found), flush=True)
+    """Test files."""
+    them = TestFiles(paths, out, device)
 
     def failed() -> str:
-        table = results.load(out, TEST_COLUMNS) if out.exists() else None
-        now = set(map(run_id, paths))
-        number = 0 if table is None else int(table[table["run"].isin(now)]["failed"].sum())
-        return f"{number} tests failed: {out.name}" if number else ""
+        return f"{them.failed()} tests failed: {out.name}" if them.failed() else ""
 
-    return Piece("tests", work, lambda: ", ".join(p.name for p in missing()), failed)
-
-
-def counts(report: Path, output: str) -> dict:
-    """What a report of pytest says; without a report the process died, with its last words."""
-    if not report.exists():
-        return {"tests": 0, "failed": 1, "skipped": 0, "seconds": "", "failures": output}
-    (suite,) = ElementTree.parse(report).getroot()
-    bad = [(case, why) for case in suite for why in case if why.tag in ("failure", "error")]
-    said = [f"{case.get('name')}: {(why.get('message') or '')[:200]}" for case, why in bad]
-    return {
-        "tests": int(suite.get("tests", 0)),
-        "failed": len(bad),
-        "skipped": int(suite.get("skipped", 0)),
-        "seconds": float(suite.get("time", 0)),
-        "failures": " | ".join(" ".join(one.split()) for one in said),
-    }
+    return Piece(
+        "tests",
+        lambda seconds: them.work(seconds, COMMAND),
+        lambda: ", ".join(path.name for path in them.missing()),
+        failed,
+    )
 
 
 def script(name: str, command: Sequence[str]) -> Piece:
