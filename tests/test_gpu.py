@@ -57,7 +57,7 @@ def synthetic_runs(gpu):
 
 def text_run():
     """The first of the preset, of a few thousand parameters."""
-    run = TEXT["gpu_shipped"].runs()[1]
+    run = TEXT["gpu_shipped"].run("hybrid_short_conv", warm_up=True)
     before = tuple(replace(stage, steps=2, batch_size=4) for stage in run.train.before)
     budget = replace(run.train, steps=3, batch_size=2, eval_examples=2, before=before)
     layers = tuple(
