@@ -13,7 +13,7 @@ WORKERS ?= -n auto
 SAMPLE ?= 300
 MUTATE ?=
 
-.PHONY: help lab style types layers quick test mutate book release sweep
+.PHONY: help lab style types layers quick test mutate book release sweep gpu
 .DELETE_ON_ERROR:
 
 help:  ## say what make can do
@@ -54,6 +54,10 @@ sweep: .venv/.installed  ## measure the tables of chapter 06 (continues where it
 	$(BIN)/zoology-teach sweep figure2 --preset laptop
 	$(BIN)/zoology-teach sweep budget --preset laptop
 	$(BIN)/zoology-teach sweep usual_init --preset laptop
+
+gpu:  ## measure what only a GPU can, in pieces (MINUTES=9 OUT=folder PIECES="tests text")
+	PYTHONPATH="$(CURDIR)" $(if $(wildcard $(BIN)/python),$(BIN)/python,$(PYTHON)) \
+	    benchmarks/gpu.py $(PIECES) --minutes $(or $(MINUTES),9) $(if $(OUT),--out "$(OUT)")
 
 .venv/.installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and \

@@ -14,8 +14,9 @@ from tests.training.toys import toy_blocks
 from zoology_teach import constructions, cost, recall
 from zoology_teach.constructions import Index
 from zoology_teach.cost import timing
+from zoology_teach.experiments.chosen import chosen
 from zoology_teach.experiments.executors import open_executor
-from zoology_teach.experiments.synthetic_presets import budget_laptop, chosen
+from zoology_teach.experiments.synthetic_presets import budget_laptop
 from zoology_teach.kernels.flash_attention import attention
 from zoology_teach.mixers import MIXERS
 from zoology_teach.model import LanguageModel, ModelConfig, layer, match_parameters

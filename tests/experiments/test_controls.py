@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from zoology_teach.experiments import usual_start
+from zoology_teach.experiments.chosen import chosen
 from zoology_teach.experiments.confounders import CELL, PARAMETERS, changes, confounders
 from zoology_teach.experiments.lesson import lesson, lesson_run
 from zoology_teach.experiments.longer import (
@@ -22,7 +23,7 @@ from zoology_teach.experiments.longer import (
 from zoology_teach.experiments.published_starts import start_as_published
 from zoology_teach.experiments.results import COLUMNS
 from zoology_teach.experiments.sweep import run as sweep
-from zoology_teach.experiments.synthetic_presets import PRESETS, chosen
+from zoology_teach.experiments.synthetic_presets import PRESETS
 from zoology_teach.model import LanguageModel, ModelConfig, layer
 from zoology_teach.tasks.asking import Asking
 from zoology_teach.tasks.examples import IGNORED

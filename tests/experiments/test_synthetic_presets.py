@@ -2,11 +2,11 @@
 
 import pytest
 
+from zoology_teach.experiments.chosen import chosen
 from zoology_teach.experiments.synthetic_presets import (
     LAPTOP_RECIPES,
     OTHER_RECIPE,
     PRESETS,
-    chosen,
     figure2_laptop,
     laptop_run,
 )

@@ -173,7 +173,8 @@ def test_what_is_fused_by_width_and_dtype():
         ("impl = 'cuda'", {"impl": "cuda"}),
     ],
 )
-def test_wrong_use_names_the_argument(message, change):
-    given = dict(zip(NAMES, draw((1, 2, 3, 2), torch.float32, "cpu"), strict=False))
+def test_wrong_use_names_the_argument(message, change, device):
+    given = dict(zip(NAMES, draw((1, 2, 3, 2), torch.float32, device), strict=False))
+    change = {name: x if name == "impl" else x.to(device) for name, x in change.items()}
     with pytest.raises(ValueError, match="^" + message):
         base_conv(**{**given, **change})

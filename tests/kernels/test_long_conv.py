@@ -149,7 +149,7 @@ def test_survives_torch_compile(n, device):
     [(torch.float16, 8192), (torch.bfloat16, 8192), (torch.float32, 512), (torch.float64, 0)],
     ids=str,
 )
-def test_auto_takes_triton_up_to_the_crossing(dtype, longest, monkeypatch):
+def test_auto_takes_triton_up_to_the_crossing(dtype, longest, device, monkeypatch):
     """As on a GPU, whether there is one or not; by name it takes any length."""
     monkeypatch.setattr(dispatch, "on_gpu", lambda x: True)
     monkeypatch.setattr(module, "reference", lambda u, h: "torch.fft")
@@ -160,7 +160,7 @@ def test_auto_takes_triton_up_to_the_crossing(dtype, longest, monkeypatch):
         (longest + 1, "triton", True),
         (1, "reference", False),
     ]:
-        u, h = torch.ones(1, 2, n, dtype=dtype), torch.ones(2, n, dtype=dtype)
+        u, h = (torch.ones(s, device=device, dtype=dtype) for s in ((1, 2, n), (2, n)))
         assert (long_conv(u, h, impl=impl) != "torch.fft") == want
 
 

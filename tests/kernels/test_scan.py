@@ -98,11 +98,11 @@ def test_parts_agree_with_their_whole(device, launched, monkeypatch):
 
 @pytest.mark.parametrize("n", [256, 257, 512, 1000, 8192, 100_000])
 @pytest.mark.parametrize("sequences", [1, 12, 63, 64, 192])
-def test_parts_are_whole_tiles_and_enough(sequences, n, monkeypatch):
+def test_parts_are_whole_tiles_and_enough(sequences, n, device, monkeypatch):
     """They cover the sequence, and are no more programs than a GPU has use for."""
     calls = []
     monkeypatch.setattr(scan, "launch", lambda _, grid, *given, **__: calls.append((grid, given)))
-    x = torch.zeros(1, 1, 1).expand(sequences, n, 1)
+    x = torch.zeros(1, 1, 1, device=device).expand(sequences, n, 1)
     linear_scan(x, x, impl="triton")
     ((_, parts, _), given), length = calls[-1], calls[-1][1][-1]
     assert (parts - 1) * length < n <= parts * length

@@ -219,6 +219,8 @@ def test_survives_torch_compile(bias, gate, device):
         ("impl = 'cuda'", {"impl": "cuda"}),
     ],
 )
-def test_wrong_use_names_the_argument(message, change):
+def test_wrong_use_names_the_argument(message, change, device):
+    given = {"u": torch.zeros(1, 5, 3), "filter": torch.zeros(3, 4), **change}
+    placed = {name: x.to(device) for name, x in given.items() if name != "impl" and not x.is_meta}
     with pytest.raises(ValueError, match="^" + message):
-        short_conv(**{"u": torch.zeros(1, 5, 3), "filter": torch.zeros(3, 4), **change})
+        short_conv(**{**given, **placed})

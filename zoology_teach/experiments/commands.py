@@ -52,7 +52,8 @@ def sweep(
     With --plugin the mixers of the file are measured, by the names file:Class. Options that
     choose (--mixer, --width, ...) may be given several times.
     """
-    from zoology_teach.experiments.synthetic_presets import PRESETS, chosen
+    from zoology_teach.experiments.chosen import chosen
+    from zoology_teach.experiments.synthetic_presets import PRESETS
 
     make = choose("preset", preset, choose("sweep", name, PRESETS))
     mixers = list(dict.fromkeys([*(mixer or []), *_plugged(plugin)]))
@@ -72,7 +73,7 @@ def sweep(
 
 
 def text(
-    preset: Annotated[str, typer.Option(help="laptop, warm_up, gpu or pile: size, text, budget.")],
+    preset: Annotated[str, typer.Option(help="laptop, warm_up, gpu_shipped, gpu or pile.")],
     plugin: Plugins = None,
     mixer: Annotated[str | None, typer.Option(help="One model. [default: the table's]")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="One seed. [default: 0, 1, 2]")] = None,

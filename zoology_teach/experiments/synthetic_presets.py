@@ -1,11 +1,10 @@
 """The grids behind the book's tables: `zoology-teach sweep NAME --preset PRESET`."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
-from zoology_teach.checks import require, require_int
 from zoology_teach.experiments import usual_start
 from zoology_teach.experiments.confounders import confounders
 from zoology_teach.experiments.lesson import lesson
@@ -14,6 +13,7 @@ from zoology_teach.experiments.synthetic_runs import SyntheticRun
 from zoology_teach.experiments.usual_start import (
     USUAL_RECIPE,
     figure2_paper,
+    figure2_released,
     usual_init_laptop,
 )
 from zoology_teach.mixers import find
@@ -182,7 +182,12 @@ def hybrids(seed: int) -> list[SyntheticRun]:
 
 Grid = Callable[..., Sequence[SyntheticRun]]
 PRESETS: dict[str, dict[str, Grid]] = {
-    "figure2": {"laptop": figure2_laptop, "usual": usual_start.figure2, "paper": figure2_paper},
+    "figure2": {
+        "laptop": figure2_laptop,
+        "usual": usual_start.figure2,
+        "paper": figure2_paper,
+        "released": figure2_released,
+    },
     "budget": {"laptop": budget_laptop},
     "usual_init": {"laptop": usual_init_laptop},
     "input_filters": {"laptop": input_filters_laptop},
@@ -201,46 +206,3 @@ TAKE_ANY_MIXER = (
     usual_start.vocabulary,
     confounders,
 )
-
-
-def chosen(
-    make: Grid,
-    *,
-    mixers: Sequence[str] = (),
-    widths: Sequence[int] = (),
-    lengths: Sequence[int] = (),
-    seeds: Sequence[int] = (),
-    steps: int | None = None,
-) -> Sequence[SyntheticRun]:
-    """The runs of a preset with one of the values named; without any of a kind, all of them.
-
-    mixers  names of the preset's curves, or for a preset that takes any mixer, as in `find`.
-    steps   another number of updates, which makes them other runs.
-
-    Raises ValueError naming what leaves no run.
-    """
-    runs: Sequence[SyntheticRun]
-    if make in TAKE_ANY_MIXER and mixers:
-        own = {r.mixer for r in make()}
-        for mixer in mixers:
-            if mixer not in own:
-                find(mixer)
-        runs = make(mixers)
-    else:
-        runs = _with_values(make(), "mixer", lambda r: r.mixer, mixers)
-    runs = _with_values(runs, "width", lambda r: r.model.d_model, widths)
-    runs = _with_values(runs, "length", lambda r: r.task.seq_len, lengths)
-    runs = _with_values(runs, "seed", lambda r: r.train.seed, seeds)
-    if steps is not None:
-        require_int("steps", steps, 1)
-        runs = [replace(r, train=replace(r.train, steps=steps)) for r in runs]
-    return runs
-
-
-def _with_values(
-    runs: Sequence[SyntheticRun], name: str, value: Callable, wanted: Sequence
-) -> list[SyntheticRun]:
-    there = list(dict.fromkeys(value(r) for r in runs))
-    for one in wanted:
-        require(one in there, name, one, f"one of {there}")
-    return [r for r in runs if not wanted or value(r) in wanted]

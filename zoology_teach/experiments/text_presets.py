@@ -9,6 +9,8 @@
 `pile`    the paper's small scale: about 125M parameters, 10 billion tokens, GPT-2's tokens.
           While they are read, the tokens of a whole run take about 80 GB of memory.
 `warm_up` as laptop, from the usual start, without and with a lesson in recall first.
+`gpu_shipped`  the same question at 15M parameters, where there is a GPU and no network: four
+          passes over the training plays.
 """
 
 import itertools
@@ -168,6 +170,28 @@ PRESETS = {
         train=TrainConfig(steps=800, batch_size=8, lr=3e-3, eval_examples=250, eval_every=100),
         thresholds=(20, 100),
         device="cpu",
+        warm_ups=(False, True),
+        choosing=CHOOSING_PLAYS,
+    ),
+    "gpu_shipped": Preset(
+        mixers=(
+            "hybrid_short_conv",
+            "base_conv",
+            "attention_short_conv",
+            "hyena",
+            "hybrid_programmatic_short_conv",
+            "attention",
+        ),
+        text=Text(),
+        vocab_size=2048,
+        d_model=384,
+        depth=8,
+        num_heads=6,
+        parameters=15_000_000,
+        train=TrainConfig(steps=800, batch_size=32, lr=1e-3, eval_examples=250, eval_every=200),
+        thresholds=(20, 100),
+        device="cuda",
+        bf16=True,
         warm_ups=(False, True),
         choosing=CHOOSING_PLAYS,
     ),

@@ -25,6 +25,7 @@ from zoology_teach.model import LanguageModel
 from zoology_teach.tasks.examples import Examples
 from zoology_teach.tasks.text import Blocks
 from zoology_teach.training import checkpoint as checkpoints
+from zoology_teach.training import time_limit
 from zoology_teach.training.batches import batches, stage_seed
 from zoology_teach.training.history import Clock, Diverged, Ended, History, Record
 from zoology_teach.training.measure import accuracy, asked
@@ -83,10 +84,13 @@ def train(
                 if record.measured is not None:
                     bar.set_postfix(loss=f"{record.loss:.3f}")
                 clock.note()
-                due = time.perf_counter() - saved >= save_seconds
+                late = time_limit.is_reached()
+                due = late or time.perf_counter() - saved >= save_seconds
                 if first and checkpoint is not None and due:
                     training.save(checkpoint)
                     saved = time.perf_counter()
+                if late:
+                    raise KeyboardInterrupt
             if first and checkpoint is not None and history.seconds >= save_seconds:
                 training.save(checkpoint)
         except KeyboardInterrupt:
@@ -221,12 +225,8 @@ class Training:
         return sum(r.right or 0.0 for r in records) / MASTERED_OVER >= stage.until
 
     def _new_optimizer(self) -> torch.optim.AdamW:
-        return torch.optim.AdamW(
-            self.model.parameters(),
-            lr=self.config.lr,
-            weight_decay=self.config.weight_decay,
-            fused=True,
-        )
+        weights, rate, decay = self.model.parameters(), self.config.lr, self.config.weight_decay
+        return torch.optim.AdamW(weights, lr=rate, weight_decay=decay, fused=True)
 
     def save(self, path: Path) -> None:
         """Write how far the training is; whatever happens, the old or the new file is there."""
