@@ -105,7 +105,10 @@ def test_the_command_goes_on_where_it_stopped(preset, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--preset", "desktop"], "preset = 'desktop': must be one of laptop, warm_up, gpu_shipped, gpu, pile"),
+        (
+            ["--preset", "desktop"],
+            "preset = 'desktop': must be one of laptop, warm_up, gpu_shipped, gpu, pile",
+        ),
         (["--preset", "laptop", "--mixer", "attn"], "attn"),
         (
             ["--preset", "laptop", "--source", "no/such"],
