@@ -5,7 +5,7 @@ Everything in the library that writes uses these four, so nothing is ever left h
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -88,14 +88,19 @@ def append(path: str | Path, lines: bytes) -> None:
             raise OSError(f"{path}: {error}; what was finished is kept") from None
 
 
-def mend(path: str | Path) -> None:
-    """Cut off a last line that a crash left without its end."""
+def whole_lines(content: bytes) -> bytes:
+    """Without a last line that a crash left without its end."""
+    return content[: content.rfind(b"\n") + 1]
+
+
+def mend(path: str | Path, whole: Callable[[bytes], bytes] = whole_lines) -> None:
+    """Cut off what a crash left unfinished: all behind the `whole` part of the content."""
     path = Path(path)
     if path.exists():
         content = path.read_bytes()
-        whole = content.rfind(b"\n") + 1
-        if whole < len(content):
-            os.truncate(path, whole)
+        kept = len(whole(content))
+        if kept < len(content):
+            os.truncate(path, kept)
 
 
 @contextmanager

@@ -62,6 +62,19 @@ def test_shuffled_answers_are_those_of_the_sequence_in_any_order():
     assert abs(right - 1 / 3) < 0.03  # of 6,000 answers; one in three stays by chance
 
 
+def test_labels_and_mixtures_do_not_depend_on_torchs_defaults():
+    tasks = (Asking(MQAR(16, 3, 32), "shuffled"), Mixture((MQAR(16, 2, 32), MQAR(32, 4, 64))))
+    plain = [task.sample(20, 3) for task in tasks]
+    torch.set_default_dtype(torch.float64)
+    try:
+        with torch.device("meta"):
+            odd = [task.sample(20, 3) for task in tasks]
+    finally:
+        torch.set_default_dtype(torch.float32)
+    for one, other in zip(plain, odd, strict=True):
+        assert torch.equal(one.inputs, other.inputs) and torch.equal(one.labels, other.labels)
+
+
 def test_a_mixture_draws_each_of_its_tasks_as_often():
     mixture = Mixture((MQAR(16, 2, 32), MQAR(32, 4, 64)))
     assert mixture.vocab_size == 64

@@ -44,7 +44,7 @@ def test_a_row_with_line_ends_in_it_is_cut_off_whole(tmp_path, name):
     for end in range(one, len(whole)):
         out.write_bytes(whole[:end])
         assert results.load(out)["seed"].tolist() == [0]
-        results.mend(out)
+        files.mend(out, results.whole_rows)
         assert out.read_bytes() == whole[:one]
     results.append(out, rows[2])
     assert results.load(out)["recipe"].tolist() == [name, name]
@@ -58,7 +58,7 @@ def test_what_else_is_wrong_with_a_table_is_not_cut_off(tmp_path):
     lines = out.read_bytes().split(b"\n")
     lines[1] = lines[1].replace(b",", b',"', 1)
     out.write_bytes(b"\n".join(lines))
-    results.mend(out)
+    files.mend(out, results.whole_rows)
     assert out.read_bytes() == b"\n".join(lines)
 
 

@@ -16,10 +16,15 @@ from hypothesis import strategies as st
 
 from zoology_teach.grading import archives
 from zoology_teach.grading.notebooks import as_notebook, code_cells
-from zoology_teach.grading.origins import is_late, platform_id, platform_ids
+from zoology_teach.grading.origins import is_late, platform_ids
 from zoology_teach.grading.submissions import Submission, cells, collect
 
 KEY = re.compile(r"[a-z0-9-]{1,60}-[0-9a-f]{8}")
+
+
+def platform_id(file: str, key: str, platform: str) -> str:
+    """The number of somebody who handed in alone."""
+    return platform_ids([(file, key)], platform).get(key, "")
 
 
 def notebook(*sources: str) -> bytes:
@@ -131,9 +136,9 @@ def test_moodle_names(tmp_path):
         "Ann O'Nym": "no notebook (.ipynb, .md, .py)",
         "Participant 12349": ["flat"],
     }
-    eve = found["Eve"]
-    assert platform_id(eve.file, eve.key, "moodle") == "12347"
-    assert platform_id(eve.file, eve.key, "canvas") == "", "a file's name is no one's number"
+    handed_in, eve = [(s.file, s.key) for s in found.values()], found["Eve"]
+    assert platform_ids(handed_in, "moodle")[eve.key] == "12347"
+    assert eve.key not in platform_ids(handed_in, "canvas"), "a file's name is no one's number"
 
 
 def test_plain_and_nbgrader_names(tmp_path):
@@ -871,20 +876,21 @@ def test_a_long_list_of_gradescope_costs_little_time(tmp_path, lines):
 
 def test_no_name_of_a_file_replaces_another_student(tmp_path):
     names = [
-        "Ada_501_assignsubmission_file_02_z.ipynb",
-        "Eve_502_assignsubmission_file_x_501_assignsubmission_file_02_z.ipynb",
-        "Mal_503_assignsubmission_file_Ada_501_assignsubmission_file_02_z.ipynb",
+        "Ada Byron_501_assignsubmission_file_02_z.ipynb",
+        "Eve Fox_502_assignsubmission_file_x_501_assignsubmission_file_02_z.ipynb",
+        "Mal Day_503_assignsubmission_file_Ada Byron_501_assignsubmission_file_02_z.ipynb",
         "x_501_assignsubmission_file_02_z.ipynb",
     ]
     found = by_name(zipped(tmp_path / "a.zip", *((n, notebook(n)) for n in names)))
     assert {n: sources(s) for n, s in found.items()} == {
-        "Ada": names[:1],
-        "Eve": names[1:2],
-        "Mal": names[2:3],
+        "Ada Byron": names[:1],
+        "Eve Fox": names[1:2],
+        "Mal Day": names[2:3],
         "x": names[3:],
     }
-    ids = {n: platform_id(s.file, s.key, "moodle") for n, s in found.items()}
-    assert ids == {"Ada": "", "Eve": "502", "Mal": "503", "x": ""}, "501 is disputed"
+    ids = platform_ids([(s.file, s.key) for s in found.values()], "moodle")
+    told = {n: ids.get(s.key, "") for n, s in found.items()}
+    assert told == {"Ada Byron": "", "Eve Fox": "502", "Mal Day": "503", "x": ""}, "501 is disputed"
 
 
 COURSE_FILES = {

@@ -136,8 +136,7 @@ def decode(mixer: Mixer, batch: int, n: int) -> Decode:
     require_int("batch", batch, 1)
     require_int("n", n, 1)
     read, written = mixer.state_size(n), mixer.state_size(1)
-    first, last = mixer.projections()
-    weights = sum(p.weight.numel() for p in (*first, *((last,) if last else ())))
+    weights = mixer.projection_weights()
     parameters = sum(p.numel() for p in mixer.parameters())
     return Decode(
         batch=batch,

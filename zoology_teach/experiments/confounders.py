@@ -4,6 +4,7 @@ N = 32, K = 4, V = 256, from the usual start with the curriculum, two layers 64 
 `usual_start.ablation`. The name of a change stands in the column `recipe`.
 """
 
+import math
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import replace
@@ -70,10 +71,9 @@ def _asking(base: SyntheticRun, questions: Questions, change: str) -> SyntheticR
     Everywhere, most answers cannot be known, so no lesson is ever mastered: each takes its steps,
     at most 800.
     """
+    most = 800 if questions == "everywhere" else math.inf
     lessons = tuple(
-        replace(stage, task=Asking(stage.task, questions), steps=min(stage.steps, 800))  # type: ignore[arg-type]
-        if questions == "everywhere"
-        else replace(stage, task=Asking(stage.task, questions))  # type: ignore[arg-type]
+        replace(stage, task=Asking(stage.task, questions), steps=min(stage.steps, most))  # type: ignore[arg-type]
         for stage in base.train.before
     )
     return replace(

@@ -79,13 +79,6 @@ def whole_rows(content: bytes) -> bytes:
     return content[: start if len(ROW.findall(content[start:end])) == 1 else end]
 
 
-def mend(out: str | Path) -> None:
-    """Cut off a last row that a crash cut short; only for the `sole_writer` of a table."""
-    content = Path(out).read_bytes() if Path(out).exists() else b""
-    if len(whole := whole_rows(content)) < len(content):
-        os.truncate(out, len(whole))
-
-
 def provenance(out: str | Path) -> dict[str, Any]:
     """How the table was made: format, and each command with its versions and machine.
 

@@ -21,13 +21,13 @@ from zoology_teach.experiments.results import (
     device_name,
     environment,
     load,
-    mend,
     note_provenance,
     require_same_plugins,
     require_table,
     require_writable,
+    whole_rows,
 )
-from zoology_teach.files import sole_writer
+from zoology_teach.files import mend, sole_writer
 from zoology_teach.mixers.plugin import content
 from zoology_teach.training.processes import from_the_first, process_group
 
@@ -114,7 +114,7 @@ def run(
                 for one in missing:
                     one.execute(folder, device)
                 return pd.DataFrame(columns=list(columns))
-            mend(out)
+            mend(out, whole_rows)
             keep = _keeper(out, columns, command, about)
             with open_executor(executor, workers, plugins) as pool:
                 if pool is None:

@@ -147,12 +147,6 @@ def platform_origin(file: str, key: str, platform: str) -> Origin | None:
     return None
 
 
-def platform_id(file: str, key: str, platform: str) -> str:
-    """The student's number on "canvas" or "moodle", "" where the path does not say it."""
-    origin = platform_origin(file, key, platform)
-    return origin.id if origin and not origin.is_team else ""
-
-
 def platform_ids(handed_in: Iterable[tuple[str, str]], platform: str) -> dict[str, str]:
     """Key -> the student's number on "canvas" or "moodle", for the files and keys of a class.
 

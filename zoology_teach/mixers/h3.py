@@ -50,10 +50,11 @@ class H3(Mixer):
     def forward(self, u: Tensor, positions: Tensor | None = None) -> Tensor:
         """u (B, N, D) -> (B, N, D), or (B, P, D) at `positions` (B, P)."""
         self.check(u, positions)
-        k, v, *q = project(u, self.key, self.value, *([self.query] if positions is None else []))
-        memory = rows(self.diagonal((self.shift(k) * v).mT).mT, positions)
-        query = self.query(rows(u, positions)) if positions is not None else q[0]
-        return project(query * memory, self.out)[0]
+        k, v = project(u, self.key, self.value)
+        memory = self.diagonal((self.shift(k) * v).mT).mT
+        (q,) = project(rows(u, positions), self.query)
+        (y,) = project(q * rows(memory, positions), self.out)
+        return y
 
     def step(
         self, u_t: Tensor, state: tuple[Tensor, Tensor] | None = None

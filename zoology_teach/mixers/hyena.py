@@ -71,18 +71,17 @@ class Hyena(Mixer):
         self.check(u, positions)
         n = u.shape[1]
         require(n <= self.max_len, "sequence length", n, f"at most max_len = {self.max_len}")
-        _, short_1, short_2 = self.short
-        few = positions is not None and positions.shape[1] * self.kernel_size < n
-        v, x1, *x2 = project(u, self.value, self.gate1, *([] if few else [self.gate2]))
+        short_v, short_1, short_2 = self.short
+        v, x1 = project(u, self.value, self.gate1)
         # `short` of v and h1 * are one filter: the taps of the one, convolved with the other.
-        h1 = self.short[0](self.filter(0, n).T[None])[0].T
+        h1 = short_v(self.filter(0, n).T[None])[0].T
         z = short_1(x1) * long_conv(v.mT, h1).mT
         y = long_conv(z.mT, self.filter(1, n)).mT
-        if positions is not None and few:
-            gate = self._last_gate_at(positions, u)
+        if positions is not None and positions.shape[1] * self.kernel_size < n:
+            x2 = self._last_gate_at(positions, u)
         else:
-            gate = rows(short_2(x2[0]), positions)
-        return project(gate * rows(y, positions), self.out)[0]
+            x2 = rows(short_2(project(u, self.gate2)[0]), positions)
+        return project(x2 * rows(y, positions), self.out)[0]
 
     def _last_gate_at(self, positions: Tensor, u: Tensor) -> Tensor:
         """x2 at a few `positions` (B, P) -> (B, P, D), from the tokens that its taps reach."""

@@ -66,8 +66,12 @@ class Mixer(nn.Module, ABC):
 
     def projection_flops(self, n: int) -> int:
         """The part of `flops` that is `projections`: 2 for each weight and token."""
+        return 2 * n * self.projection_weights()
+
+    def projection_weights(self) -> int:
+        """The number of weights in `projections`."""
         first, last = self.projections()
-        return 2 * n * sum(p.weight.numel() for p in (*first, *((last,) if last else ())))
+        return sum(p.weight.numel() for p in (*first, *((last,) if last else ())))
 
     def projections(self) -> Projections:
         """The dense projections of tokens: all but the last, and the one that writes the output.

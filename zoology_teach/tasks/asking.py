@@ -10,7 +10,7 @@ import torch
 
 from zoology_teach.checks import require
 from zoology_teach.configuration import config
-from zoology_teach.tasks.examples import IGNORED, Examples, generator_from
+from zoology_teach.tasks.examples import IGNORED, Examples, generator_from, on_cpu
 from zoology_teach.tasks.mqar import MQAR
 
 Questions = Literal["last", "everywhere", "shuffled"]
@@ -41,6 +41,7 @@ class Asking:
         """V."""
         return self.task.vocab_size
 
+    @on_cpu
     def sample(self, num_examples: int, seed: int | torch.Generator = 0) -> Examples:
         """`num_examples` sequences; the inputs are those that `task` draws with this seed."""
         generator = generator_from(seed)
@@ -51,8 +52,8 @@ class Asking:
             only = torch.full_like(labels, IGNORED)
             return Examples(drawn.inputs, only.scatter_(1, last, labels.gather(1, last)))
         if self.questions == "shuffled":
-            order = torch.rand(drawn.targets.shape, generator=generator).argsort(dim=1)
-            dealt = drawn.targets.gather(1, order)
+            uniform = torch.rand(drawn.targets.shape, generator=generator, dtype=torch.float32)
+            dealt = drawn.targets.gather(1, uniform.argsort(dim=1))
             return Examples(drawn.inputs, labels.scatter(1, drawn.positions, dealt))
         following = torch.full_like(labels, IGNORED)
         following[:, :-1] = drawn.inputs[:, 1:]

@@ -4,7 +4,7 @@ import torch
 
 from zoology_teach.checks import require
 from zoology_teach.configuration import config
-from zoology_teach.tasks.examples import Examples, generator_from
+from zoology_teach.tasks.examples import Examples, generator_from, on_cpu
 from zoology_teach.tasks.mqar import MQAR
 
 
@@ -28,6 +28,7 @@ class Mixture:
         """V, the largest of the tasks'."""
         return max(task.vocab_size for task in self.tasks)
 
+    @on_cpu
     def sample(self, num_examples: int, seed: int | torch.Generator = 0) -> Examples:
         """`num_examples` sequences, all of one task; see `mqar.sample`."""
         generator = generator_from(seed)
