@@ -7,7 +7,6 @@ The class hands in right solutions, blank stubs, wrong solutions (the mutants of
 two of three exercises, cells with errors and slow cells. The command grades it in one go, then
 once more into another folder with a kill -9 in the middle; the two grades.csv must be the same
 bytes. Memory is the sum over all processes of their proportional set sizes, every half second.
-Issue 5 asks for at least 50 submissions a minute and at most 3 GiB.
 """
 
 import contextlib
