@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from tests.experiments.runs import MY_MIXER, made_up, tiny
 from zoology_teach import plots
 from zoology_teach.cli import app
-from zoology_teach.experiments import results, sweep, synthetic_presets, text_runs
+from zoology_teach.experiments import results, sweep, synthetic_presets, text_presets, text_runs
 from zoology_teach.experiments.sweep import runs_folder
 from zoology_teach.experiments.synthetic_runs import SyntheticRun
 from zoology_teach.files import book
@@ -72,12 +72,25 @@ def test_other_runs_need_a_table_of_their_own(asked):
 def test_a_table_of_the_book_takes_its_own_runs_only():
     for options in (
         ["--steps", "5"],
+        ["--lr", "6e-3"],
         ["--seed", "7"],
         ["--source", "book"],
         ["--mixer", "hybrid_random"],
     ):
         result = CliRunner().invoke(app, ["text", "--preset", "laptop", *options])
         assert result.exit_code == 2 and "--out" in result.output, result.output
+
+
+def test_a_learning_rate_of_ones_own(preset, tmp_path):
+    """It is the text's; the preset's own is no other run."""
+    out = tmp_path / "rates.csv"
+    command = ["text", "--preset", "laptop", "--mixer", "base_conv", "--seed", "0", "--out", out]
+    for lr in (6e-3, text_presets.PRESETS["laptop"].train.lr, 6e-3):
+        result = invoke(*command, "--lr", lr)
+        assert result.exit_code == 0, result.output
+    assert list(pd.read_csv(out).lr) == [6e-3, text_presets.PRESETS["laptop"].train.lr]
+    refused = invoke(*command, "--lr", "nan")
+    assert refused.exit_code == 2 and "lr = nan" in refused.output
 
 
 def test_the_command_goes_on_where_it_stopped(preset, tmp_path, monkeypatch):

@@ -78,6 +78,9 @@ def text(
     mixer: Annotated[str | None, typer.Option(help="One model. [default: the table's]")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="One seed. [default: 0, 1, 2]")] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Updates. [the preset's]")] = None,
+    lr: Annotated[
+        float | None, typer.Option(help="Learning rate on the text. [the preset's]")
+    ] = None,
     source: Annotated[
         str | None, typer.Option(metavar="FOLDER|hf:NAME", help="Another text.")
     ] = None,
@@ -98,6 +101,8 @@ def text(
     plugged = _plugged(plugin)
     if mixer or plugged:
         asked = replace(asked, mixers=(mixer,) if mixer else tuple(plugged))
+    if lr is not None:
+        asked = replace(asked, rates={name: (lr, lr) for name in asked.mixers})
     runs = asked.runs(SEEDS if seed is None else [seed], steps=steps)
     known = tuple(m for m in asked.mixers if m in chosen.mixers)
     own = {run.id for run in replace(chosen, mixers=known).runs()}
