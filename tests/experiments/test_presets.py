@@ -199,5 +199,5 @@ def test_nearer_to_the_released_code():
         }
         if ours.mixer in options:
             second = layer(ours.mixer, **options[ours.mixer])
-            first = second if ours.mixer == "h3" else layer("base_conv")
+            first = layer("base_conv") if ours.mixer == "linear_attention" else second
         assert theirs.model == replace(ours.model, layers=(first, second))
