@@ -110,7 +110,7 @@ def reached(marks: list[str]) -> list[dict]:
 def note_reach(path: Path, marked: str, stored: Path) -> int:
     reach = Reach(COPY)
     pytest.main([str(path), "-q", "-m", marked, "-p", "no:cacheprovider"], plugins=[reach])
-    stored.write_text(json.dumps(reach.tests))
+    stored.write_text(json.dumps(reach.tests()))
     return 0
 
 
