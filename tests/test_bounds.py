@@ -124,6 +124,25 @@ def test_what_must_be_positive(argument, call):
             call(wrong)
 
 
+YES_OR_NO = [
+    ("rename", lambda value: MQAR(rename=value)),
+    ("norm", lambda value: ModelConfig(4, 4, LAYERS, norm=value)),
+    ("fresh_optimizer", lambda value: TrainConfig(fresh_optimizer=value)),
+    ("fresh_optimizer", lambda value: Stage(EASY, 1, 1, fresh_optimizer=value)),
+    ("rope", lambda value: MIXERS["attention"](4, rope=value)),
+]
+
+
+@pytest.mark.parametrize(("argument", "call"), YES_OR_NO)
+def test_what_is_true_or_false_and_nothing_that_counts_as_it(argument, call):
+    for fine in (True, False):
+        call(fine)
+    for wrong in (1, 0, None, "no"):
+        named = re.escape(f"{argument} = {wrong!r}: must be True or False")
+        with pytest.raises(ValueError, match=named):
+            call(wrong)
+
+
 RANGES = [  # the argument, what is just allowed, what is just not
     ("weight_decay", (0, 0.0), (-1e-9,), lambda value: TrainConfig(weight_decay=value)),
     ("warmup", (0, 0.999), (-0.001, 1), lambda value: TrainConfig(warmup=value)),

@@ -41,6 +41,47 @@ def test_base_conv_needs_a_channel_per_key_at_any_length(vocab_size, seq_len, nu
     assert accuracy(model, task.sample(200, seed=3)) == 1.0
 
 
+@pytest.mark.parametrize("score_scale", [20.0, 6.0])
+def test_attention_scores_the_right_place_by_its_scale_above_the_next(score_scale):
+    """All seven keys of V = 16 are shown, so that some code differs in one sign only."""
+    model = constructions.attention(16, score_scale).double()
+    shift, attend = model.mixers
+    batch = MQAR(32, 7, 16).sample(20, seed=0)
+    u = model.embedding(batch.inputs)
+    u = u + shift(u)
+    asking = torch.take_along_dim(attend.query(u), batch.positions[..., None], 1)
+    scores = asking @ attend.key(u[:, :14]).mT / math.sqrt(model.config.d_model)
+    best = scores.topk(2).values
+    gap = torch.full_like(best[..., 0], score_scale)
+    assert torch.allclose(best[..., 0] - best[..., 1], gap)
+    found = scores.argmax(-1)
+    assert torch.equal(batch.inputs.gather(1, found), batch.labels.gather(1, batch.positions))
+
+
+def test_attention_names_the_value_louder_than_the_key():
+    """Codes of c signs: 2 c for the value, at least 4 less for another, c for the key asked."""
+    model = constructions.attention(16, 60.0).double()
+    batch = MQAR(32, 7, 16).sample(20, seed=0)
+    logits = model(batch.inputs, batch.positions)
+    asked, answers = (x.gather(1, batch.positions) for x in (batch.inputs, batch.labels))
+    assert torch.allclose(logits.gather(2, answers[..., None]), logits.new_tensor(6.0))
+    others = logits.scatter(2, answers[..., None], -torch.inf)[..., 8:]
+    assert torch.allclose(others.amax(2), logits.new_tensor(2.0))
+    assert torch.allclose(logits.gather(2, asked[..., None]), logits.new_tensor(3.0))
+
+
+def test_a_channel_per_key_holds_the_number_of_its_value():
+    """The tied head scores s s_w - s_w² / 2 for the value w, with s from 8 to 16."""
+    task = MQAR(32, 5, 16)
+    model = constructions.one_channel_per_key(task).double()
+    batch = task.sample(20, seed=0)
+    numbers = torch.linspace(8, 16, 8, dtype=torch.float64)
+    s = numbers[batch.labels.gather(1, batch.positions) - 8][..., None]
+    logits = model(batch.inputs, batch.positions)
+    assert torch.allclose(logits[..., 8:], s * numbers - numbers**2 / 2, atol=1e-5)
+    assert torch.equal(logits.argmax(2), batch.labels.gather(1, batch.positions))
+
+
 # The recipes' numbers, measured before this code existed, at V = 1024.
 STAIRCASE = [
     (64, 4, 64, 0.92),

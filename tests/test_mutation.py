@@ -1,11 +1,14 @@
 """The mutation tester: which faults it makes, and that it tells a seen one from an unseen one."""
 
 import csv
+import time
 
 import pytest
 
 from tests.mutation.__main__ import KNOWN, ROOT, interval
 from tests.mutation.operators import mutations
+from tests.mutation.reach import functions_by_line
+from tests.mutation.trials import CRASHED, forked
 
 SOURCE = '''"""A module."""
 import triton
@@ -82,6 +85,25 @@ def test_a_fault_changes_its_place_only(module):
     (fault,) = [f for f in mutations(module, "a.py") if f.change == "1.5 -> (2.25)"]
     assert fault.applied(source) == source.replace(b"1.5", b"(2.25)")
     assert fault.text == "return self.x - 1.5"
+
+
+def test_a_line_belongs_to_the_function_in_whose_body_it_lies(module):
+    found = functions_by_line(str(module / "a.py"))
+    lines = SOURCE.splitlines()
+    assert {lines[n - 1].strip() for n in found if found[n] == "A.é"} == {
+        "def inner():",
+        "return self.x - 1.5",
+        "self.x = True",
+        "return inner",
+    }
+    assert "return a + 1" not in {lines[n - 1].strip() for n in found}, "a kernel is compiled"
+    assert set(found.values()) == {"f", "A.é"}
+
+
+def test_a_trial_is_ended_by_the_time_it_takes_and_not_by_a_busy_machine():
+    assert forked(lambda: 3, 1) == 3
+    assert forked(lambda: time.sleep(1.5) or 0, 1) == 0
+    assert forked(lambda: sum(iter(int, 1)), 1) not in (0, CRASHED)
 
 
 def test_the_interval_of_a_share():

@@ -192,6 +192,17 @@ def test_the_counting_model_gives_probabilities(copy):
     assert (model.weights[:, -1].max() > 0) == copy
 
 
+@pytest.mark.parametrize("copy", [False, True])
+def test_a_part_that_can_say_nothing_has_no_weight(copy):
+    """State 3 known + helps: known is 0 after a token that was never followed, 1 after two
+    tokens never seen together, up to 8; helps is how many tokens back the row itself helps."""
+    model = trigram.fit(np.arange(60) % 3, np.tile([0, 1, 2], (4, 9)), 9, copy=copy)
+    known, helps = np.divmod(np.arange(27), 3)
+    never = np.zeros(27, bool)
+    silent = [never, never, known == 0, known <= 1, (helps == 0) | (not copy)]
+    assert ((model.weights == 0) == np.stack(silent, axis=1)).all()
+
+
 def test_copy_looks_at_two_tokens_and_else_at_one():
     rng = np.random.default_rng(0)
     unseen = np.tile([5, 6, 7], (300, 4))

@@ -53,7 +53,7 @@ class ModelConfig:
     max_len        None, or the number of learned position embeddings.
     mlp            None, or the hidden width of an MLP after each mixer.
     embedding_std  standard deviation of the token embedding at the start.
-    seed           decides all initial weights.
+    seed           decides all initial weights; for another default dtype of torch, others.
     """
 
     vocab_size: int

@@ -4,6 +4,7 @@ A run's id hashes its whole configuration. Presets without a committed table are
 """
 
 import csv
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
@@ -181,3 +182,22 @@ def test_the_papers_training():
         assert (train.warmup, train.stop_accuracy, train.eval_examples) == (0.0, 0.99, 3000)
         assert r.model.max_len == (n if r.mixer == "attention" else None)
     assert {r.train.seed for r in runs} == {0, 1, 2}
+
+
+def test_nearer_to_the_released_code():
+    """The paper's grid, with three mixers' options of the released code and without clipping."""
+    paper, released = usual_start.figure2_paper(), usual_start.figure2_released()
+    assert len({run.id for run in (*paper, *released)}) == len(paper) + len(released)
+    for ours, theirs in zip(paper, released, strict=True):
+        assert (theirs.mixer, theirs.task) == (ours.mixer, ours.task)
+        assert theirs.train == replace(ours.train, clip=1e9) and ours.train.clip == 1
+        first, second = ours.model.layers
+        options = {
+            "h3": {"d_state": ours.task.seq_len},
+            "mamba": {"expand": 2},
+            "linear_attention": {"feature_dim": 8},
+        }
+        if ours.mixer in options:
+            second = layer(ours.mixer, **options[ours.mixer])
+            first = layer("base_conv") if ours.mixer == "linear_attention" else second
+        assert theirs.model == replace(ours.model, layers=(first, second))

@@ -152,6 +152,20 @@ def test_a_bad_entry_is_one_clear_error_and_nothing_is_written(tmp_path, entry):
 HEAD = "key,student,file,question,rubric,points\n"
 
 
+@pytest.mark.parametrize("question", ["02.d", "02.a"])
+def test_marks_from_nothing_to_the_most_that_the_question_can_earn(tmp_path, question):
+    most = ALL[question].points if question in ALL else 10
+    for entry in ("0", "0.", "0,5", "00.25", str(most), f"{most}.00"):
+        (tmp_path / "manual.csv").write_text(HEAD + f'k,a,,{question},,"{entry}"\n')
+        assert read_marks(tmp_path / "manual.csv") == {
+            ("k", question): float(entry.replace(",", "."))
+        }
+    for entry in (f"{most}.01", str(most + 1), ".5", "1.5.5", "+1", "1x"):
+        (tmp_path / "manual.csv").write_text(HEAD + f"k,a,,{question},,{entry}\n")
+        with pytest.raises(ValueError, match=rf"row 2.*must be a number, 0 to {most}$"):
+            read_marks(tmp_path / "manual.csv")
+
+
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
@@ -292,6 +306,32 @@ def test_a_copied_row_loses_no_points(tmp_path):
     (tmp_path / "manual.csv").write_text(HEAD + "k,a,,02.d,,3\nk,a,,02.d,,\n")
     write_gradebook(tmp_path, CLASS, EXERCISES)
     assert read_marks(tmp_path / "manual.csv") == {("k", "02.d"): 3}
+
+
+def test_copies_of_a_row_that_say_nothing_go_and_all_others_stay(tmp_path):
+    lines = [
+        "k,a,,02.d,,,",  # a copy in which nothing is written, before and after
+        "k,a,,02.d,,3,",
+        "k,a,,02.d,,3,",
+        "k,a,,02.d,,,well argued",
+        "k,a,,02.d,,,",
+        "k,a,,04.d,,,",
+        "k,a,,04.d,,,",
+        ",,,02.d,mine,,",
+        ",,,02.d,mine,,",
+        ",,,,,,",
+    ]
+    (tmp_path / "manual.csv").write_text(HEAD.replace("\n", ",remark\n") + "\n".join(lines))
+    write_gradebook(tmp_path, [], EXERCISES)
+    rows = [(r[0], r[3], r[5], r[6]) for r in table(tmp_path / "manual.csv")[1:]]
+    assert sorted(rows) == [
+        ("", "02.d", "", ""),
+        ("", "02.d", "", ""),
+        ("k", "02.d", "", "well argued"),
+        ("k", "02.d", "3", ""),
+        ("k", "02.d", "3", ""),
+        ("k", "04.d", "", ""),
+    ]
 
 
 def test_rubrics_come_from_the_solutions(tmp_path):

@@ -958,6 +958,26 @@ def test_too_many_files_cost_only_the_one_who_has_them(tmp_path, monkeypatch, as
     }
 
 
+@pytest.mark.parametrize("as_zip", [False, True])
+@pytest.mark.parametrize("most", [2, 3])
+def test_just_so_many_files_are_not_too_many(tmp_path, monkeypatch, as_zip, most):
+    """A folder counts itself; in a zip it is no entry of its own."""
+    monkeypatch.setattr(archives, "MAX_FILES", most)
+    count = most if as_zip else most - 1
+    files = {"ada/02.ipynb": notebook("ada")} | {f"ada/{n}.txt": b"" for n in range(count - 1)}
+    for more, found in (
+        ({}, ["ada"]),
+        ({"ada/one_more.txt": b""}, f"too many files: more than {most}"),
+    ):
+        every = files | more | {"bob.ipynb": notebook("bob")}
+        source = folder(tmp_path / f"in{len(more)}", **every)
+        if as_zip:
+            source = zipped(tmp_path / f"{len(more)}.zip", *every.items())
+        submissions = by_name(source)
+        assert (submissions["ada"].problem or sources(submissions["ada"])) == found
+        assert sources(submissions["bob"]) == ["bob"]
+
+
 def test_who_handed_in_a_table_has_a_row_too(tmp_path):
     names = ["doejohn_101_9001_data.csv", "Ada_12_assignsubmission_file_marks.xlsx"]
     found, notes = collect(zipped(tmp_path / "a.zip", *((name, b"1,2") for name in names)))

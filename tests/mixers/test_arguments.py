@@ -133,6 +133,18 @@ def test_forward_mode_and_vmap_where_a_mask_says_what_is_seen(name, options):
     assert torch.allclose(torch.func.vmap(f)(many), torch.stack([f(u), f(v)]))
 
 
+def test_a_draw_is_one_draw_however_often_its_derivative_is_used():
+    torch.manual_seed(0)
+    mixer = MIXERS["sparse_attention"](D, selection="random").double().eval()
+    u, v = (torch.randn(2, N, D, dtype=torch.float64) for _ in range(2))
+    y, tangent = torch.func.jvp(mixer, (u,), (v,))
+    assert torch.allclose(y, mixer(u))
+    again, linear = torch.func.linearize(mixer, u)
+    assert torch.allclose(again, y)
+    for _ in range(2):
+        assert torch.allclose(linear(v), tangent)
+
+
 @pytest.mark.parametrize("scale", [1.0, 200.0, 1e4])
 @pytest.mark.parametrize("k", [1, 5, 16, 40])
 def test_a_learned_row_that_is_kept_asks_however_saturated_its_gate(k, scale):

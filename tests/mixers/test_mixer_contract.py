@@ -229,6 +229,7 @@ def test_filters_and_starts_of_base_conv_that_go_together():
         (lambda: ShortConv(4, 0), "kernel_size = 0: must be an integer >= 1"),
         (lambda: ShortConv(4, 1, "previous"), "kernel_size = 1: must be an integer >= 2"),
         (lambda: DiagonalSSM(0, 2), "d_model = 0"),
+        (lambda: MIXERS["sliding_window"](4, window=None), "window = None: must be an integer"),
         (lambda: MIXERS["base_conv_autocorrelation"](4, threshold=-1), "threshold = -1"),
         (
             lambda: MIXERS["base_conv_autocorrelation"](4, blank=0)(torch.zeros(1, 2, 4)),

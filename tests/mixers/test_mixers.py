@@ -143,10 +143,17 @@ def test_base_conv_by_definition(filter):
 
 @pytest.mark.parametrize(("n", "taps"), [(1, 1), (1, 4), (5, 3), (5, 8), (64, 3), (100, 1)])
 def test_short_conv_against_conv1d(n, taps):
-    x, h = torch.randn(3, n, 6), torch.randn(6, taps)
+    x = torch.randn(3, n, 6, dtype=torch.float64, requires_grad=True)
+    h = torch.randn(6, taps, dtype=torch.float64, requires_grad=True)
     padded = nn.functional.pad(x.transpose(1, 2), (taps - 1, 0))
     expected = nn.functional.conv1d(padded, h.flip(1)[:, None], groups=6).transpose(1, 2)
-    assert torch.allclose(short_conv(x, h), expected, atol=1e-5)
+    y, to_y = short_conv(x, h), torch.randn_like(x)
+    assert torch.allclose(y, expected, atol=1e-12)
+    for graph in (False, True):  # with a graph of its own it is written out another way
+        found = torch.autograd.grad(y, (x, h), to_y, retain_graph=True, create_graph=graph)
+        right = torch.autograd.grad(expected, (x, h), to_y, retain_graph=True)
+        for ours, theirs in zip(found, right, strict=True):
+            assert torch.allclose(ours, theirs, atol=1e-12)
 
 
 @pytest.mark.parametrize("n", [1, 2, 17, 64, 255])

@@ -110,7 +110,7 @@ def reached(marks: list[str]) -> list[dict]:
 def note_reach(path: Path, marked: str, stored: Path) -> int:
     reach = Reach(COPY)
     pytest.main([str(path), "-q", "-m", marked, "-p", "no:cacheprovider"], plugins=[reach])
-    stored.write_text(json.dumps(reach.tests))
+    stored.write_text(json.dumps(reach.tests()))
     return 0
 
 
@@ -128,13 +128,13 @@ def try_all(faults: list[Mutation], tests: list[dict]) -> Iterator[tuple[Mutatio
         killer = Trials(quick, kill, COPY)
         options = ["-q", "-p", "no:cacheprovider"]
         work = partial(pytest.main, [*files, *options], plugins=[killer])
-        forked(work, math.inf, RUNS / "output.txt")
+        forked(work, None, RUNS / "output.txt")
     for i, (fault, chosen) in enumerate(trials.items(), 1):
         result = "killed" if mark(fault).exists() else "unreached"
         if result != "killed" and chosen and in_place(fault, chosen):
             result = "survived"
         elif result != "killed" and chosen:
-            seconds = 60 + 20 * sum(test["seconds"] for test in chosen)
+            seconds = 60 + 3 * int(sum(test["seconds"] for test in chosen))
             survived = survives_import(fault, [test["name"] for test in chosen], seconds, COPY)
             result = "survived" if survived else "killed"
         if result == "killed":

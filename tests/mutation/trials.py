@@ -6,7 +6,9 @@ functions that did their work at import.
 """
 
 import gc
+import math
 import os
+import resource
 import signal
 import sys
 import time
@@ -19,17 +21,24 @@ import pytest
 from tests.mutation.operators import Mutation
 
 CRASHED = 70  # our own mistake, not the fault's work
+BY_THE_CLOCK = 30
 Identity = tuple[str, str, int]  # file, qualified name, first line
 Trial = tuple[Mutation, list[str]]  # a fault and the tests to ask, in this order
 
 
-def forked(work: Callable[[], int], seconds: float, log: Path | None = None) -> int | None:
-    """``work`` in a process of its own: what it returned, or None when it ran out of time."""
+def forked(work: Callable[[], int], seconds: int | None, log: Path | None = None) -> int | None:
+    """``work`` in a process of its own: what it returned, or not 0 when it ran out of time.
+
+    seconds  of the processor, as a busy machine must not look like a fault that is noticed;
+             by the clock `BY_THE_CLOCK` times as many, for what waits. None for no limit.
+    """
     child = os.fork()
     if child == 0:
         code = CRASHED
         try:
             os.setpgid(0, 0)
+            if seconds is not None:
+                resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
             if log is not None:
                 output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
                 os.dup2(output, 1)
@@ -37,7 +46,7 @@ def forked(work: Callable[[], int], seconds: float, log: Path | None = None) -> 
             code = int(work())
         finally:
             os._exit(code)
-    end = time.monotonic() + seconds
+    end = time.monotonic() + BY_THE_CLOCK * seconds if seconds is not None else math.inf
     while time.monotonic() < end:
         done, status = os.waitpid(child, os.WNOHANG)
         if done:
@@ -66,7 +75,7 @@ def run(tests: list[str], *plugins: object) -> int:
     return pytest.main([*files, "-qx", "-p", "no:cacheprovider"], plugins=[Chosen(tests), *plugins])
 
 
-def survives_import(fault: Mutation, tests: list[str], seconds: float, root: Path) -> bool:
+def survives_import(fault: Mutation, tests: list[str], seconds: int, root: Path) -> bool:
     """The sure way, in a process that has not imported the library."""
     module = root / fault.module
     source, stat = module.read_bytes(), module.stat()
@@ -94,7 +103,7 @@ class Trials:
         gc.freeze()  # what is not touched is not copied for each process
         for fault, tests in self.trials:
             chosen = [items[test] for test in tests if test in items]
-            code = forked(lambda f=fault, c=chosen: self.trial(session, f, c), 120)
+            code = forked(lambda f=fault, c=chosen: self.trial(session, f, c), 60)
             if code not in (0, CRASHED):
                 self.killed(fault)
         return True

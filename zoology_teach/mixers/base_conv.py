@@ -32,7 +32,7 @@ class BaseConv(Mixer):
     filter       "short": h has `kernel_size` taps. "long": one free weight for each of
                  `max_len` lags. "implicit": h is a small network of the lag.
     kernel_size  taps of the short filter.
-    max_len      the longest sequence that a long or implicit filter covers.
+    max_len      the longest sequence that a long or implicit filter covers; a short one any.
     init         "usual": W normal with std 0.02 and random filters.
                  "identity": W = 1; a short filter hands over the previous token, a long one
                  the sum of all tokens so far. Two such layers are a holographic memory

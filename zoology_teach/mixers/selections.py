@@ -7,11 +7,14 @@ learned        f[i] = sigmoid(w . u_i) where that is one of the k largest, else 
 """
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from zoology_teach.checks import number, require, require_int, require_seed
+from zoology_teach.kernels.derivatives import transformed
 from zoology_teach.mixers.mixer import start_projections
 
 
@@ -58,7 +61,12 @@ class Drawing(Selection):
         """(B, N) float32 numbers of `torch.rand` or `torch.randn`."""
         pass_number = int(self.passes) if self.training else 0
         generator = torch.Generator("cpu").manual_seed(1_000_003 * self.seed + pass_number)
-        drawn = law(u.shape[:2], generator=generator, dtype=torch.float32, device="cpu")
+        options: dict[str, Any] = {"generator": generator, "dtype": torch.float32, "device": "cpu"}
+        if transformed():  # `linearize` would note a draw of this thread, and draw anew each time
+            with ThreadPoolExecutor(1) as apart:
+                drawn = apart.submit(law, u.shape[:2], **options).result()
+        else:
+            drawn = law(u.shape[:2], **options)
         return drawn.to(u.device)
 
 
