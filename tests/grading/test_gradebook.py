@@ -163,6 +163,8 @@ HEAD = "key,student,file,question,rubric,points\n"
         (HEAD + "k,a,,02.d,,3\n\nk,a,,02.d,,4\n", "'4', but row 2 has 3 for the same"),
         (HEAD + '"k,a\n', "must be a CSV file"),
         (HEAD + "k,a,,02.d,,7,5\n", "row 2: has 7 cells, and the heading 6; quote a cell with ','"),
+        (HEAD[:-1] + ",comment\nk,a,,02.d,,7,5\n", "row 2, column \"comment\": '5' must be more"),
+        (HEAD[:-1] + ",comment,comment\n", 'row 1: must have one column "comment"'),
     ],
 )
 def test_a_broken_manual_file_is_one_clear_error(tmp_path, text, complaint):
@@ -178,17 +180,17 @@ def test_columns_with_one_heading_or_none_are_all_kept(tmp_path):
     for _ in range(2):
         write_gradebook(tmp_path, CLASS, EXERCISES)
     rows = table(tmp_path / "manual.csv")
-    assert rows[0] == [*HEAD.strip().split(","), "mine", "remark", "remark", ""]
+    assert rows[0] == [*HEAD.strip().split(","), "comment", "mine", "remark", "remark", ""]
     assert sorted(row[5:] for row in rows if row[0] == "k") == [
-        ["", "9", "4", "5", "6"],
-        ["3", "0", "1", "2", "3"],
+        ["", "", "9", "4", "5", "6"],
+        ["3", "", "0", "1", "2", "3"],
     ]
 
 
 def test_empty_cells_that_a_spreadsheet_adds_are_nothing(tmp_path):
     (tmp_path / "manual.csv").write_text(HEAD.replace("\n", ",,\n") + "k,a,,02.d,,3,,,,\n")
     write_gradebook(tmp_path, CLASS, EXERCISES)
-    assert table(tmp_path / "manual.csv")[0] == HEAD.strip().split(",")
+    assert table(tmp_path / "manual.csv")[0] == [*HEAD.strip().split(","), "comment"]
     assert read_marks(tmp_path / "manual.csv") == {("k", "02.d"): 3}
 
 
