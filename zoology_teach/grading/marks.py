@@ -33,7 +33,8 @@ class Mark:
     comment: str = ""
 
     def __str__(self) -> str:
-        points = f"{self.points} points" if self.points else "no points"
+        unit = "point" if self.points == "1" else "points"
+        points = f"{self.points} {unit}" if self.points else "no points"
         return f"{points}, “{self.comment}”" if self.comment else points
 
 

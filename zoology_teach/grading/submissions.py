@@ -3,6 +3,7 @@
 import hashlib
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -130,8 +131,9 @@ def _answers(choice: Choice, given: Given) -> dict[str, str]:
     """What a student wrote: in the files that count, else in those passed over for their code."""
     found = []
     for version in [*choice.counts, *choice.others]:
-        written = texts(version.entry.read(), version.origin.name, given)
-        found.append((written, version.worth))
+        with suppress(Unreadable, ValueError):  # it has changed since it was looked at
+            written = texts(version.entry.read(), version.origin.name, given)
+            found.append((written, version.worth))
     return answers(found)
 
 
