@@ -52,7 +52,8 @@ def given_lines(solutions: Path) -> Given:
 def answers(notebooks: Sequence[tuple[Texts, Collection[str]]]) -> dict[str, str]:
     """Open question -> its answer, of a student's notebooks, those that count first.
 
-    Each comes as its `texts` and the chapters that it belongs to, "" for none in particular.
+    Each comes as its `texts` and the chapters that it belongs to, "" for none in particular:
+    such a file answers to any question, if it names none.
     """
     found = {}
     for question in open_questions(EXERCISES.values()):
@@ -60,7 +61,7 @@ def answers(notebooks: Sequence[tuple[Texts, Collection[str]]]) -> dict[str, str
         beside = [
             texts[""]
             for texts, chapters in notebooks
-            if "" in texts and ("" in chapters or question[:2] in chapters)
+            if "" in texts and (question[:2] in chapters or ("" in chapters and len(texts) == 1))
         ]
         if below:
             found[question] = below[0]

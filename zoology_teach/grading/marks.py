@@ -19,7 +19,7 @@ from zoology_teach.grading.manual import (
 )
 from zoology_teach.grading.manual_rows import Row, table
 from zoology_teach.grading.records import Graded, visible
-from zoology_teach.grading.safe_csv import csv_bytes
+from zoology_teach.grading.safe_csv import cell, csv_bytes, text
 
 MOST_OF_A_COMMENT = 2000  # characters
 Name = tuple[str, str]  # key of the student and id of the question
@@ -51,7 +51,7 @@ class ChangedMeanwhile(Exception):
 
 def checked(points: str, comment: str, question: str) -> Mark:
     """A mark as manual.csv holds it. Raises ValueError for what is none."""
-    comment, points = visible(" ".join(comment.split())), points.strip()
+    points, comment = points.strip(), text(cell(" ".join(comment.split())))
     allowed = f"of at most {MOST_OF_A_COMMENT} characters; it has {len(comment)}"
     require(len(comment) <= MOST_OF_A_COMMENT, "comment", comment[:20], allowed)
     require_comment(comment, question)

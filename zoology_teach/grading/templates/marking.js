@@ -69,7 +69,7 @@ function replay(key) {
 
 function answerPage(form) {
   const points = find("points"), comment = find("comment"), keys = find("keys");
-  const earlier = find("earlier"), data = form.dataset;
+  const help = find("help"), earlier = find("earlier"), data = form.dataset;
   const offered = earlier ? [...earlier.querySelectorAll("button")] : [];
   let seen = { points: data.points, comment: data.comment };
   let isFirst = true;
@@ -152,7 +152,7 @@ function answerPage(form) {
     w: () => find("whole") && find("whole").click(),
     h: to("names"),
     o: to("overview"),
-    "?": () => { find("help").open = !find("help").open; },
+    "?": () => { help.open = !help.open; },
     Backspace: () => { points.value = points.value.slice(0, -1); isFirst = false; },
   };
   acts.ArrowRight = acts.n;
@@ -176,6 +176,8 @@ function answerPage(form) {
   offered.forEach((button) => button.addEventListener("click", () => again(button.value)));
   keys.checked = localStorage.getItem("keys") !== "off";
   keys.addEventListener("change", () => localStorage.setItem("keys", keys.checked ? "on" : "off"));
+  help.open = localStorage.getItem("help") !== "closed";
+  help.addEventListener("toggle", () => localStorage.setItem("help", help.open ? "open" : "closed"));
   return { press, isChanged, leave };
 }
 
