@@ -131,6 +131,13 @@ def test_a_teachers_rows_and_columns_stay(marking, out):
     assert marking.marks()[marking.graded[0].key, "02.a"] == Mark("2")
 
 
+def test_a_column_for_comments_is_there_once_it_is_needed_and_stays(marking, out):
+    assert "comment" not in manual(out)[0]
+    rewrite(out, [row | {"comment": ""} for row in manual(out)])
+    marking.give(marking.graded[0], "02.d", Mark("6"), NO_MARK)
+    assert list(manual(out)[0])[5:] == ["points", "comment"], "the teacher made it: it stays"
+
+
 def test_a_row_that_somebody_deleted_comes_back_with_its_mark(marking, out):
     rewrite(out, [row for row in manual(out) if row["student"] != "Bob"])
     marking.give(marking.graded[1], "02.d", Mark("6"), NO_MARK)

@@ -2,14 +2,14 @@
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from zoology_teach.grading.safe_csv import ENCODING, text
 
 COLUMNS = ("key", "student", "file", "question", "rubric", "points", "comment")
-NEEDED = COLUMNS[:-1]  # a file from before there were comments has none
+NEEDED = COLUMNS[:-1]  # there is no comment before the teacher writes one
 
 
 @dataclass
@@ -61,17 +61,19 @@ def read(path: Path) -> tuple[list[str], list[Row]]:
     return [columns[place] for place in own], [_row(line, places, own) for line in padded]
 
 
-def table(headings: Sequence[str], rows: Iterable[Row]) -> list[list[object]]:
+def table(headings: Sequence[str], rows: Sequence[Row]) -> list[list[object]]:
     """What `read` has read, as lines to be written."""
-    lines: list[list[object]] = [[*(row[column] for column in COLUMNS), *row.own] for row in rows]
-    return [[*COLUMNS, *headings], *lines]
+    columns = COLUMNS if any("comment" in row.cells for row in rows) else NEEDED
+    lines: list[list[object]] = [[*(row[column] for column in columns), *row.own] for row in rows]
+    return [[*columns, *headings], *lines]
 
 
 def _row(line: list[str], places: dict[str, int], own: list[int]) -> Row:
     cells = {column: line[place] for column, place in places.items()}
     for column in ("key", "question", "points"):
         cells[column] = cells[column].strip()
-    cells["comment"] = " ".join(text(cells.get("comment", "")).split())
+    if "comment" in cells:
+        cells["comment"] = " ".join(text(cells["comment"]).split())
     return Row(cells, [line[place] for place in own])
 
 

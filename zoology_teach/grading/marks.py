@@ -117,7 +117,9 @@ def _set(rows: list[Row], name: Name, mark: Mark, about: dict[str, str], own_col
         here = [Row({"key": name[0], "question": name[1]}, [""] * own_columns)]
         rows += here
     for row in here:
-        row.cells |= about | {"points": mark.points, "comment": mark.comment}
+        row.cells |= about | {"points": mark.points}
+        if mark.comment or row["comment"]:
+            row.cells["comment"] = mark.comment
 
 
 def _name(row: Row) -> Name:
