@@ -1,4 +1,4 @@
-"""The command line: ``zoology-teach doctor | sweep | text | build | release | grade``.
+"""The command line: ``zoology-teach doctor | sweep | text | build | release | grade | mark``.
 
 Heavy modules are imported inside the commands, so that --help answers at once.
 """
@@ -130,7 +130,6 @@ def grade(
     from zoology_teach.grading.feedback import NO_SANDBOX
     from zoology_teach.grading.grade import grade as run
 
-    solutions = (checkout() or Path.cwd()) / "solutions"
     graded = run(
         submissions,
         out,
@@ -140,7 +139,7 @@ def grade(
         seconds=timeout,
         sandbox=sandbox,
         platform=export,
-        solutions=solutions if solutions.is_dir() else None,
+        solutions=_solutions(),
         progress=lambda done, of: tqdm(done, total=of, unit="submission"),
     )
     for note in graded.notes:
@@ -150,6 +149,28 @@ def grade(
     typer.echo(f"{len(graded.graded)} submissions ({counts}): {out / 'grades.csv'}")
     if not graded.sandboxed:
         typer.secho(NO_SANDBOX, fg="red", bold=True, err=True)
+
+
+def _solutions() -> Path | None:
+    """The folder of the solutions, with the rubrics, where there is one."""
+    folder = (checkout() or Path.cwd()) / "solutions"
+    return folder if folder.is_dir() else None
+
+
+@app.command()
+def mark(
+    out: Annotated[Path, typer.Argument(help="The folder that a class was graded into.")],
+    merge: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="CSV", help="Instead, take over the marks of another's manual.csv."),
+    ] = None,
+) -> None:
+    """Mark the open answers of a class on a page in the browser, from the keyboard."""
+    from zoology_teach.grading.mark import mark as run
+
+    agreed = run(out, _solutions(), merge=tuple(merge or ()), say=typer.echo)
+    if not agreed:
+        raise typer.Exit(1)
 
 
 def main() -> None:

@@ -1,7 +1,14 @@
 """A small class for the tests of what is made of graded submissions."""
 
+from pathlib import Path
+
+from zoology_teach.grading.grade import chosen
 from zoology_teach.grading.ladder import Exercise, Outcome
-from zoology_teach.grading.records import Graded
+from zoology_teach.grading.origins import key_of
+from zoology_teach.grading.records import Graded, visible
+from zoology_teach.grading.sandbox import Limits
+from zoology_teach.grading.session import no_points
+from zoology_teach.grading.settings import GRADED, settle
 
 A = Exercise("02.a", "answers", "Answer <by> the definition", minutes=15, difficulty=1)
 B = Exercise("02.b", "race", "Run the race", minutes=15, difficulty=2)
@@ -69,3 +76,27 @@ def nasty_class(text_of=str) -> list[Graded]:
         )
         for number, name in enumerate(map(text_of, NASTY))
     ]
+
+
+def write_class(out: Path, answers: dict[str, dict[str, str]], chapters=("00", "02")) -> None:
+    """Have `out` as a grading run leaves it before it writes pages: no code, these answers."""
+    exercises = [e for chapter in chapters for e in chosen(chapter)]
+    out.mkdir(parents=True)
+    settle(out, 1, exercises, True, Limits())
+    records = [
+        Graded(
+            student=student,
+            key=key_of(student, student),
+            file=f"{visible(student)}.ipynb",
+            digest="d",
+            status="ok",
+            detail="",
+            exercises={e.id: no_points(e, "nothing was written") for e in exercises},
+            output={},
+            cells=(),
+            handed_in="0" * 12,
+            answers=theirs,
+        )
+        for student, theirs in answers.items()
+    ]
+    (out / GRADED).write_text("".join(record.to_json() + "\n" for record in records))

@@ -177,6 +177,8 @@ def test_marks_from_nothing_to_the_most_that_the_question_can_earn(tmp_path, que
         (HEAD + "k,a,,02.d,,3\n\nk,a,,02.d,,4\n", "'4', but row 2 has 3 for the same"),
         (HEAD + '"k,a\n', "must be a CSV file"),
         (HEAD + "k,a,,02.d,,7,5\n", "row 2: has 7 cells, and the heading 6; quote a cell with ','"),
+        (HEAD[:-1] + ",comment\nk,a,,02.d,,7,5\n", "row 2, column \"comment\": '5' must be more"),
+        (HEAD[:-1] + ",comment,comment\n", 'row 1: must have one column "comment"'),
     ],
 )
 def test_a_broken_manual_file_is_one_clear_error(tmp_path, text, complaint):

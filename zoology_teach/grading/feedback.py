@@ -4,8 +4,6 @@ The pages stand alone and run nothing: all that comes from a submission is escap
 apart in its direction of writing, and a Content-Security-Policy forbids scripts and requests.
 """
 
-import base64
-import hashlib
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 from pathlib import Path
@@ -13,11 +11,12 @@ from pathlib import Path
 from markupsafe import Markup
 
 from zoology_teach import files
+from zoology_teach.grading.comments import Comments
 from zoology_teach.grading.gradebook import Write
 from zoology_teach.grading.ladder import Exercise, Outcome
 from zoology_teach.grading.manual import OPEN_POINTS, Marks, open_questions, points_of, total
 from zoology_teach.grading.records import Graded
-from zoology_teach.grading.rendering import render, style
+from zoology_teach.grading.rendering import policy, render, style
 
 MOST_FAILED = 20  # failed cells that are listed
 NO_SANDBOX = "GRADED WITHOUT A SANDBOX: nothing kept the code from forging these points."
@@ -32,6 +31,7 @@ def write_feedback(
     graded: Iterable[Graded],
     exercises: Sequence[Exercise],
     marks: Marks | None = None,
+    comments: Comments | None = None,
     *,
     sandboxed: bool = True,
     write: Write = files.replace,
@@ -40,7 +40,7 @@ def write_feedback(
     paths = []
     for g in graded:
         path = out / "feedback" / f"{g.key}.html"
-        write(path, page(g, exercises, marks, sandboxed=sandboxed).encode())
+        write(path, page(g, exercises, marks, comments, sandboxed=sandboxed).encode())
         paths.append(path)
     return paths
 
@@ -49,30 +49,34 @@ def page(
     graded: Graded,
     exercises: Sequence[Exercise],
     marks: Marks | None = None,
+    comments: Comments | None = None,
     *,
     sandboxed: bool = True,
 ) -> str:
-    """The page of one student; `marks` are the points given by hand."""
+    """The page of one student; `marks` are the points given by hand, `comments` stand beside."""
     css = style("feedback.css")
     failed = _merged(graded.cells)
     return render(
         "feedback.html",
         graded=graded,
         style=Markup(css),
-        policy=Markup(_policy(css)),
+        policy=Markup(policy(css)),
         warning="" if sandboxed else NO_SANDBOX,
         status=STATUS.get(graded.status, ""),
         summary=_summary(graded, exercises, marks or {}),
+        comments=_comments(graded, exercises, comments or {}),
         ladders=[_ladder(graded, exercise) for exercise in exercises],
         failed=failed[:MOST_FAILED],
         more_failed=len(failed[MOST_FAILED:]),
     )
 
 
-def _policy(css: str) -> str:
-    digest = base64.b64encode(hashlib.sha256(css.encode()).digest()).decode()
-    allowed = f"style-src 'sha256-{digest}'"
-    return f"default-src 'none'; {allowed}; base-uri 'none'; form-action 'none'"
+def _comments(
+    graded: Graded, exercises: Sequence[Exercise], comments: Comments
+) -> list[tuple[str, str]]:
+    questions = sorted([*(exercise.id for exercise in exercises), *open_questions(exercises)])
+    named = [(question, comments.get((graded.key, question), "")) for question in questions]
+    return [(question, comment) for question, comment in named if comment]
 
 
 def _summary(graded: Graded, exercises: Sequence[Exercise], marks: Marks) -> list[tuple[str, str]]:

@@ -17,7 +17,9 @@ from threading import Event, Lock
 from zoology_teach import files, version
 from zoology_teach.checks import require, require_int, require_positive
 from zoology_teach.grading import sandbox as sandboxes
+from zoology_teach.grading.answers import GIVEN_NOTHING, given_lines
 from zoology_teach.grading.bubblewrap import SandboxUnavailable
+from zoology_teach.grading.comments import read_comments
 from zoology_teach.grading.exports import FILES, KINDS, export
 from zoology_teach.grading.feedback import write_feedback
 from zoology_teach.grading.gradebook import write_gradebook
@@ -65,7 +67,7 @@ def grade(
     seconds    that one submission may take, by the clock.
     sandbox    "auto" or "bwrap", or "none": see `Sandbox`.
     platform   "canvas", "moodle" or "gradescope": its export too.
-    solutions  where the rubrics of open questions are found.
+    solutions  where the open questions are found, with their rubrics.
     progress   wraps the finished submissions as they come, and their number.
 
     Raises ValueError naming the argument that is wrong; OSError where `out` cannot be written.
@@ -83,7 +85,8 @@ def grade(
     inside = out.resolve().is_relative_to(source.resolve())
     require(not inside, "out", str(out), f"outside of {source}, or it would be graded next time")
     require_own_folder(out)
-    submissions, notes = collect(source, chapter)
+    given = given_lines(solutions) if solutions else GIVEN_NOTHING
+    submissions, notes = collect(source, chapter, given)
     read_marks(out / "manual.csv")  # an error in it is said now, and not when all is graded
     sandboxed = sandbox != "none"
     out.mkdir(parents=True, exist_ok=True)
@@ -94,22 +97,31 @@ def grade(
         finished = _run(missing, out / GRADED, exercises, seed, jobs, limits, sandbox)
         done |= {graded.key: graded for graded in progress(finished, len(missing))}
         graded = [_as_handed_in(done[s.key], s) for s in submissions]
-        notes += _write(out, graded, exercises, solutions, platform, sandboxed)
+        changed = [g.to_json() + "\n" for g in graded if g != done[g.key]]
+        files.append(out / GRADED, "".join(changed).encode())
+        notes += write_results(out, graded, exercises, solutions, platform, sandboxed=sandboxed)
     return Class(graded, exercises, notes + _versions(graded), sandboxed)
 
 
-def _write(
+def write_results(
     out: Path,
     graded: Sequence[Graded],
     exercises: Sequence[Exercise],
     solutions: Path | None,
-    platform: str | None,
+    platform: str | None = None,
+    *,
     sandboxed: bool,
 ) -> list[str]:
-    """All files for the teacher, in step with each other; what the teacher should know."""
+    """Write all files for the teacher, in step with each other; what the teacher should know.
+
+    Only for the `sole_writer` of what was graded.
+    """
     written = Written(out)
     marks = write_gradebook(out, graded, exercises, solutions, write=written.write)
-    write_feedback(out, graded, exercises, marks, sandboxed=sandboxed, write=written.write)
+    comments = read_comments(out / "manual.csv", graded)
+    write_feedback(
+        out, graded, exercises, marks, comments, sandboxed=sandboxed, write=written.write
+    )
     for kind in KINDS:
         if kind == platform or written.exists(FILES[kind]):
             export(kind, graded, exercises, out, marks, write=written.write)
@@ -120,8 +132,9 @@ def _write(
 
 
 def _as_handed_in(graded: Graded, submission: Submission) -> Graded:
-    """The marks of the code, with name and place of the files as they are today."""
-    now = {name: getattr(submission, name) for name in ("student", "file", "handed_in")}
+    """The marks of the code, with the names, places and texts of the files as they are today."""
+    names = ("student", "file", "handed_in", "answers")
+    now = {name: getattr(submission, name) for name in names}
     return replace(graded, **now)
 
 
@@ -195,6 +208,7 @@ def _run(
             with Sandbox(limits, sandbox, core) as worker:
                 while (submission := take()) is not None:
                     graded = grade_one(worker, submission, exercises, seed)
+                    graded = _as_handed_in(graded, submission)
                     graded = replace(graded, graded_by=version.code())
                     with lock:
                         files.append(path, graded.to_json().encode() + b"\n")

@@ -59,7 +59,7 @@ def write_gradebook(
     rubrics = read_rubrics(solutions) if solutions else {}
     manual = manual_table(out / "manual.csv", graded, open_questions(exercises), rubrics)
     files.replace(out / "manual.csv", csv_bytes(manual))
-    write(out / "grades.csv", csv_bytes(_grades_table(graded, exercises, marks)))
+    write(out / "grades.csv", csv_bytes(grades_table(graded, exercises, marks)))
     items = count_items(graded, exercises)
     write(out / "items.csv", csv_bytes(_items_table(items)))
     write(out / "items.png", items_picture(items))
@@ -71,9 +71,10 @@ def in_order(graded: Iterable[Graded]) -> list[Graded]:
     return sorted(graded, key=lambda g: (visible(g.student).casefold(), g.key))
 
 
-def _grades_table(
+def grades_table(
     graded: Sequence[Graded], exercises: Sequence[Exercise], marks: Marks
 ) -> list[list[object]]:
+    """The lines of grades.csv."""
     columns = sorted([e.id for e in exercises] + open_questions(exercises))
     heading: list[object] = [
         "student",

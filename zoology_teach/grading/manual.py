@@ -1,7 +1,7 @@
 """manual.csv: the marks that a teacher gives by hand: to open questions, or in place of a ladder's.
 
-The column "points" is the teacher's. A re-run keeps what stands there, also for students who
-are no longer among the submissions, and columns and rows that the teacher added.
+The columns "points" and "comment" are the teacher's. A re-run keeps what stands there, also for
+students who are no longer among the submissions, and columns and rows that the teacher added.
 """
 
 import re
@@ -11,7 +11,7 @@ from pathlib import Path
 from zoology_teach.grading import manual_rows
 from zoology_teach.grading.ladder import Exercise
 from zoology_teach.grading.ladders import EXERCISES
-from zoology_teach.grading.manual_rows import COLUMNS, Row
+from zoology_teach.grading.manual_rows import Row, table
 from zoology_teach.grading.origins import other_keys
 from zoology_teach.grading.records import Graded, visible
 from zoology_teach.grading.safe_csv import cell
@@ -79,7 +79,7 @@ def read_marks(path: Path, graded: Iterable[Graded] = ()) -> Marks:
     """
     marks: Marks = {}
     first_row: dict[tuple[str, str], int] = {}
-    _, rows = _read(path, graded)
+    _, rows = read_rows(path, graded)
     for number, row in enumerate(rows, 2):
         entry = row["points"]
         if not entry:
@@ -88,7 +88,8 @@ def read_marks(path: Path, graded: Iterable[Graded] = ()) -> Marks:
         for column in ("key", "question"):
             if not row[column]:
                 raise ValueError(f'{where} "{column}": must not be empty beside points')
-        points = _points(entry, row["question"], where)
+        points = points_in(entry, row["question"], where)
+        require_comment(row["comment"], where)
         name = (row["key"], row["question"])
         if marks.setdefault(name, points) != points:
             other = f"row {first_row[name]} has {marks[name]:g} for the same student and question"
@@ -97,7 +98,8 @@ def read_marks(path: Path, graded: Iterable[Graded] = ()) -> Marks:
     return marks
 
 
-def _points(entry: str, question: str, where: str) -> float:
+def points_in(entry: str, question: str, where: str) -> float:
+    """The points that `entry` gives to a question. Raises ValueError that begins with `where`."""
     value = entry.replace(",", ".")
     most = EXERCISES[question].points if question in EXERCISES else OPEN_POINTS
     points = float(value) if re.fullmatch(r"[0-9]+(\.[0-9]*)?", value) else None
@@ -106,7 +108,14 @@ def _points(entry: str, question: str, where: str) -> float:
     return points
 
 
-def _read(path: Path, graded: Iterable[Graded]) -> tuple[list[str], list[Row]]:
+def require_comment(comment: str, where: str) -> None:
+    """Raise ValueError that begins with `where` for what may be the decimals of 7,5 unquoted."""
+    if re.fullmatch("[0-9]+", comment):
+        raise ValueError(f'{where} "comment": {comment!r} must be more than digits; quote a "7,5"')
+
+
+def read_rows(path: Path, graded: Iterable[Graded]) -> tuple[list[str], list[Row]]:
+    """Headings and rows as `manual_rows.read` finds them, with the keys of today."""
     headings, rows = manual_rows.read(path)
     today = {old: g.key for g in graded for old in other_keys(g.student) if _is_plain(g)}
     for row in rows:
@@ -124,10 +133,10 @@ def manual_table(
 ) -> list[list[object]]:
     """What manual.csv becomes: a row for each student and question, and all that was there.
 
-    A row with points says for which submission they were given until the teacher empties its
-    cell "file".
+    A row with points or a comment says to which submission it was given until the teacher empties
+    its cell "file".
     """
-    headings, before = _read(path, graded)
+    headings, before = read_rows(path, graded)
     rows = _without_copies(before)
     there, class_ = set(map(_name, rows)), {g.key: g for g in graded}
     for g in graded:
@@ -139,27 +148,32 @@ def manual_table(
             student = class_[row["key"]]
             row.cells["student"] = student.student
             row.cells["rubric"] = rubrics.get(row["question"]) or row["rubric"]
-            if not _is_outdated(row, student):
-                row.cells["file"] = _as_of(student)
+            if not is_outdated(row, student):
+                row.cells["file"] = as_of(student)
     rows.sort(key=lambda r: (r["question"], cell(r["student"]).casefold(), r["key"]))
-    lines: list[list[object]] = [[*(row[column] for column in COLUMNS), *row.own] for row in rows]
-    return [[*COLUMNS, *headings], *lines]
+    return table(headings, rows)
 
 
-def _as_of(graded: Graded) -> str:
+def as_of(graded: Graded) -> str:
+    """The cell "file": what was handed in, and which version of it."""
     return cell(f"{graded.file} @{graded.handed_in}" if graded.handed_in else graded.file)
 
 
-def _is_outdated(row: Row, graded: Graded) -> bool:
+def is_outdated(row: Row, graded: Graded) -> bool:
     """Whether the row's points were given to what the student has since handed in anew."""
     was = AS_OF.search(row["file"])
-    return bool(row["points"] and was and graded.handed_in and was[1] != graded.handed_in)
+    return bool(
+        (row["points"] or row["comment"])
+        and was
+        and graded.handed_in
+        and was[1] != graded.handed_in
+    )
 
 
 def _without_copies(rows: Iterable[Row]) -> list[Row]:
     """Without empty rows, and without copies of a row in which the teacher wrote nothing."""
     rows = [row for row in rows if any(row.cells.values()) or any(row.own)]
-    used = [bool(row["points"] or any(row.own) or not row["key"]) for row in rows]
+    used = [row.is_used or not row["key"] for row in rows]
     seen = {_name(row) for row, is_used in zip(rows, used, strict=True) if is_used}
     kept = []
     for row, is_used in zip(rows, used, strict=True):
@@ -178,7 +192,7 @@ def odd_marks(path: Path, graded: Sequence[Graded], exercises: Sequence[Exercise
     for each open question with marks for some of the class only."""
     class_ = {g.key: g for g in graded}
     asked = {*open_questions(exercises), *(exercise.id for exercise in exercises)}
-    _, rows = _read(path, graded)
+    _, rows = read_rows(path, graded)
     for number, row in enumerate(rows, 2):
         where = f"{path}, row {number}: the mark {row['points']} for {visible(row['question'])}"
         if not row["points"]:
@@ -187,7 +201,7 @@ def odd_marks(path: Path, graded: Sequence[Graded], exercises: Sequence[Exercise
             yield f"{where} counts for nobody: no student here has the key {visible(row['key'])!r}"
         elif row["question"] not in asked:
             yield f"{where} does not count: that is no exercise or open question graded here"
-        elif _is_outdated(row, class_[row["key"]]):
+        elif is_outdated(row, class_[row["key"]]):
             who = visible(class_[row["key"]].student)
             yield (
                 f"{where} was given to an earlier submission of {who}; when you have read the "

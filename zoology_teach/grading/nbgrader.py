@@ -13,6 +13,7 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_markdown_cell
 
 from zoology_teach.chapters import read
+from zoology_teach.grading.answers import PLACEHOLDERS
 from zoology_teach.grading.ladders import EXERCISES
 from zoology_teach.grading.manual import OPEN_POINTS
 from zoology_teach.grading.release import Released, solution_files, stamped, update
@@ -70,7 +71,7 @@ def assignment(source: Path) -> NotebookNode:
     if found != wanted:
         raise ValueError(f"{source}: holds the exercises {found}, must hold {wanted}")
     metadata = {"nbgrader": role(f"{wanted[-1]}-answer", solution=True, points=OPEN_POINTS)}
-    answer = new_markdown_cell("Your answer.", id=metadata["nbgrader"].grade_id, metadata=metadata)
+    answer = new_markdown_cell(PLACEHOLDERS[0], id=metadata["nbgrader"].grade_id, metadata=metadata)
     notebook.cells.append(answer)
     return notebook
 

@@ -41,12 +41,12 @@ def code_cells(data: bytes, name: str) -> list[str]:
     source that is no text counts as empty. A script without cell marks is one cell. Raises
     ValueError, and nothing else, where this is no notebook or a bound is exceeded.
     """
-    text = _decoded(data).replace("\r\n", "\n").replace("\r", "\n")
-    text = text.rstrip("\0")  # with which a crash fills up a file
+    text = decoded(data)
     if "\0" in text:
         raise ValueError("not a notebook: it is binary")
-    if name.lower().endswith(".ipynb") or re.match(r'\s*\{\s*"', text):
-        sources = _from_json(text)
+    if is_json(text, name):
+        code = [cell for cell in json_cells(text) if cell.get("cell_type") == "code"]
+        sources = [source_of(cell) for cell in code]
     elif name.lower().endswith(".md"):
         sources = _from_markdown(text)
     else:
@@ -66,18 +66,27 @@ def as_notebook(sources: list[str]) -> bytes:
 
 def is_notebook(data: bytes) -> bool:
     """Whether bytes begin as the JSON of a notebook does, whatever their file is called."""
-    text = _decoded(data[:1000]).lstrip()
+    text = decoded(data[:1000]).lstrip()
     return text.startswith("{") and any(word in data for word in CELLS)
 
 
-def _decoded(data: bytes) -> str:
+def is_json(text: str, name: str) -> bool:
+    """Whether `text` is to be read as the JSON of a notebook."""
+    return name.lower().endswith(".ipynb") or bool(re.match(r'\s*\{\s*"', text))
+
+
+def decoded(data: bytes) -> str:
     """Text in UTF-8 or, with its mark, UTF-16; wrong bytes do not cost a student the rest."""
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return data.decode("utf-16", "replace")
-    return data.decode("utf-8-sig", "replace")
+        text = data.decode("utf-16", "replace")
+    else:
+        text = data.decode("utf-8-sig", "replace")
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    return text.rstrip("\0")  # with which a crash fills up a file
 
 
-def _from_json(text: str) -> list[str]:
+def json_cells(text: str) -> list[dict]:
+    """The cells of any kind of a notebook of format 3 or 4. Raises ValueError for anything else."""
     try:
         notebook = json.loads(text)
     except RecursionError:
@@ -92,11 +101,16 @@ def _from_json(text: str) -> list[str]:
         cells = [cell for sheet in sheets if isinstance(sheet, list) for cell in sheet]
     if not isinstance(cells, list):
         raise ValueError("not a notebook: it is JSON without cells")
-    code = [c for c in cells if isinstance(c, dict) and c.get("cell_type") == "code"]
-    return [_source(c.get("source", c.get("input"))) for c in code]
+    return [cell for cell in cells if isinstance(cell, dict)]
 
 
-def _source(value: object) -> str:
+def source_of(cell: dict) -> str:
+    """What stands in a cell; "" where that is no text."""
+    return joined(cell.get("source", cell.get("input")))
+
+
+def joined(value: object) -> str:
+    """A notebook's text, which is one string or a list of lines."""
     lines = value if isinstance(value, list) else [value]
     text = "".join(line for line in lines if isinstance(line, str))
     return text.encode("utf-8", "replace").decode()  # JSON can name half of a character

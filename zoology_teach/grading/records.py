@@ -2,7 +2,7 @@
 
 import json
 import unicodedata
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 
 from zoology_teach.checks import require
 from zoology_teach.grading.ladder import Outcome
@@ -15,7 +15,7 @@ NAMED_ESCAPES = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 class Graded:
     """One submission, graded.
 
-    student, key, file, digest, handed_in: as in `submissions.Submission`.
+    student, key, file, digest, handed_in, answers: as in `submissions.Submission`.
     status: "ok"; "stopped" where the worker died or ran out of time or memory (what was
     earned before counts); "unreadable" where there was no notebook to run.
     detail: one sentence for the teacher, "" for "ok".
@@ -36,6 +36,7 @@ class Graded:
     cells: tuple[tuple[int, str], ...]
     handed_in: str = ""
     graded_by: str = ""
+    answers: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         require(self.status in STATUSES, "status", self.status, f"one of {STATUSES}")

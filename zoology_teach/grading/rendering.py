@@ -1,5 +1,7 @@
 """The pages and tables of templates/, in which every value is escaped."""
 
+import base64
+import hashlib
 from functools import cache
 from pathlib import Path
 
@@ -18,6 +20,21 @@ def render(name: str, **values: object) -> str:
 def style(name: str) -> str:
     """The text of a style sheet, its line ends as in the repository on any system."""
     return (FOLDER / name).read_text(encoding="utf-8")
+
+
+def policy(css: str, script: str = "") -> str:
+    """A Content-Security-Policy: this style and this script, and nothing else that acts.
+
+    A page with a script may ask the server that it came from.
+    """
+    parts = ["default-src 'none'", f"style-src {_digest(css)}"]
+    if script:
+        parts += [f"script-src {_digest(script)}", "connect-src 'self'"]
+    return "; ".join([*parts, "base-uri 'none'", "form-action 'none'"])
+
+
+def _digest(text: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
 @cache

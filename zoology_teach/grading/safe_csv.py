@@ -10,6 +10,8 @@ from zoology_teach.grading.records import visible
 ENCODING = "utf-8-sig"  # with the mark by which Excel knows UTF-8
 FORMULA = re.compile(r"(^|;)(?=\s*[=+\-@＝＋－＠])")  # after ";" too: Excel may split there
 
+MADE_SAFE = re.compile(r"(^|;)'(?=\s*[=+\-@＝＋－＠])")
+
 
 def cell(value: object) -> str:
     """A CSV cell that no spreadsheet takes for a formula and that stays on its line."""
@@ -18,8 +20,13 @@ def cell(value: object) -> str:
     return FORMULA.sub(r"\1'", visible(str(value)))
 
 
+def text(of_cell: str) -> str:
+    """What `cell` was given, but for what cannot be seen."""
+    return MADE_SAFE.sub(r"\1", of_cell)
+
+
 def csv_bytes(rows: Iterable[Sequence[object]], encoding: str = ENCODING) -> bytes:
     """Rows of anything -> the bytes of a CSV file with safe cells."""
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([cell(v) for v in row] for row in rows)
-    return text.getvalue().encode(encoding)
+    lines = io.StringIO()
+    csv.writer(lines, lineterminator="\n").writerows([cell(v) for v in row] for row in rows)
+    return lines.getvalue().encode(encoding)

@@ -15,6 +15,7 @@ from zoology_teach import files, version
 from zoology_teach.checks import require, require_int
 from zoology_teach.grading.exports import FILES
 from zoology_teach.grading.ladder import Exercise
+from zoology_teach.grading.ladders import EXERCISES
 from zoology_teach.grading.sandbox import Limits
 from zoology_teach.grading.written import RECORD
 
@@ -63,6 +64,21 @@ def settle(
     noted = settings | {"code": version.code(), "seed": seed}
     files.replace(path, json.dumps(noted, indent=1) + "\n")
     return seed
+
+
+def graded_with(out: Path) -> tuple[list[Exercise], bool]:
+    """The exercises that `out` was graded on, and whether in a sandbox.
+
+    Raises ValueError where nothing was graded there, or by ladders that are others today.
+    """
+    path = out / SETTINGS
+    there = path.exists() and (out / GRADED).exists()
+    require(there, "out", str(out), f"a folder that was graded into: with {SETTINGS} and {GRADED}")
+    settings = _read(path)
+    exercises = [EXERCISES[id] for id in settings["exercises"] if id in EXERCISES]
+    were, are = settings.get("ladders"), _fingerprint(exercises)
+    require(were == are, "ladders", are, f"{were}, {ANOTHER} ({path})")
+    return exercises, bool(settings["sandboxed"])
 
 
 def _read(path: Path) -> dict:

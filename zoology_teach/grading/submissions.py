@@ -2,17 +2,20 @@
 
 import hashlib
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from zoology_teach.checks import require
+from zoology_teach.grading.answers import GIVEN_NOTHING, Given, answers, texts
 from zoology_teach.grading.archives import Entry, Unreadable, opened
 from zoology_teach.grading.notebooks import MAX_CODE, SUFFIXES, as_notebook, code_cells
 from zoology_teach.grading.notebooks import is_notebook as begins_as_notebook
 from zoology_teach.grading.origins import Origin, key_of
 from zoology_teach.grading.records import visible
 from zoology_teach.grading.students import Files, group, is_notebook
-from zoology_teach.grading.versions import choose, without_stubs
+from zoology_teach.grading.versions import Choice, choose, without_stubs
 
 MOST_NOTES = 10  # on one student
 PACKED = re.compile(r"\.(zip|rar|7z|tar|tgz|tar\.\w+)$")
@@ -38,6 +41,7 @@ class Submission:
     data: a notebook of the code cells alone, None where none can be read.
     problem: why none can be read, "" where one can.
     handed_in: 12 hex digits of the files as they are, text and outputs included.
+    answers: by id of an open question, what the student wrote, where there is anything.
     """
 
     student: str
@@ -47,6 +51,7 @@ class Submission:
     data: bytes | None
     problem: str = ""
     handed_in: str = ""
+    answers: Mapping[str, str] = field(default_factory=dict)
 
 
 def cells(submission: Submission) -> list[Cell]:
@@ -60,12 +65,15 @@ def cells(submission: Submission) -> list[Cell]:
     return [Cell(number, source) for number, source in enumerate(sources, 1)]
 
 
-def collect(source: Path, chapter: str | None = None) -> tuple[list[Submission], list[str]]:
+def collect(
+    source: Path, chapter: str | None = None, given: Given = GIVEN_NOTHING
+) -> tuple[list[Submission], list[str]]:
     """One submission for each student in a folder or zip, and what the teacher should know.
 
     A student's files count one for each chapter, as `versions` chooses them, their cells one
     after another; the notes name those passed over. With `chapter` ("02") other chapters'
-    files are passed over where a student has that chapter's.
+    files are passed over where a student has that chapter's. Lines of the text that was handed
+    out (`given`) are no answer to its open questions.
 
     Submissions come sorted by name. Raises ValueError, naming SUBMISSIONS, where `source`
     is no folder or zip or holds no student's file; a bad file becomes a `problem` instead.
@@ -83,13 +91,13 @@ def collect(source: Path, chapter: str | None = None) -> tuple[list[Submission],
             while key in keys.values():  # the hash is short; a name can be sought that meets it
                 key = key_of(known_as, key)
             keys[identity] = key
-            submissions.append(_submission(student, key, files, chapter, notes))
+            submissions.append(_submission(student, key, files, chapter, given, notes))
     order = [(visible(s.student).casefold(), s.key) for s in submissions]
     return [s for _, s in sorted(zip(order, submissions, strict=True), key=lambda p: p[0])], notes
 
 
 def _submission(
-    student: str, key: str, files: Files, chapter: str | None, notes: list[str]
+    student: str, key: str, files: Files, chapter: str | None, given: Given, notes: list[str]
 ) -> Submission:
     who = visible(student)
     notebooks = [file for file in files if is_notebook(file[1])]
@@ -115,7 +123,18 @@ def _submission(
         return _without_data(student, key, where, "too much code in all notebooks")
     data = as_notebook(sources)
     handed_in = _digest("".join(version.digest for version in choice.counts).encode())[:12]
-    return Submission(student, key, where, _digest(data), data, "", handed_in)
+    written = _answers(choice, given)
+    return Submission(student, key, where, _digest(data), data, "", handed_in, written)
+
+
+def _answers(choice: Choice, given: Given) -> dict[str, str]:
+    """What a student wrote: in the files that count, else in those passed over for their code."""
+    found = []
+    for version in [*choice.counts, *choice.others]:
+        with suppress(Unreadable, ValueError):  # it has changed since it was looked at
+            written = texts(version.entry.read(), version.origin.name, given)
+            found.append((written, version.worth))
+    return answers(found)
 
 
 def _digest(data: bytes) -> str:

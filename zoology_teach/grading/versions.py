@@ -54,11 +54,15 @@ class Version:
 
 @dataclass
 class Choice:
-    """What counts, in order of the chapters; what could not be read; what was passed over."""
+    """What counts, in order of the chapters; what could not be read; what was passed over.
+
+    others: of what was passed over what was looked at, from the best one on.
+    """
 
     counts: list[Version] = field(default_factory=list)
     unreadable: list[Version] = field(default_factory=list)
     passed_over: Files = field(default_factory=list)
+    others: list[Version] = field(default_factory=list)
 
     @property
     def is_answer(self) -> bool:
@@ -84,6 +88,7 @@ def choose(files: Files, chapter: str | None) -> Choice:
         counts,
         [v for v in others if not v.is_readable],
         [(v.origin, v.entry) for v in others if v.is_readable] + skipped,
+        sorted((v for v in others if v.is_readable), key=_best_rank, reverse=True),
     )
 
 
