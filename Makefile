@@ -2,6 +2,12 @@
 PYTHON ?= python3
 BIN := .venv/bin
 LAB_ARGS ?=
+# TORCH=cpu takes PyTorch's CPU build when .venv is made: half the disk.
+TORCH ?=
+ifneq ($(filter-out cpu,$(TORCH)),)
+$(error TORCH = $(TORCH): must be cpu, or not be given)
+endif
+index := $(if $(TORCH),--extra-index-url https://download.pytorch.org/whl/cpu )
 as_root := $(if $(filter 0,$(shell id -u)),--allow-root)
 
 # The book's models are small: one thread trains most of them faster than two.
@@ -19,7 +25,7 @@ MUTATE ?=
 help:  ## say what make can do
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
 
-lab: .venv/.installed  ## open the book in JupyterLab (LAB_ARGS="--no-browser --port 8899")
+lab: .venv/.installed  ## open the book in JupyterLab (TORCH=cpu LAB_ARGS="--no-browser --port 8899")
 	JUPYTER_CONFIG_PATH="$(CURDIR)/jupyter" PATH="$(CURDIR)/$(BIN):$$PATH" \
 	    $(BIN)/jupyter-lab $(as_root) --ServerApp.root_dir=. $(LAB_ARGS) book/00_start_here.ipynb
 
@@ -64,5 +70,5 @@ gpu:  ## measure what only a GPU can, in pieces (MINUTES=9 OUT=folder PIECES="te
 	    "The book needs Python >= 3.11; %s is %s. Try: make PYTHON=python3.11 ..." \
 	    % (sys.executable, sys.version.split()[0]))'
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install -c constraints.txt -e ".[test]"
+	$(BIN)/python -m pip install $(index)-c constraints.txt -e ".[test]"
 	@touch $@

@@ -9,6 +9,7 @@ from torch import Tensor
 from zoology_teach.grading.ladder import CallFailed, Exercise, Outcome, climb
 from zoology_teach.grading.ladders import EXERCISES
 from zoology_teach.grading.rendering import render
+from zoology_teach.kernels import interpreter
 
 PUBLIC_SEED = 2312_04927
 
@@ -48,8 +49,9 @@ class Report:
 def check(exercise_id: str, f: Callable[..., Any]) -> Report:
     """Try `f` on every rung of exercise `exercise_id`, such as "02.a".
 
-    Each call gets copies of its inputs. Raises ValueError for an unknown exercise or an `f`
-    that cannot be called; whatever `f` itself raises becomes the reason of a failed rung.
+    Each call gets copies of its inputs. Raises ValueError for an unknown exercise, an `f` that
+    cannot be called, and a kernel where Triton runs none; whatever `f` itself raises becomes the
+    reason of a failed rung.
     """
     if exercise_id not in EXERCISES:
         raise ValueError(f"exercise = {exercise_id!r}: must be one of {sorted(EXERCISES)}")
@@ -66,4 +68,6 @@ def check(exercise_id: str, f: Callable[..., Any]) -> Report:
             raise CallFailed.raised(type(error).__name__, str(error)) from None
 
     exercise = EXERCISES[exercise_id]
+    if exercise.kernel and (why := interpreter.failure()):
+        raise ValueError(f"exercise = {exercise_id!r}: cannot be judged here (no mark lost): {why}")
     return Report(exercise, climb(exercise, call, PUBLIC_SEED))

@@ -31,13 +31,17 @@ class Rung:
 
 @dataclass
 class Exercise:
-    """A graded exercise: its id ("02.a"), the function it asks for, its rungs in order."""
+    """A graded exercise: its id ("02.a"), the function it asks for, its rungs in order.
+
+    One that asks for a `kernel` can be judged only where Triton runs.
+    """
 
     id: str
     function: str
     title: str
     minutes: int
     difficulty: int
+    kernel: bool = False
     rungs: list[Rung] = field(default_factory=list)
 
     def rung(self, name: str, points: int, mistake: str) -> Callable[[Test], Test]:
