@@ -37,6 +37,7 @@ def failure(name: str, inside: Path, folder: Path) -> str:
     spec = {"argv": argv, "display_name": "Colab", "language": "python"}
     (kernel / "kernel.json").write_text(json.dumps(spec))
     os.environ["JUPYTER_PATH"] = str(folder)
+    outside = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}  # what is installed counts
     path = os.pathsep.join([str(inside.parent), os.environ["PATH"]])
     client = NotebookClient(
         chapter,
@@ -45,7 +46,7 @@ def failure(name: str, inside: Path, folder: Path) -> str:
         resources={"metadata": {"path": str(folder)}},
     )
     try:
-        client.execute(env={**os.environ, "PATH": path, "OMP_NUM_THREADS": "1"})
+        client.execute(env={**outside, "PATH": path, "OMP_NUM_THREADS": "1"})
     except CellExecutionError as error:
         return str(error)
     return ""
