@@ -3,15 +3,13 @@
     python -m zoology_teach.kernels.smallest
 
 ``zoology-teach doctor`` and the grader run it so, in processes of their own, because Triton reads
-TRITON_INTERPRET when a kernel is defined. It needs no other kernel: what fails here is Triton's
-fault, or the machine's.
+TRITON_INTERPRET when a kernel is defined. It imports none of its neighbours: what fails here is
+Triton's fault, or the machine's.
 """
 
 import torch
 import triton
 import triton.language as tl
-
-from zoology_teach.kernels.interpreter import interpreting
 
 
 @triton.jit
@@ -24,7 +22,8 @@ def add(x, y, out, n, BLOCK: tl.constexpr):
 
 def sum_is_right() -> bool:
     """Add two vectors whose length is no multiple of the block; whether the sum is right."""
-    x = torch.arange(100.0, device="cpu" if interpreting() else "cuda")
+    is_compiled = isinstance(add, triton.JITFunction)
+    x = torch.arange(100.0, device="cuda" if is_compiled else "cpu")
     out = torch.full_like(x, float("nan"))
     add[(triton.cdiv(100, 64),)](x, 2 * x, out, 100, BLOCK=64)
     return torch.equal(out, 3 * x)
