@@ -128,3 +128,29 @@ def test_the_devcontainer_is_the_same_machine():
     assert "make .venv/.lab TORCH=cpu" in given["postCreateCommand"]
     for option in given["runArgs"][1::2]:
         assert option in DOCKERFILE
+
+
+def test_a_chapter_runs_as_in_colab(monkeypatch, tmp_path):
+    """With the cell in front, in an empty folder, and without what this Python could import."""
+    spec = importlib.util.spec_from_file_location("colab", ROOT / "benchmarks/colab_chapters.py")
+    chapters = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(chapters)
+    seen = {}
+
+    class Client:
+        def __init__(self, notebook, **options):
+            seen.update(cell=notebook.cells[0].source, folder=options["resources"]["metadata"])
+
+        def execute(self, env):
+            seen.update(env=env)
+            if env["PATH"].startswith("/broken"):
+                raise chapters.CellExecutionError("cell 3", "ValueError", "no")
+
+    monkeypatch.setattr(chapters, "NotebookClient", Client)
+    monkeypatch.setattr(chapters, "CHAPTERS", chapters.CHAPTERS[:1])
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setenv("JUPYTER_PATH", "")  # set by it, and so taken back
+    assert chapters.tried(Path("/colab/bin/python")) == (1, 0, "")
+    assert f"!git clone --quiet --depth 1 {ROOT.as_uri()} zoology_book" in seen["cell"]
+    assert "PYTHONPATH" not in seen["env"] and seen["env"]["PATH"].startswith("/colab/bin:")
+    assert chapters.tried(Path("/broken/python")) == (0, 1, chapters.CHAPTERS[0])
