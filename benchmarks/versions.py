@@ -5,7 +5,7 @@
     python benchmarks/versions.py --resolution colab --python 3.13
 
 "lowest" takes the lowest version of all that pyproject.toml names, "newest" the newest released,
-both as uv resolves them. "colab" takes what Colab has (colab.txt) and runs two chapters with the
+both as uv resolves them, of what is published built for that Python. "colab" takes what Colab has (colab.txt) and runs two chapters with the
 cell that is put in front of them there (colab_chapters.py). Needs uv (pip install uv), a network
 and 6 GB; --torch-backend cpu saves most of them where PyTorch's own index can be reached. The
 environment is made in build/versions/, and a row goes to versions.csv. Ends with 1 where something
@@ -57,8 +57,9 @@ def environment(resolution: str, python: str, backend: list[str]) -> Path:
     folder.parent.mkdir(parents=True, exist_ok=True)
     listed = folder.with_name(f"{folder.name}.txt")
     sources = SOURCES.get(resolution, ["pyproject.toml", "--extra", "test"])
-    how = ["--resolution", STRATEGY[resolution], "--python-version", python, "--quiet", *backend]
-    uv("pip", "compile", *sources, *how, "--output-file", str(listed))
+    how = ["--resolution", STRATEGY[resolution], "--only-binary", ":all:", "--quiet", *backend]
+    which = ["--python-version", python, "--output-file", str(listed)]
+    uv("pip", "compile", *sources, *how, *which)
     uv("venv", "--quiet", "--allow-existing", "--python", python, str(folder))
     inside = folder / ("Scripts" if os.name == "nt" else "bin") / "python"
     uv("pip", "sync", "--quiet", "--python", str(inside), *backend, str(listed))
