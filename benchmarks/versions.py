@@ -5,11 +5,11 @@
     python benchmarks/versions.py --resolution colab --python 3.13
 
 "lowest" takes the lowest version of all that pyproject.toml names, "newest" the newest released,
-both as uv resolves them, of what is published built for that Python. "colab" takes what Colab has (colab.txt) and runs two chapters with the
-cell that is put in front of them there (colab_chapters.py). Needs uv (pip install uv), a network
-and 6 GB; --torch-backend cpu saves most of them where PyTorch's own index can be reached. The
-environment is made in build/versions/, and a row goes to versions.csv. Ends with 1 where something
-failed.
+both as uv resolves them, of what is published built for that Python. "colab" takes what Colab has
+(colab.txt) and runs two chapters with the cell that is put in front of them there
+(colab_chapters.py). Needs uv (pip install uv), a network and 6 GB; --torch-backend cpu saves most
+of them where PyTorch's own index can be reached. The environment is made in build/versions/, and a
+row goes to versions.csv. Ends with 1 where something failed.
 """
 
 import argparse
