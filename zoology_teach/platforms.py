@@ -33,7 +33,7 @@ WINDOWS = Platform(
     "Windows",
     "chapters 00 to 11 and their exercises",
     "chapters 12 and 13 (Triton is published for Linux only), the grader's sandbox, `make`",
-    'use WSL 2; or `pip install -e ".[lab]"`, then `jupyter lab book/00_start_here.ipynb`',
+    'use WSL 2; or `pip install -e ".[lab]"`, then `jupyter lab`',
 )
 APPLE = Platform(
     "macOS, Apple silicon",
