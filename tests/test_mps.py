@@ -17,6 +17,8 @@ class Mps(torch.Tensor):
 
     @classmethod
     def __torch_function__(cls, function, types, args=(), kwargs=None):
+        if function == torch.Tensor.is_mps.__get__:
+            return True
         found = super().__torch_function__(function, types, args, kwargs or {})
         if function is torch.Tensor.cpu:
             return found.as_subclass(torch.Tensor)
