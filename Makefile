@@ -2,6 +2,13 @@
 PYTHON ?= python3
 BIN := .venv/bin
 LAB_ARGS ?=
+# TORCH=cpu is the small install: PyTorch's CPU build; what only tests need waits for `make test`.
+TORCH ?=
+ifneq ($(filter-out cpu,$(TORCH)),)
+$(error TORCH = $(TORCH): must be cpu, or not be given)
+endif
+index := $(if $(TORCH),--extra-index-url https://download.pytorch.org/whl/cpu )
+small := $(if $(TORCH),.venv/.lab,$(wildcard .venv/.lab))
 as_root := $(if $(filter 0,$(shell id -u)),--allow-root)
 
 # The book's models are small: one thread trains most of them faster than two.
@@ -19,7 +26,7 @@ MUTATE ?=
 help:  ## say what make can do
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
 
-lab: .venv/.installed  ## open the book in JupyterLab (LAB_ARGS="--no-browser --port 8899")
+lab: $(or $(small),.venv/.installed)  ## open the book in JupyterLab (TORCH=cpu LAB_ARGS="--no-browser --port 8899")
 	JUPYTER_CONFIG_PATH="$(CURDIR)/jupyter" PATH="$(CURDIR)/$(BIN):$$PATH" \
 	    $(BIN)/jupyter-lab $(as_root) --ServerApp.root_dir=. $(LAB_ARGS) book/00_start_here.ipynb
 
@@ -59,10 +66,12 @@ gpu:  ## measure what only a GPU can, in pieces (MINUTES=9 OUT=folder PIECES="te
 	PYTHONPATH="$(CURDIR)" $(if $(wildcard $(BIN)/python),$(BIN)/python,$(PYTHON)) \
 	    benchmarks/gpu.py $(PIECES) --minutes $(or $(MINUTES),9) $(if $(OUT),--out "$(OUT)")
 
-.venv/.installed: pyproject.toml constraints.txt
+.venv/.lab: extra := lab
+.venv/.installed: extra := test
+.venv/.lab .venv/.installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and \
 	    "The book needs Python >= 3.11; %s is %s. Try: make PYTHON=python3.11 ..." \
 	    % (sys.executable, sys.version.split()[0]))'
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install -c constraints.txt -e ".[test]"
+	$(BIN)/python -m pip install $(index)-c constraints.txt -e ".[$(extra)]"
 	@touch $@

@@ -8,7 +8,7 @@ from importlib import metadata
 import pytest
 from typer.testing import CliRunner
 
-from zoology_teach import doctor, files
+from zoology_teach import doctor, files, installation
 from zoology_teach.cli import app
 
 
@@ -23,7 +23,7 @@ def only(monkeypatch, **probes):
 
 def outside_a_clone(monkeypatch):
     """As where the library was installed from a wheel."""
-    for module in (doctor, files):
+    for module in (doctor, files, installation):
         monkeypatch.setattr(module, "checkout", lambda: None)
 
 

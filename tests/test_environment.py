@@ -4,6 +4,7 @@ import ast
 import os
 import re
 import shutil
+import subprocess
 import tomllib
 from importlib import metadata
 from pathlib import Path
@@ -110,9 +111,45 @@ def test_conda_installs_the_same_through_pip():
     makefile = (ROOT / "Makefile").read_text()
     assert {re.split(r"[=<>]", line)[0] for line in conda} == {"python", "pip"}
     assert pip == {"pip": ["-c constraints.txt", "-e .[test]"]}
-    assert '-c constraints.txt -e ".[test]"' in makefile
+    assert '-c constraints.txt -e ".[$(extra)]"' in makefile
     (python,) = (line.removeprefix("python=") for line in conda if line != "pip")
     assert PROJECT["requires-python"] == f">={python}"
+
+
+CPU_INDEX = "--extra-index-url https://download.pytorch.org/whl/cpu"
+
+
+def assembled(*arguments: str) -> subprocess.CompletedProcess:
+    """What make would run, were nothing made yet."""
+    command = ["make", "--always-make", "--dry-run", *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "installs"),
+    [
+        (("lab",), '-c constraints.txt -e ".[test]"'),
+        (("lab", "TORCH="), '-c constraints.txt -e ".[test]"'),
+        (("lab", "TORCH=cpu"), f'{CPU_INDEX} -c constraints.txt -e ".[lab]"'),
+        (("quick", "TORCH=cpu"), f'{CPU_INDEX} -c constraints.txt -e ".[test]"'),
+    ],
+)
+def test_torch_cpu_takes_pytorchs_cpu_build_and_nothing_else_does(arguments, installs):
+    lines = assembled(*arguments).stdout.splitlines()
+    assert [x for x in lines if "pip" in x] == [f".venv/bin/python -m pip install {installs}"]
+
+
+def test_another_build_of_torch_is_refused():
+    done = assembled("lab", "TORCH=gpu")
+    assert done.returncode == 2 and "TORCH = gpu: must be cpu, or not be given" in done.stderr
+
+
+def test_the_small_install_is_told_for_pip_conda_and_uv():
+    readme = (ROOT / "README.md").read_text()
+    index = CPU_INDEX.removeprefix("--extra-index-url ")
+    assert "make lab TORCH=cpu" in readme
+    assert f"PIP_EXTRA_INDEX_URL={index} conda env create -f environment.yml" in readme
+    assert 'UV_TORCH_BACKEND=cpu uv pip install -c constraints.txt -e ".[lab]"' in readme
 
 
 def test_make_quick_leaves_out_what_a_marker_names():

@@ -8,7 +8,6 @@ repository the second too, for the book to be read.
 
 import os
 import platform
-import re
 import shlex
 import shutil
 import subprocess
@@ -19,7 +18,9 @@ from importlib import import_module, metadata
 from pathlib import Path
 from typing import Literal
 
+from zoology_teach import platforms
 from zoology_teach.files import checkout
+from zoology_teach.installation import PIP_INSTALL, install_command, pins, torch_build
 
 OLDEST_PYTHON = (3, 11)
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
@@ -33,35 +34,6 @@ class Finding:
     status: Literal["ok", "warning", "missing"]
     detail: str
     remedy: str = ""
-
-
-def pins() -> dict[str, str]:
-    """The exact versions the outputs of the book were made with; empty outside a clone."""
-    root = checkout()
-    lines = (root / "constraints.txt").read_text().splitlines() if root else []
-    pinned = dict(line.split("==") for line in lines if "==" in line and line[0] != "#")
-    return {name.lower().replace("_", "-"): version for name, version in pinned.items()}
-
-
-PIP_INSTALL = f"{shlex.quote(sys.executable)} -m pip install"
-
-
-def install_command(name: str = "") -> str:
-    """The shell command that installs what is missing, in the versions of the book.
-
-    Outside a clone there are no such versions: the package `name` as the library needs it.
-    """
-    root = checkout()
-    if root is None:
-        return f"{PIP_INSTALL} {shlex.quote(required(name))}"
-    return f'cd {shlex.quote(str(root))} && {PIP_INSTALL} -c constraints.txt -e ".[test]"'
-
-
-def required(name: str) -> str:
-    """What pip takes for a package that the library lists; for another, all that the lab needs."""
-    listed = [line.partition(";")[0] for line in metadata.requires("zoology-teach") or []]
-    found = [line for line in listed if re.split(r"[^\w.-]", line)[0] == name]
-    return found[0].strip() if found else "zoology-teach[lab]"
 
 
 def one_line(error: BaseException) -> str:
@@ -112,6 +84,16 @@ def package(name: str) -> Finding:
     return Finding(name, "ok", version)
 
 
+def torch_package(name: str) -> Finding:
+    """PyTorch, which build of it, and what that costs."""
+    found = package(name)
+    return (
+        found
+        if found.status == "missing"
+        else replace(found, detail=f"{found.detail}, {torch_build()}")
+    )
+
+
 def kernel(name: str) -> Finding:
     """A kernel of another Python, left in the home folder, would not find the library."""
     from jupyter_client.kernelspec import KernelSpecManager
@@ -121,6 +103,15 @@ def kernel(name: str) -> Finding:
         remedy = f"{shlex.quote(sys.executable)} -m ipykernel install --sys-prefix"
         return Finding(name, "warning", f"python3 runs {command}, not this Python", remedy)
     return Finding(name, "ok", "python3 runs this Python")
+
+
+def machine(name: str) -> Finding:
+    """The row of this machine in the table of `platforms`."""
+    row = platforms.here()
+    detail = f"{row.name}: {row.runs}"
+    if row.lacks == "nothing":
+        return Finding(name, "ok", detail)
+    return Finding(name, "warning", f"{detail}; not {row.lacks}", row.advice)
 
 
 def disk(name: str) -> Finding:
@@ -206,9 +197,15 @@ MODULES = {"pillow": "PIL", "pyyaml": "yaml", "ipython": "IPython"}
 LIBRARY = "Needed by the library"
 READING = "Needed to read the book"
 SECTIONS: dict[str, dict[str, Probe]] = {
-    LIBRARY: {"Python": python, **dict.fromkeys(LIBRARIES, package)},
+    LIBRARY: {"Python": python, **dict.fromkeys(LIBRARIES, package), "torch": torch_package},
     READING: {**dict.fromkeys(NOTEBOOKS, package), "kernel": kernel},
-    "What it computes with": {"CPU": cpu, "GPU": gpu, "triton": triton, "disk": disk},
+    "What it computes with": {
+        "machine": machine,
+        "CPU": cpu,
+        "GPU": gpu,
+        "triton": triton,
+        "disk": disk,
+    },
     "Needed only to test and to grade": {"browser": browser, "sandbox": sandbox},
 }
 

@@ -143,7 +143,7 @@ def predicted_accuracy(channels: int, num_pairs: int, vocab_size: int) -> float:
     require_int("channels", channels, 1)
     require_int("num_pairs", num_pairs, 1)
     require_int("vocab_size", vocab_size, 4)
-    z = torch.linspace(-8, 8, 4001, dtype=torch.float64)
+    z = torch.linspace(-8, 8, 4001, dtype=torch.float64, device="cpu")
     weight = torch.softmax(-z * z / 2, dim=0)
     s = math.sqrt(channels * (num_pairs - 1)) * z
     length = (channels * num_pairs + 2 * s).clamp(min=1).sqrt()

@@ -1,14 +1,17 @@
 """`check("02.a", f)`: climb the ladder of an exercise in the notebook, at once."""
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from zoology_teach.grading.ladder import CallFailed, Exercise, Outcome, climb
 from zoology_teach.grading.ladders import EXERCISES
 from zoology_teach.grading.rendering import render
+from zoology_teach.kernels import interpreter
 
 PUBLIC_SEED = 2312_04927
 
@@ -48,8 +51,9 @@ class Report:
 def check(exercise_id: str, f: Callable[..., Any]) -> Report:
     """Try `f` on every rung of exercise `exercise_id`, such as "02.a".
 
-    Each call gets copies of its inputs. Raises ValueError for an unknown exercise or an `f`
-    that cannot be called; whatever `f` itself raises becomes the reason of a failed rung.
+    Each call gets copies of its inputs. Raises ValueError for an unknown exercise, an `f` that
+    cannot be called, and a kernel where Triton runs none; whatever `f` itself raises becomes the
+    reason of a failed rung.
     """
     if exercise_id not in EXERCISES:
         raise ValueError(f"exercise = {exercise_id!r}: must be one of {sorted(EXERCISES)}")
@@ -66,4 +70,8 @@ def check(exercise_id: str, f: Callable[..., Any]) -> Report:
             raise CallFailed.raised(type(error).__name__, str(error)) from None
 
     exercise = EXERCISES[exercise_id]
-    return Report(exercise, climb(exercise, call, PUBLIC_SEED))
+    if exercise.kernel and (why := interpreter.failure()):
+        raise ValueError(f"exercise = {exercise_id!r}: cannot be judged here (no mark lost): {why}")
+    is_usual = torch.get_default_device().type == "cpu"
+    with nullcontext() if is_usual else torch.device("cpu"):  # where the inputs are drawn
+        return Report(exercise, climb(exercise, call, PUBLIC_SEED))

@@ -6,16 +6,19 @@ is written in one piece; a run that was killed loses the submissions it was busy
 """
 
 import os
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Event, Lock
 
 from zoology_teach import files, version
 from zoology_teach.checks import require, require_int, require_positive
+from zoology_teach.doctor import failure_of
 from zoology_teach.grading import sandbox as sandboxes
 from zoology_teach.grading.answers import GIVEN_NOTHING, given_lines
 from zoology_teach.grading.bubblewrap import SandboxUnavailable
@@ -70,9 +73,10 @@ def grade(
     solutions  where the open questions are found, with their rubrics.
     progress   wraps the finished submissions as they come, and their number.
 
-    Raises ValueError naming the argument that is wrong; OSError where `out` cannot be written.
+    Kernels are left out, with a note, where Triton's interpreter does not run. Raises ValueError
+    naming the argument that is wrong; OSError where `out` cannot be written.
     """
-    exercises = chosen(chapter)
+    exercises, left_out = judgeable(chosen(chapter))
     require(sandbox in sandboxes.KINDS, "sandbox", sandbox, f"one of {sandboxes.KINDS}")
     jobs = (os.cpu_count() or 1) if jobs is None else jobs
     require_int("jobs", jobs, 1)
@@ -100,7 +104,7 @@ def grade(
         changed = [g.to_json() + "\n" for g in graded if g != done[g.key]]
         files.append(out / GRADED, "".join(changed).encode())
         notes += write_results(out, graded, exercises, solutions, platform, sandboxed=sandboxed)
-    return Class(graded, exercises, notes + _versions(graded), sandboxed)
+    return Class(graded, exercises, left_out + notes + _versions(graded), sandboxed)
 
 
 def write_results(
@@ -176,6 +180,29 @@ def chosen(chapter: str | None) -> list[Exercise]:
     chapters = sorted({name[:2] for name in EXERCISES})
     require(chapter is None or chapter in chapters, "exercise", chapter, f"one of {chapters}")
     return [EXERCISES[name] for name in sorted(EXERCISES) if chapter in (None, name[:2])]
+
+
+def judgeable(exercises: Sequence[Exercise]) -> tuple[list[Exercise], list[str]]:
+    """Those that can be judged on this machine, and a sentence about the others.
+
+    A kernel can be judged where Triton's interpreter gives a known sum; elsewhere it would cost
+    everybody their marks. Raises ValueError where nothing can be judged.
+    """
+    kernels = [exercise for exercise in exercises if exercise.kernel]
+    why = failure_in_a_process() if kernels else ""
+    if not why:
+        return list(exercises), []
+    names = ", ".join(exercise.id for exercise in kernels)
+    kept = [exercise for exercise in exercises if not exercise.kernel]
+    require(bool(kept), "exercise", names, f"graded where Triton's interpreter runs: {why}")
+    return kept, [f"{names} are left out: they need Triton's interpreter, and {why}"]
+
+
+@cache
+def failure_in_a_process() -> str:
+    """Why no kernel is interpreted in a process of its own, as in the sandbox; "" where one is."""
+    command = [sys.executable, "-m", "zoology_teach.kernels.smallest"]
+    return failure_of(command, {**os.environ, "TRITON_INTERPRET": "1"})
 
 
 def _done(path: Path, submissions: Sequence[Submission]) -> dict[str, Graded]:

@@ -4,7 +4,6 @@ Kernel files take `triton` and `tl` from here, so that they can be imported wher
 cannot be installed; only asking for it raises.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -12,27 +11,11 @@ from torch import Tensor
 
 from zoology_teach.checks import require
 from zoology_teach.kernels.derivatives import transformed
-
-
-class _Missing:
-    """Stands for `triton` and `tl` where Triton is not published: decorates, never runs."""
-
-    constexpr = None
-
-    @staticmethod
-    def jit(kernel: Callable[..., None]) -> Callable[..., None]:
-        return kernel
-
-
-try:
-    import triton
-    import triton.language as tl
-except ImportError:
-    triton = tl = _Missing()
+from zoology_teach.kernels.interpreter import HAS_TRITON, interpreting, triton
+from zoology_teach.kernels.interpreter import tl as tl  # for the kernel files
 
 IMPLS = ("auto", "reference", "triton")
 FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
-HAS_TRITON = not isinstance(triton, _Missing)
 
 
 def uses_triton(impl: str, taken: bool, **tensors: Tensor | None) -> bool:
@@ -91,14 +74,6 @@ def alike(x: Tensor, *others: Tensor) -> list[Tensor]:
     autocast = torch.is_autocast_enabled(device) and x.dtype != torch.float64
     dtype = torch.get_autocast_dtype(device) if autocast else x.dtype
     return [y.to(dtype) for y in (x, *others)]
-
-
-def interpreting() -> bool:
-    """Whether Triton's interpreter runs the kernels: on CPU tensors, program by program.
-
-    The import of Triton decided it; TRITON_INTERPRET set later changes nothing.
-    """
-    return HAS_TRITON and not isinstance(tl.zeros, triton.JITFunction)
 
 
 def must_widen(x: Tensor) -> bool:

@@ -2,7 +2,7 @@
 
     python -m zoology_teach.kernels.smallest
 
-``zoology-teach doctor`` runs it so, in processes of their own, because Triton reads
+``zoology-teach doctor`` and the grader run it so, in processes of their own, because Triton reads
 TRITON_INTERPRET when a kernel is defined. It imports none of its neighbours: what fails here is
 Triton's fault, or the machine's.
 """
@@ -10,7 +10,6 @@ Triton's fault, or the machine's.
 import torch
 import triton
 import triton.language as tl
-from triton import knobs
 
 
 @triton.jit
@@ -21,13 +20,18 @@ def add(x, y, out, n, BLOCK: tl.constexpr):
     tl.store(out + i, tl.load(x + i, mask=inside) + tl.load(y + i, mask=inside), mask=inside)
 
 
-def main() -> None:
-    """Add two vectors whose length is no multiple of the block; exit with 1 if the sum is wrong."""
-    device = "cpu" if knobs.runtime.interpret else "cuda"
-    x = torch.arange(100.0, device=device)
+def sum_is_right() -> bool:
+    """Add two vectors whose length is no multiple of the block; whether the sum is right."""
+    is_compiled = isinstance(add, triton.JITFunction)
+    x = torch.arange(100.0, device="cuda" if is_compiled else "cpu")
     out = torch.full_like(x, float("nan"))
     add[(triton.cdiv(100, 64),)](x, 2 * x, out, 100, BLOCK=64)
-    raise SystemExit(0 if torch.equal(out, 3 * x) else "the kernel ran, but its sum is wrong")
+    return torch.equal(out, 3 * x)
+
+
+def main() -> None:
+    """Exit with 1 if the sum is wrong."""
+    raise SystemExit(0 if sum_is_right() else "the kernel ran, but its sum is wrong")
 
 
 if __name__ == "__main__":

@@ -152,8 +152,8 @@ class SparseAttention(Attention):
         """(N,) how often each row does not ask."""
         if f is None:
             expected = self.select.expected_rows(n) / max(1, n)
-            return torch.full((n,), 1 - expected, dtype=torch.float64)
-        return 1 - (f != 0).double().mean(0)
+            return torch.full((n,), 1 - expected, dtype=torch.float64, device="cpu")
+        return 1 - (f != 0).cpu().double().mean(0)  # a Mac's GPU has no float64
 
     def _query_and_out(self) -> int:
         """FLOPs of the two projections that a row spares, or of W_o alone, as in `_queries`."""

@@ -81,7 +81,7 @@ class History:
             for r in self.records
         ]
         return {
-            "records": torch.tensor(numbers, dtype=torch.float64).reshape(-1, 4),
+            "records": torch.tensor(numbers, dtype=torch.float64, device="cpu").reshape(-1, 4),
             "measured": {r.step: r.measured for r in self.measured()},
             "ended": [(e.steps, e.mastered) for e in self.ended],
             "seconds": self.seconds,

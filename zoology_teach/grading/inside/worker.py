@@ -36,7 +36,6 @@ from zoology_teach.grading.inside.shell import the_shell
 WARM = (
     "triton",
     "triton.language",
-    "triton.runtime.interpreter",
     "torch.nn.functional",
     "torch._dynamo",  # every optimiser imports it with its first step
     "IPython.display",

@@ -13,9 +13,9 @@ from zoology_teach.grading.inputs import randn
 from zoology_teach.grading.ladder import Call, Exercise, expect, expect_shape
 from zoology_teach.grading.truths import convolution_by_matrices
 
-A = Exercise("12.a", "scale_and_add", "Scale and add", minutes=10, difficulty=1)
-B = Exercise("12.b", "short_conv", "A short convolution", minutes=25, difficulty=2)
-C = Exercise("12.c", "grad_input", "What reaches the input", minutes=25, difficulty=3)
+A = Exercise("12.a", "scale_and_add", "Scale and add", minutes=10, difficulty=1, kernel=True)
+B = Exercise("12.b", "short_conv", "A short convolution", minutes=25, difficulty=2, kernel=True)
+C = Exercise("12.c", "grad_input", "What reaches the input", minutes=25, difficulty=3, kernel=True)
 EXERCISES = [A, B, C]
 
 

@@ -11,9 +11,9 @@ from torch import Tensor
 from zoology_teach.grading.ladder import Call, Exercise, expect
 from zoology_teach.grading.ladders.ch12 import expect_untouched, launch, poisoned, randn
 
-A = Exercise("13.a", "toeplitz_tile", "The tile of lag k", minutes=15, difficulty=1)
-B = Exercise("13.b", "softmax_average", "One pass of softmax", minutes=25, difficulty=2)
-C = Exercise("13.c", "sparse_rows", "Selected rows", minutes=40, difficulty=3)
+A = Exercise("13.a", "toeplitz_tile", "The tile of lag k", minutes=15, difficulty=1, kernel=True)
+B = Exercise("13.b", "softmax_average", "One pass of softmax", 25, difficulty=2, kernel=True)
+C = Exercise("13.c", "sparse_rows", "Selected rows", minutes=40, difficulty=3, kernel=True)
 EXERCISES = [A, B, C]
 
 
