@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from IPython.core.formatters import DisplayFormatter
 
+from tests.widgets.answers import TIMED
 from zoology_teach import chapters, plots
 from zoology_teach.widgets import Explorer, Menu
 from zoology_teach.widgets import explorer as explorers
@@ -124,7 +125,10 @@ def test_keys_turn_over_the_pictures_without_a_kernel(show):
     explorer = Explorer(draw_number, first=[1, 2, 3], second=["a", "b"], third=[0, 5])
     explorer.draw_all()
     page = show(explorer)
-    slider, menu = page.get_by_role("slider", name="first"), page.get_by_role("combobox", name="second")
+    slider, menu = (
+        page.get_by_role("slider", name="first"),
+        page.get_by_role("combobox", name="second"),
+    )
     picture = page.locator("canvas")
     page.wait_for_function("document.querySelector('canvas').width > 99")
     pixels = "c => c.toDataURL()"
@@ -140,20 +144,6 @@ def test_keys_turn_over_the_pictures_without_a_kernel(show):
     assert seen[0] == seen[3] and len(set(seen)) == 3
     menu.select_option("b")
     page.get_by_text("picture 1 b 0").wait_for()
-
-
-# From the key to the new words, measured in the page itself.
-TIMED = """() => {
-    delete window.answered;
-    let pressed;
-    document.addEventListener("keydown", () => (pressed = performance.now()),
-                              { capture: true, once: true });
-    const observer = new MutationObserver(() => {
-        window.answered = performance.now() - pressed;
-        observer.disconnect();
-    });
-    observer.observe(document.querySelector("canvas"), { attributeFilter: ["aria-label"] });
-}"""
 
 
 def test_a_picture_that_is_missing_is_asked_for_and_said_to_be(show, explorer):
