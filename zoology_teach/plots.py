@@ -13,6 +13,7 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 from PIL import Image
 
 from zoology_teach.checks import require
@@ -63,6 +64,10 @@ def in_order(mixers: Iterable[str]) -> list[str]:
     return [m for m in LABELS if m in names] + [m for m in names if m not in LABELS]
 
 
+# Colours are made for white: on a dark page a picture is a light card.
+PADDING = 8  # pixels
+CARD = f"background: white; border-radius: 8px; padding: {PADDING}px; box-sizing: border-box"
+
 LENGTH_COLOURS = ("#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 LENGTH_MARKERS = "osD^vPX"  # seven beside four colours: 28 lengths look different
 
@@ -75,13 +80,16 @@ class Picture:
     alt: str
     dpi: int = 100
 
+    def pixels(self) -> NDArray[np.uint8]:
+        """The figure as (height, width, 3) numbers."""
+        canvas = FigureCanvasAgg(self.figure)
+        self.figure.set_dpi(self.dpi)
+        canvas.draw()  # once; `savefig` draws twice
+        return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+
     def png(self) -> bytes:
         """The figure as a PNG of 64 colours: small enough to keep many in a notebook."""
-        FigureCanvasAgg(self.figure)
-        drawn = io.BytesIO()
-        # An empty Software field: the same figure gives the same bytes in any version.
-        self.figure.savefig(drawn, format="png", dpi=self.dpi, metadata={"Software": None})
-        palette = Image.open(drawn).convert("RGB").quantize(64, dither=Image.Dither.NONE)
+        palette = Image.fromarray(self.pixels()).quantize(64, dither=Image.Dither.NONE)
         small = io.BytesIO()
         palette.save(small, format="png", optimize=True)
         return small.getvalue()
@@ -96,7 +104,8 @@ class Picture:
         # JupyterLab gives an image/png no alt attribute, so the page gets an <img> of its own.
         width, png = round(self.figure.get_figwidth() * self.dpi), self.base64()
         alt = html.escape(self.alt, quote=True)
-        tag = f'<img alt="{alt}" width="{width}" src="data:image/png;base64,{png}">'
+        look = f'width="{width + 2 * PADDING}" style="{CARD}; max-width: 100%"'
+        tag = f'<img alt="{alt}" {look} src="data:image/png;base64,{png}">'
         data = {"text/html": tag, "image/png": png, "text/plain": self.alt}
         return data, {"image/png": {"alt": self.alt, "width": width}}
 

@@ -8,16 +8,15 @@ from zoology_teach.experiments.synthetic_runs import SyntheticRun
 from zoology_teach.plots import Picture, best, in_order, name, spread, width_and_state
 from zoology_teach.widgets.explorer import Explorer
 from zoology_teach.widgets.live_training import LiveTraining
+from zoology_teach.widgets.still import WithStill
 
 
-class WidthSlider(Explorer):
+class WidthSlider(WithStill, ipywidgets.VBox):
     """Drag the width and the sequence length over `table` (a `results.load` result).
 
     Below it a button trains the chosen cell afresh, with the recipe that was best in the
     table, in 200 steps where 500 would be too long to watch.
     """
-
-    children: tuple[ipywidgets.Widget, ...]
 
     def __init__(self, table: pd.DataFrame):
         cells = spread(table)
@@ -26,7 +25,7 @@ class WidthSlider(Explorer):
             picture = width_and_state(table, model_width, sequence_length)
             return Picture(picture.figure, sentence(cells, model_width, sequence_length), dpi=80)
 
-        super().__init__(
+        self.view = Explorer(
             draw,
             model_width=sorted(cells["d_model"].unique().tolist()),
             sequence_length=sorted(cells["seq_len"].unique().tolist()),
@@ -38,14 +37,15 @@ class WidthSlider(Explorer):
             lr = rates[mixer, model_width, sequence_length]
             return laptop_run(mixer, model_width, sequence_length, seed, lr=lr, steps=steps)
 
-        style = {"description_width": "9em"}
-        mixers = [(name(m), m) for m in reversed(in_order(cells["mixer"]))]
-        chosen = {
-            "mixer": ipywidgets.Dropdown(options=mixers, description="mixer", style=style),
-            "seed": ipywidgets.BoundedIntText(3, max=9999, description="seed", style=style),
-        }
-        self.live = LiveTraining(make_run, {**self.controls, **chosen}, shown=tuple(chosen))
-        self.children = (*self.children, self.live)
+        mixers = {name(m): m for m in reversed(in_order(cells["mixer"]))}
+        self.live = LiveTraining(
+            make_run,
+            {"mixer": mixers, "seed": range(10_000)},
+            first={"seed": 3},
+            choice=lambda: self.view.choice,
+        )
+        super().__init__([self.view, self.live])
+        self._still = self.view._still
 
 
 def sentence(cells: pd.DataFrame, width: int, length: int) -> str:
