@@ -29,7 +29,7 @@ help:  ## say what make can do
 lab: $(or $(small),.venv/.installed)  ## open the book in JupyterLab (TORCH=cpu LAB_ARGS="--no-browser --port 8899")
 	-@$(BIN)/zoology-teach trust
 	JUPYTER_CONFIG_PATH="$(CURDIR)/jupyter" PATH="$(CURDIR)/$(BIN):$$PATH" \
-	    $(BIN)/jupyter-lab $(as_root) --ServerApp.root_dir=. $(LAB_ARGS) book/00_start_here.ipynb
+	    $(BIN)/jupyter-lab $(as_root) --ServerApp.root_dir=. $(LAB_ARGS) book/index.ipynb
 
 style: .venv/.installed  ## one format, no slips, a docstring at every public name
 	$(BIN)/ruff check .
