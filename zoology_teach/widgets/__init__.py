@@ -1,8 +1,9 @@
 """What moves: explorers over finished tables, and training one can watch and stop."""
 
+from zoology_teach.widgets.draw_curve import DrawCurve
 from zoology_teach.widgets.explorer import Explorer
 from zoology_teach.widgets.live_training import LiveTraining
 from zoology_teach.widgets.token_losses import TokenLosses
 from zoology_teach.widgets.width_slider import WidthSlider
 
-__all__ = ["Explorer", "LiveTraining", "TokenLosses", "WidthSlider"]
+__all__ = ["DrawCurve", "Explorer", "LiveTraining", "TokenLosses", "WidthSlider"]

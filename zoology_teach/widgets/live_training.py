@@ -1,10 +1,13 @@
 """Train one model while you watch: a progress bar, a stop button, the curve as it grows."""
 
+import math
 import threading
 import time
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import ipywidgets
+import traitlets
 
 from zoology_teach.experiments.synthetic_runs import SyntheticRun
 from zoology_teach.model import LanguageModel
@@ -21,8 +24,11 @@ class LiveTraining(ipywidgets.VBox):
               elsewhere already (an explorer's sliders) are read but not shown again:
               see `shown`.
     The seed is part of the choice, and the status line says what was trained, how far, and
-    how well it answers unseen sequences.
+    how well it answers unseen sequences. `result` is that of the last training: run, steps
+    and accuracy.
     """
+
+    result = traitlets.Dict()
 
     def __init__(
         self,
@@ -52,8 +58,8 @@ class LiveTraining(ipywidgets.VBox):
         """Begin training the current choice; the page stays usable meanwhile."""
         self.train_button.disabled, self.stop_button.disabled = True, False
         self._stop_asked.clear()
-        run = self._make_run(**{name: c.value for name, c in self._controls.items()})
-        self._thread = threading.Thread(target=self._train, args=(run,), daemon=True)
+        choice = {name: control.value for name, control in self._controls.items()}
+        self._thread = threading.Thread(target=self._train, args=(choice,), daemon=True)
         self._thread.start()
 
     def wait(self) -> None:
@@ -61,9 +67,9 @@ class LiveTraining(ipywidgets.VBox):
         if self._thread is not None:
             self._thread.join()
 
-    def _train(self, run: SyntheticRun) -> None:
+    def _train(self, choice: dict[str, Any]) -> None:
         try:
-            self._watch(run)
+            self._watch(self._make_run(**choice))
         except ValueError as error:
             self.status.value = f"This could not be trained: {error}"
         finally:
@@ -89,6 +95,7 @@ class LiveTraining(ipywidgets.VBox):
             f"<b>{title}, seed {run.train.seed}: accuracy {measured:.3f}</b> after "
             f"{len(records)} of {run.train.steps} steps ({took:.0f} s)."
         )
+        self.result = {"run": run, "steps": len(records), "accuracy": measured}
 
     def _show(self, title: str, run: SyntheticRun, records: list[Record]) -> None:
         self.progress.value = len(records)
@@ -97,9 +104,14 @@ class LiveTraining(ipywidgets.VBox):
         panel.plot(
             [r.step for r in records], [r.loss for r in records], color=style(run.mixer)["color"]
         )
+        task = run.task
+        guesses = {"ln V: any token": task.vocab_size, "ln K: a value of the text": task.num_pairs}
+        for words, alike in guesses.items():
+            panel.axhline(math.log(alike), color="gray", linestyle=":")
+            panel.text(run.train.steps, math.log(alike), words, ha="right", va="bottom", fontsize=8)
         panel.set_xlim(0, run.train.steps)
         panel.set_yscale("log")
         panel.set_xlabel("step")
         panel.set_ylabel("loss (nats)")
-        self.curve.value = Picture(figure, f"Training loss of {name}").png()
+        self.curve.value = Picture(figure, f"Training loss of {title}").png()
         self.curve.layout.display = "block"
