@@ -13,7 +13,7 @@ from PIL import Image
 
 from zoology_teach import plots
 from zoology_teach.experiments.synthetic_presets import laptop_run
-from zoology_teach.widgets import Explorer, LiveTraining, WidthSlider
+from zoology_teach.widgets import Explorer, LiveTraining
 
 
 @pytest.fixture
@@ -135,7 +135,7 @@ def test_as_many_lengths_as_there_are_look_different(table):
     lengths = [32 * 2**i for i in range(9)]
     many = pd.concat([table.query("seq_len == 32").assign(seq_len=n) for n in lengths])
     left, right = plots.collapse(many).figure.axes
-    looks = {(line.get_color(), line.get_marker()) for line in left.lines}
+    looks = {(x.get_color(), x.get_marker(), x.get_linestyle()) for x in left.lines}
     assert len(looks) == len(left.lines) == len(right.lines) == 9
 
 
@@ -256,35 +256,6 @@ def test_an_explorer_refuses_what_it_cannot_hold(controls):
         Explorer(draw_number, **controls)
 
 
-OWN = ("mixer", "seed")  # controls that only the live run has
-
-
-def test_the_width_slider_speaks_of_the_table(table):
-    slider = WidthSlider(table)
-    assert slider.view.alts[1] == (
-        "Width 16, 64 tokens, 8 pairs: accuracy of attention 0.80 (0.70 to 0.90, 3 seeds) · "
-        "BaseConv 0.01 (0.01 to 0.01, 3 seeds)."
-    )
-
-
-def test_a_live_run_is_the_choice_with_the_recipe_of_the_table(table, monkeypatch):
-    class Asked(Exception):
-        pass
-
-    def asked(*choice, **recipe):
-        raise Asked(choice, recipe)
-
-    monkeypatch.setattr("zoology_teach.widgets.width_slider.laptop_run", asked)
-    slower = table.assign(lr=3e-2, accuracy=table["accuracy"] + 0.01)
-    slider = WidthSlider(pd.concat([table, slower]))
-    slider.controls["model_width"].value, slider.controls["sequence_length"].value = 32, 64
-    mixer, seed = (x for x in slider.live.children if getattr(x, "description", "") in OWN)
-    mixer.value, seed.value = "base_conv", 5
-    with pytest.raises(Asked) as run:
-        slider.live.start()
-    assert run.value.args == (("base_conv", 32, 64, 5), {"lr": 3e-2, "steps": 500})
-
-
 def live(steps: int, seconds: float = 20.0, lr: float = 1e-2) -> LiveTraining:
     def make_run(seed: int):
         run = laptop_run("base_conv", 16, 32, seed, steps=steps)
@@ -299,6 +270,8 @@ def test_live_training_reports_seed_steps_and_accuracy():
     panel.wait()
     assert "BaseConv, d = 16, N = 32, seed 1: accuracy 0." in panel.status.value
     assert "after 20 of 20 steps" in panel.status.value
+    assert panel.result["run"].train.seed == 1 and panel.result["steps"] == 20
+    assert f"accuracy {panel.result['accuracy']:.3f}" in panel.status.value
     assert not panel.train_button.disabled and panel.stop_button.disabled
     assert bytes(panel.curve.value).startswith(b"\x89PNG")
 

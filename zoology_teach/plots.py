@@ -207,34 +207,42 @@ def legend(figure: Figure, *panels: Axes) -> None:
 def describe(cells: pd.DataFrame) -> str:
     """The rows of `spread` as sentences."""
     sentences = []
-    for (length, mixer), rows in cells.groupby(["seq_len", "mixer"]):
+    for (length, pairs, mixer), rows in cells.groupby(["seq_len", "num_pairs", "mixer"]):
         points = ", ".join(f"{r['mean']:.2f} at d = {r['d_model']}" for _, r in rows.iterrows())
-        sentences.append(f"N = {length}, {name(mixer)}: {points}.")
+        sentences.append(f"N = {length}, K = {pairs}, {name(mixer)}: {points}.")
     return " ".join(sentences)
 
 
 def collapse(table: pd.DataFrame, mixer: str = "base_conv") -> Picture:
-    """Accuracy against width per pair, d / K: the lengths fall onto one curve."""
+    """Accuracy against width per token, d / N, and against width per pair, d / K.
+
+    One curve for each number of pairs (its colour) and length (its marker): where they fall onto
+    one, that ratio is what the accuracy depends on.
+    """
     cells = spread(table)
     cells = cells[cells["mixer"] == mixer]
     require(len(cells) > 0, "mixer", mixer, "one that the table has")
-    require_one_set_up(cells)
-    figure, panels = axes(columns=2)
-    for i, (length, rows) in enumerate(cells.groupby("seq_len")):
+    figure, panels = axes(columns=2, width=3.6, height=3.6)
+    pairs, lengths = (sorted(cells[name].unique()) for name in ("num_pairs", "seq_len"))
+    for (k, n), rows in cells.groupby(["num_pairs", "seq_len"]):
+        require_one_set_up(rows)
+        turn, marker = divmod(lengths.index(n), len(LENGTH_MARKERS))
         look: dict[str, Any] = {
-            "color": LENGTH_COLOURS[i % len(LENGTH_COLOURS)],
-            "marker": LENGTH_MARKERS[i % len(LENGTH_MARKERS)],
-            "label": f"N = {length}",
+            "color": LENGTH_COLOURS[pairs.index(k) % len(LENGTH_COLOURS)],
+            "marker": LENGTH_MARKERS[marker],
+            "linestyle": ("-", *OTHER_LINES)[turn % 4],
+            "label": f"K = {k}, N = {n}",
         }
-        panels[0].plot(rows["d_model"], rows["mean"], **look)
-        panels[1].plot(rows["d_model"] / rows["num_pairs"], rows["mean"], **look)
-    width_axis(panels[0], sorted(cells["d_model"].unique()))
-    panels[1].set_xscale("log", base=2)
-    panels[1].set_xlabel("width per pair, d / K")
+        for panel, per in zip(panels, ("seq_len", "num_pairs"), strict=True):
+            panel.plot(rows["d_model"] / rows[per], rows["mean"], **look)
+    for panel, title in zip(panels, ("token, d / N", "pair, d / K"), strict=True):
+        panel.set_xscale("log", base=2)
+        panel.set_xlabel(f"width per {title}")
     panels[0].set_ylabel(f"accuracy of {name(mixer)}")
-    panels[0].legend()
+    legend(figure, *panels)
     alt = (
-        f"Left: accuracy of {name(mixer)} against width, one curve a sequence length, apart. "
-        "Right: the same points against width divided by the number of pairs, on one curve."
+        f"Accuracy of {name(mixer)}, a curve for each of {len(pairs)} numbers of pairs and "
+        f"{len(lengths)} lengths. Left against width divided by length, right against width "
+        f"divided by pairs. {describe(cells)}"
     )
     return Picture(figure, alt)

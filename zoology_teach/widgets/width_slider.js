@@ -7,7 +7,7 @@ const SHAPES = {
   star: "M0-9L2-3H9L3,1L6,8L0,4L-6,8L-3,1L-9-3H-2z",
 };
 const PAPER = "var(--jp-layout-color1, var(--color-background-primary, Canvas))";
-const HIGH = 300, TOP = 12, BASE = 242, LEFT = 44, NAMES = 80, STACKED_BELOW = 640;
+const INK = "currentColor", HIGH = 300, TOP = 12, BASE = 242, LEFT = 44, NAMES = 80, STACKED_BELOW = 640;
 const KEYS = { ArrowRight: [0, 1], ArrowLeft: [0, -1], ArrowUp: [-1, 0], ArrowDown: [1, 0] };
 const CHOICE = ["pairs", "length", "width"];
 
@@ -33,9 +33,9 @@ const html = (tag, attributes, ...children) =>
 const svg = (tag, attributes, ...children) =>
   fill(document.createElementNS("http://www.w3.org/2000/svg", tag), attributes, children);
 const line = (x1, y1, x2, y2, more) =>
-  svg("line", { x1, y1, x2, y2, stroke: "currentColor", ...more });
+  svg("line", { x1, y1, x2, y2, stroke: INK, ...more });
 const text = (words, x, y, anchor = "middle") => svg("text", {
-  x, y, "text-anchor": anchor, fill: "currentColor",
+  x, y, "text-anchor": anchor, fill: INK,
   style: `paint-order: stroke; stroke: ${PAPER}; stroke-width: 3px`,
 }, words);
 const shape = ({ colour, marker }, more) =>
@@ -144,7 +144,7 @@ function render({ model, el }) {
     const x = (value) => LEFT + part(value) * (right - LEFT);
     const trace = (ps, more) => svg("polyline", {
       points: ps.map((p) => [x(p[field]), y(p.mean)]).join(" "), fill: "none",
-      stroke: "currentColor", "stroke-width": 1.5, ...more,
+      stroke: INK, "stroke-width": 1.5, ...more,
     });
     const end = (name, p) => ({ name, x: x(p[field]), y: y(p.mean) });
     const ends = curves.map((curve) => end(mixers[curve[0].mixer].name, curve.at(-1)));
@@ -164,7 +164,7 @@ function render({ model, el }) {
         const at = x(p[field]), ring = { cx: at, cy: y(p.mean), r: 9, fill: "none" };
         parts.push(line(at, y(p.low), at, y(p.high), { stroke: look.colour, "stroke-width": 1.5 }));
         if (field === "state" && p.width === width)
-          parts.push(svg("circle", { ...ring, stroke: "currentColor" }));
+          parts.push(svg("circle", { ...ring, stroke: INK }));
         const state = p.state.toLocaleString("en"), seeds = `${p.seeds} seeds)`;
         const words = `${look.name}, d = ${p.width}, state ${state}: ${bars(p)}, ${seeds}`;
         return point(p, words, look, place, at);
