@@ -26,7 +26,7 @@ _SHOW = """async ([script, state]) => {
     const el = document.createElement("div");
     document.body.append(el);
     (window.models ??= []).push(model);
-    (window.closed ??= []).push(widget.render({ model, el }));
+    (window.views ??= []).push(widget.render({ model, el }));
 }"""
 
 

@@ -272,5 +272,5 @@ def test_words_are_written_in_the_colour_of_the_page(chromium, table, scheme):
 
 def test_a_view_that_is_gone_is_not_drawn_any_more(shown):
     before = said(shown)
-    shown.evaluate("() => { window.closed[0](); window.models[0].set('pairs', 8); }")
+    shown.evaluate("() => { window.views[0](); window.models[0].set('pairs', 8); }")
     assert said(shown) == before
