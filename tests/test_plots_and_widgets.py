@@ -135,7 +135,7 @@ def test_as_many_lengths_as_there_are_look_different(table):
     lengths = [32 * 2**i for i in range(9)]
     many = pd.concat([table.query("seq_len == 32").assign(seq_len=n) for n in lengths])
     left, right = plots.collapse(many).figure.axes
-    looks = {(x.get_color(), x.get_marker(), x.get_linestyle()) for x in left.lines}
+    looks = {(line.get_color(), line.get_marker()) for line in left.lines}
     assert len(looks) == len(left.lines) == len(right.lines) == 9
 
 

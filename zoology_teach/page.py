@@ -1,5 +1,7 @@
 """A page of text -> picture: each token on a background of its own (chapters 01 and 10)."""
 
+import itertools
+import re
 from collections.abc import Sequence
 
 from matplotlib.axes import Axes
@@ -8,7 +10,25 @@ from matplotlib.patches import Rectangle
 from zoology_teach.checks import require
 
 COLUMNS = 66
+MARKS = {"**": ("▸", ":"), "_": ("[", "]")}  # of a speaker, and of a stage direction
 LETTER_WIDTH = 0.602  # of the monospaced font, in its size
+
+
+def as_printed(tokens: Sequence[str]) -> list[str]:
+    """The tokens of a play without its Markdown: `**LADY**` is ▸LADY: and `_Exit_` is [Exit].
+
+    A mark opens at the start, after white space and after another mark that opens.
+    """
+    text = "".join(tokens)
+    letters = list(text)
+    for mark in re.finditer(r"\*\*|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])", text):
+        opens, closes = MARKS[mark[0]]
+        before = letters[mark.start() - 1] if mark.start() else " "
+        is_open = before.isspace() or before in "▸["
+        letters[mark.start()] = opens if is_open else closes
+        letters[mark.start() + 1 : mark.end()] = [""] * (len(mark[0]) - 1)
+    ends = list(itertools.accumulate(map(len, tokens), initial=0))
+    return ["".join(letters[a:b]) for a, b in itertools.pairwise(ends)]
 
 
 def lay_out(tokens: Sequence[str], columns: int = COLUMNS) -> list[tuple[int, int, int, str]]:

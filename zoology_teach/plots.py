@@ -13,6 +13,7 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 from PIL import Image
 
 from zoology_teach.checks import require
@@ -63,8 +64,15 @@ def in_order(mixers: Iterable[str]) -> list[str]:
     return [m for m in LABELS if m in names] + [m for m in names if m not in LABELS]
 
 
-LENGTH_COLOURS = ("#009E73", "#CC79A7", "#56B4E9", "#E69F00")
-LENGTH_MARKERS = "osD^vPX"  # seven beside four colours: 28 lengths look different
+# Colours are made for white: on a dark page a picture is a light card.
+PADDING = 8  # pixels
+CARD = (
+    f"background: white; border-radius: 8px; padding: {PADDING}px; box-sizing: border-box; "
+    "max-width: 100%; height: auto"
+)
+
+PAIR_COLOURS = ("#009E73", "#CC79A7", "#56B4E9", "#E69F00")
+LENGTH_MARKERS = "osD^vPX" + OTHER_MARKERS
 
 
 @dataclass(frozen=True)
@@ -75,13 +83,16 @@ class Picture:
     alt: str
     dpi: int = 100
 
+    def pixels(self) -> NDArray[np.uint8]:
+        """The figure as (height, width, 3) numbers."""
+        canvas = FigureCanvasAgg(self.figure)
+        self.figure.set_dpi(self.dpi)
+        canvas.draw()  # once; `savefig` draws twice
+        return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+
     def png(self) -> bytes:
         """The figure as a PNG of 64 colours: small enough to keep many in a notebook."""
-        FigureCanvasAgg(self.figure)
-        drawn = io.BytesIO()
-        # An empty Software field: the same figure gives the same bytes in any version.
-        self.figure.savefig(drawn, format="png", dpi=self.dpi, metadata={"Software": None})
-        palette = Image.open(drawn).convert("RGB").quantize(64, dither=Image.Dither.NONE)
+        palette = Image.fromarray(self.pixels()).quantize(64, dither=Image.Dither.NONE)
         small = io.BytesIO()
         palette.save(small, format="png", optimize=True)
         return small.getvalue()
@@ -96,7 +107,8 @@ class Picture:
         # JupyterLab gives an image/png no alt attribute, so the page gets an <img> of its own.
         width, png = round(self.figure.get_figwidth() * self.dpi), self.base64()
         alt = html.escape(self.alt, quote=True)
-        tag = f'<img alt="{alt}" width="{width}" src="data:image/png;base64,{png}">'
+        look = f'width="{width + 2 * PADDING}" style="{CARD}"'
+        tag = f'<img alt="{alt}" {look} src="data:image/png;base64,{png}">'
         data = {"text/html": tag, "image/png": png, "text/plain": self.alt}
         return data, {"image/png": {"alt": self.alt, "width": width}}
 
@@ -135,13 +147,7 @@ def curves(
             look |= {"linestyle": "--", "label": f"{name(mixer)} (did not train here)"}
         rows = cells[cells["mixer"] == mixer].sort_values(x)
         bars = np.stack([rows["mean"] - rows["min"], rows["max"] - rows["mean"]]).clip(min=0)
-        panel.errorbar(
-            rows[x],
-            rows["mean"],
-            bars,
-            capsize=3,
-            **look,
-        )
+        panel.errorbar(rows[x], rows["mean"], bars, capsize=3, **look)
     panel.set_ylim(-0.03, 1.05)
 
 
@@ -214,10 +220,9 @@ def describe(cells: pd.DataFrame) -> str:
 
 
 def collapse(table: pd.DataFrame, mixer: str = "base_conv") -> Picture:
-    """Accuracy against width per token, d / N, and against width per pair, d / K.
+    """Accuracy against width per token, d / N, and per pair, d / K: where do the curves collapse?
 
-    One curve for each number of pairs (its colour) and length (its marker): where they fall onto
-    one, that ratio is what the accuracy depends on.
+    One for each number of pairs (its colour) and length (its marker).
     """
     cells = spread(table)
     cells = cells[cells["mixer"] == mixer]
@@ -226,23 +231,18 @@ def collapse(table: pd.DataFrame, mixer: str = "base_conv") -> Picture:
     pairs, lengths = (sorted(cells[name].unique()) for name in ("num_pairs", "seq_len"))
     for (k, n), rows in cells.groupby(["num_pairs", "seq_len"]):
         require_one_set_up(rows)
-        turn, marker = divmod(lengths.index(n), len(LENGTH_MARKERS))
-        look: dict[str, Any] = {
-            "color": LENGTH_COLOURS[pairs.index(k) % len(LENGTH_COLOURS)],
-            "marker": LENGTH_MARKERS[marker],
-            "linestyle": ("-", *OTHER_LINES)[turn % 4],
-            "label": f"K = {k}, N = {n}",
-        }
+        colour = PAIR_COLOURS[pairs.index(k) % len(PAIR_COLOURS)]
+        marker = LENGTH_MARKERS[lengths.index(n) % len(LENGTH_MARKERS)]
         for panel, per in zip(panels, ("seq_len", "num_pairs"), strict=True):
-            panel.plot(rows["d_model"] / rows[per], rows["mean"], **look)
+            width = rows["d_model"] / rows[per]
+            panel.plot(width, rows["mean"], color=colour, marker=marker, label=f"K = {k}, N = {n}")
     for panel, title in zip(panels, ("token, d / N", "pair, d / K"), strict=True):
         panel.set_xscale("log", base=2)
         panel.set_xlabel(f"width per {title}")
     panels[0].set_ylabel(f"accuracy of {name(mixer)}")
     legend(figure, *panels)
     alt = (
-        f"Accuracy of {name(mixer)}, a curve for each of {len(pairs)} numbers of pairs and "
-        f"{len(lengths)} lengths. Left against width divided by length, right against width "
-        f"divided by pairs. {describe(cells)}"
+        f"Accuracy of {name(mixer)} against width divided by length, and against width divided "
+        f"by pairs: a curve for each number of pairs and each length. {describe(cells)}"
     )
     return Picture(figure, alt)

@@ -3,6 +3,7 @@
 from zoology_teach.widgets.draw_curve import DrawCurve
 from zoology_teach.widgets.explorer import Explorer
 from zoology_teach.widgets.live_training import LiveTraining
+from zoology_teach.widgets.menu import Menu
 from zoology_teach.widgets.predict import Predict, Reveal
 from zoology_teach.widgets.token_losses import TokenLosses
 from zoology_teach.widgets.width_slider import WidthSlider
@@ -11,6 +12,7 @@ __all__ = [
     "DrawCurve",
     "Explorer",
     "LiveTraining",
+    "Menu",
     "Predict",
     "Reveal",
     "TokenLosses",

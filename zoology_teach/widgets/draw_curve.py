@@ -2,12 +2,12 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import anywidget
 import traitlets
 
 from zoology_teach.checks import require
+from zoology_teach.widgets.front_end import front_end
 from zoology_teach.widgets.still import WithStill, Words
 
 
@@ -23,7 +23,7 @@ class DrawCurve(WithStill, anywidget.AnyWidget):
     ValueError for another key, fewer than two places, or curves that are no accuracies there.
     """
 
-    _esm = Path(__file__).with_name("draw_curve.js")
+    _esm = front_end("draw_curve.js")
     key = traitlets.Unicode().tag(sync=True)
     question = traitlets.Unicode().tag(sync=True)
     label = traitlets.Unicode().tag(sync=True)

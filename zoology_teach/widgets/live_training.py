@@ -1,117 +1,120 @@
 """Train one model while you watch: a progress bar, a stop button, the curve as it grows."""
 
-import math
-import threading
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import ipywidgets
+import anywidget
 import traitlets
 
+from zoology_teach.checks import require
 from zoology_teach.experiments.synthetic_runs import SyntheticRun
-from zoology_teach.model import LanguageModel
-from zoology_teach.plots import Picture, axes, name, style
-from zoology_teach.training import Record, accuracy, training
+from zoology_teach.widgets.front_end import front_end
+from zoology_teach.widgets.still import WithStill, Words
+from zoology_teach.widgets.watched_run import WatchedRun, failed
 
-REDRAW_SECONDS = 0.5
+ABOUT = "Trains the chosen model and draws its loss. This needs a running kernel: run the cell."
+
+Values = Sequence[Any] | Mapping[str, Any]
 
 
-class LiveTraining(ipywidgets.VBox):
+class LiveTraining(WithStill, anywidget.AnyWidget):
     """A button that trains ``make_run(**choice)`` in the background, for `seconds` at most.
 
-    controls  name -> widget; their values at the click are the choice. Those that stand
-              elsewhere already (an explorer's sliders) are read but not shown again:
-              see `shown`.
-    The seed is part of the choice, and the status line says what was trained, how far, and
-    how well it answers unseen sequences. `result` is that of the last training: run, steps
-    and accuracy.
+    controls  name -> the values it can take: a slider for numbers, a menu for text or for a
+              mapping of text to values, a number field for a `range`. Underscores read as spaces.
+    first     name -> the value at the beginning, where it is not the first one.
+    choice    what is chosen elsewhere, asked at the click: ``lambda: explorer.choice``.
+
+    The seed is part of the choice, and the status line says what was trained, how far, why it
+    ended, and how well it answers unseen sequences; or what went wrong. A run that begins while
+    another goes on ends that one. `result` is the last that ended: its run, steps, accuracy.
+    Raises ValueError for a control without values, and for a first value that is none of them.
     """
 
+    _esm = front_end("live_training.js")
+    controls = traitlets.List(traitlets.Dict()).tag(sync=True)
+    chosen = traitlets.List(traitlets.Int()).tag(sync=True)
+    is_running = traitlets.Bool(False).tag(sync=True)
+    done = traitlets.Int(0).tag(sync=True)
+    steps = traitlets.Int(1).tag(sync=True)
+    status = traitlets.Unicode(ABOUT).tag(sync=True)
+    curve = traitlets.Dict().tag(sync=True)
     result = traitlets.Dict()
 
     def __init__(
         self,
         make_run: Callable[..., SyntheticRun],
-        controls: Mapping[str, ipywidgets.Widget],
+        controls: Mapping[str, Values],
         *,
-        shown: tuple[str, ...] | None = None,
+        first: Mapping[str, Any] | None = None,
+        choice: Callable[[], Mapping[str, Any]] = dict,
         seconds: float = 20.0,
     ):
-        self._make_run, self._controls, self._seconds = make_run, dict(controls), seconds
-        self._stop_asked = threading.Event()
-        self._thread: threading.Thread | None = None
-        self.train_button = ipywidgets.Button(
-            description="Train this one live", icon="play", layout={"width": "auto"}
+        self._make_run, self._elsewhere, self._seconds = make_run, choice, seconds
+        self._run: WatchedRun | None = None
+        self._values = {title: _values(given) for title, given in controls.items()}
+        for title, values in self._values.items():
+            require(len(values) > 0, f"controls[{title!r}]", values, "at least one value")
+        begin = dict(first or {})
+        for title, value in begin.items():
+            allowed = self._values.get(title, [])
+            require(value in allowed, f"first[{title!r}]", value, "a value of a control")
+        super().__init__(
+            controls=[_control(title, given) for title, given in controls.items()],
+            chosen=[
+                values.index(begin.get(title, values[0])) for title, values in self._values.items()
+            ],
         )
-        self.stop_button = ipywidgets.Button(description="Stop", icon="stop", disabled=True)
-        self.progress = ipywidgets.IntProgress(description="steps", layout={"width": "32em"})
-        self.status = ipywidgets.HTML("Nothing trained yet. Training needs a running kernel.")
-        self.curve = ipywidgets.Image(format="png", layout={"display": "none", "width": "32em"})
-        self.train_button.on_click(lambda _: self.start())
-        self.stop_button.on_click(lambda _: self._stop_asked.set())
-        visible = [self._controls[name] for name in (self._controls if shown is None else shown)]
-        buttons = ipywidgets.HBox([self.train_button, self.stop_button])
-        super().__init__([*visible, buttons, self.progress, self.status, self.curve])
+        self._still = Words(ABOUT)
+        self.on_msg(lambda _, asked, __: self.stop() if asked == "stop" else self.start())
+
+    @property
+    def choice(self) -> dict[str, Any]:
+        """What the next run is made of."""
+        own = zip(self._values.items(), self.chosen, strict=True)
+        return {**self._elsewhere(), **{title: values[i] for (title, values), i in own}}
 
     def start(self) -> None:
         """Begin training the current choice; the page stays usable meanwhile."""
-        self.train_button.disabled, self.stop_button.disabled = True, False
-        self._stop_asked.clear()
-        choice = {name: control.value for name, control in self._controls.items()}
-        self._thread = threading.Thread(target=self._train, args=(choice,), daemon=True)
-        self._thread.start()
+        self.stop()
+        self._run = None
+        try:
+            run = self._make_run(**self.choice)
+        except Exception as error:  # the reader's own code
+            self.status, self.is_running = failed(error), False
+            return
+        self.done, self.curve, self.is_running = 0, {}, True
+        self._run = WatchedRun(run, self._seconds, self._tell)
+        self._run.start()
+
+    def stop(self) -> None:
+        """Ask the current training to end after this update."""
+        if self._run is not None:
+            self._run.stop_asked.set()
 
     def wait(self) -> None:
         """Block until the current training is over."""
-        if self._thread is not None:
-            self._thread.join()
+        if self._run is not None:
+            self._run.join()
 
-    def _train(self, choice: dict[str, Any]) -> None:
-        try:
-            self._watch(self._make_run(**choice))
-        except ValueError as error:
-            self.status.value = f"This could not be trained: {error}"
-        finally:
-            self.train_button.disabled, self.stop_button.disabled = False, True
+    def _tell(self, run: WatchedRun, state: Mapping[str, Any]) -> None:
+        """Show what the current run says; one that was replaced is no longer heard."""
+        if run is self._run:
+            with self.hold_sync():
+                for trait, value in state.items():
+                    setattr(self, trait, value)
 
-    def _watch(self, run: SyntheticRun) -> None:
-        title = f"{name(run.mixer)}, d = {run.model.d_model}, N = {run.task.seq_len}"
-        self.progress.value, self.progress.max = 0, run.train.steps
-        model, records = LanguageModel(run.model), []
-        started = drawn = time.monotonic()
-        for record in training(model, run.task, run.train):
-            records.append(record)
-            now = time.monotonic()
-            if now - drawn > REDRAW_SECONDS:
-                drawn = now
-                self._show(title, run, records)
-            if self._stop_asked.is_set() or now - started > self._seconds:
-                break
-        measured = accuracy(model, run.task.sample(500, seed=2 * run.train.seed + 1))
-        self._show(title, run, records)
-        took = time.monotonic() - started
-        self.status.value = (
-            f"<b>{title}, seed {run.train.seed}: accuracy {measured:.3f}</b> after "
-            f"{len(records)} of {run.train.steps} steps ({took:.0f} s)."
-        )
-        self.result = {"run": run, "steps": len(records), "accuracy": measured}
 
-    def _show(self, title: str, run: SyntheticRun, records: list[Record]) -> None:
-        self.progress.value = len(records)
-        self.status.value = f"{title}: loss {records[-1].loss:.2f} nats an answer"
-        figure, (panel,) = axes(width=4.5, height=2.2)
-        panel.plot(
-            [r.step for r in records], [r.loss for r in records], color=style(run.mixer)["color"]
-        )
-        task = run.task
-        guesses = {"ln V: any token": task.vocab_size, "ln K: a value of the text": task.num_pairs}
-        for words, alike in guesses.items():
-            panel.axhline(math.log(alike), color="gray", linestyle=":")
-            panel.text(run.train.steps, math.log(alike), words, ha="right", va="bottom", fontsize=8)
-        panel.set_xlim(0, run.train.steps)
-        panel.set_yscale("log")
-        panel.set_xlabel("step")
-        panel.set_ylabel("loss (nats)")
-        self.curve.value = Picture(figure, f"Training loss of {title}").png()
-        self.curve.layout.display = "block"
+def _values(given: Values) -> Sequence[Any]:
+    if isinstance(given, range):
+        return given
+    return list(given.values()) if isinstance(given, Mapping) else list(given)
+
+
+def _control(title: str, given: Values) -> dict[str, Any]:
+    label = title.replace("_", " ")
+    if isinstance(given, range):
+        return {"label": label, "kind": "number", "low": given[0], "high": given[-1]}
+    numeric = all(isinstance(value, int | float) for value in given)
+    texts = [str(value) for value in given]
+    return {"label": label, "kind": "slider" if numeric else "menu", "values": texts}

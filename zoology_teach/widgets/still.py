@@ -32,5 +32,7 @@ class WithStill(ipywidgets.Widget):
 
     def _repr_mimebundle_(self, **options: Any) -> Bundle:
         data, metadata = self._still._repr_mimebundle_()
+        if "image/png" in data:  # the same picture twice; a widget has its own words
+            data.pop("text/html")
         view = {"version_major": 2, "version_minor": 0, "model_id": self.model_id}
         return {**data, "application/vnd.jupyter.widget-view+json": view}, metadata

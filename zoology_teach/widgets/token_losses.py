@@ -1,6 +1,5 @@
 """The losses of two models on the same passage, token by token (chapter 10)."""
 
-from pathlib import Path
 from typing import Any
 
 import anywidget
@@ -9,7 +8,8 @@ import traitlets
 
 from zoology_teach import plots
 from zoology_teach.checks import require
-from zoology_teach.page import draw_page, height
+from zoology_teach.page import as_printed, draw_page, height
+from zoology_teach.widgets.front_end import front_end
 from zoology_teach.widgets.still import WithStill
 
 ABOUT = ["block", "document", "token", "ar", "opportunity"]
@@ -25,11 +25,12 @@ class TokenLosses(WithStill, anywidget.AnyWidget):
     left, right  the models shown at first; by default the first two.
 
     Everything happens in the browser, so a static page shows it too. Menus choose passage,
-    models and colouring; pointing at a token, or the arrow keys, reads out its losses.
+    models and colouring; pointing at a token, or the arrow keys, reads out its losses. The marks
+    of speakers and stage directions are shown as a book prints them (`page.as_printed`).
     Raises ValueError without two models, for an unknown one, or for a loss that is not finite.
     """
 
-    _esm = Path(__file__).with_name("token_losses.js")
+    _esm = front_end("token_losses.js")
     passages = traitlets.List(traitlets.Dict()).tag(sync=True)
     models = traitlets.List(traitlets.Unicode()).tag(sync=True)
     most = traitlets.Float(MOST).tag(sync=True)
@@ -62,17 +63,20 @@ class TokenLosses(WithStill, anywidget.AnyWidget):
 
 
 def _page(rows: pd.DataFrame, models: list[str]) -> dict[str, Any]:
+    tokens = rows["token"].tolist()
+    printed = enumerate(zip(tokens, as_printed(tokens), strict=True))
     return {
         "title": f"{rows['document'].iloc[0]}, block {rows['block'].iloc[0]}",
-        "tokens": rows["token"].tolist(),
+        "tokens": tokens,
+        "shown": {str(i): shown for i, (token, shown) in printed if shown != token},
         "hits": rows["ar"].astype(bool).tolist(),
         "opportunities": rows["opportunity"].astype(bool).tolist(),
-        "losses": [rows[name].astype(float).tolist() for name in models],
+        "losses": [rows[name].astype(float).round(3).tolist() for name in models],
     }
 
 
 def _picture(rows: pd.DataFrame, left: str, right: str) -> plots.Picture:
-    tokens, hits = rows["token"].tolist(), rows["ar"].astype(bool).to_numpy()
+    tokens, hits = as_printed(rows["token"].tolist()), rows["ar"].astype(bool).to_numpy()
     figure, panels = plots.axes(columns=2, width=4.6, height=height(tokens))
     for panel, name in zip(panels, (left, right), strict=True):
         depth = (rows[name] / MOST).clip(upper=1)

@@ -1,12 +1,9 @@
 """The width figure (chapter 06): the committed table at a drag, a live run as a star on it."""
 
 import math
-import re
-from pathlib import Path
 from typing import Any
 
 import anywidget
-import ipywidgets
 import pandas as pd
 import traitlets
 
@@ -17,10 +14,10 @@ from zoology_teach.experiments.cells import best, require_one_set_up, spread
 from zoology_teach.experiments.synthetic_presets import laptop_run
 from zoology_teach.experiments.synthetic_runs import SyntheticRun
 from zoology_teach.model import LanguageModel
+from zoology_teach.widgets.front_end import front_end
 from zoology_teach.widgets.live_training import LiveTraining
 from zoology_teach.widgets.still import WithStill
 
-SCRIPT = Path(__file__).with_name("width_slider.js").read_text()
 POINT = ["num_pairs", "seq_len", "d_model"]
 
 
@@ -36,8 +33,7 @@ class WidthSlider(WithStill, anywidget.AnyWidget):
     Raises ValueError for an empty table, two set-ups of one point, or a start not measured.
     """
 
-    # Every notebook holds a copy: without the comments, and the indentation, a tenth of it.
-    _esm = re.sub(r"^ +(//.*\n)?|^//.*\n", "", SCRIPT, flags=re.MULTILINE)
+    _esm = front_end("width_slider.js")
     mixers = traitlets.List(traitlets.Dict()).tag(sync=True)
     curves = traitlets.Unicode().tag(sync=True)
     theory = traitlets.Unicode().tag(sync=True)
@@ -75,13 +71,11 @@ class WidthSlider(WithStill, anywidget.AnyWidget):
         At the learning rate that was best in the table, in 200 steps where 500 would be too
         long to watch.
         """
-        style = {"description_width": "9em"}
-        mixers = [(plots.name(mixer), mixer) for mixer in reversed(self._names)]
-        chosen = {
-            "mixer": ipywidgets.Dropdown(options=mixers, description="mixer", style=style),
-            "seed": ipywidgets.BoundedIntText(3, max=9999, description="seed", style=style),
-        }
-        live = LiveTraining(self._run, chosen)
+        live = LiveTraining(
+            self._run,
+            {"mixer": {plots.name(m): m for m in reversed(self._names)}, "seed": range(10_000)},
+            first={"seed": 3},
+        )
         live.observe(lambda change: self._add(**change["new"]), "result")
         return live
 
