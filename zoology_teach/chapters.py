@@ -38,6 +38,9 @@ def read(source: Path, text: str | None = None) -> NotebookNode:
     notebook.metadata = nbformat.from_dict(json.loads(plain))
     for number, cell in enumerate(notebook.cells):
         cell.id = f"{source.stem[:2]}-{number:03d}"
+    if any(map(_is_folded, notebook.cells)):  # what a save in JupyterLab leaves out of the source
+        kept = {"cell_metadata_filter": "-jupyter", **notebook.metadata["jupytext"]}
+        notebook.metadata["jupytext"] = nbformat.from_dict(kept)
     return notebook
 
 
@@ -79,10 +82,14 @@ def build(source: Path, force: bool = False) -> str:
         _execute(notebook, source.parent)
     notebook.metadata["zoology_teach"]["cells"] = _digest(notebook)
     for cell in notebook.cells:
-        if FOLDED in cell.metadata.get("tags", []):
+        if _is_folded(cell):
             cell.metadata["jupyter"] = {"source_hidden": True}
     replace(paired, nbformat.writes(notebook) + "\n")
     return "its outputs kept" if kept else "executed"
+
+
+def _is_folded(cell: NotebookNode) -> bool:
+    return FOLDED in cell.metadata.get("tags", [])
 
 
 def _keep_outputs(paired: Path, notebook: NotebookNode) -> bool:

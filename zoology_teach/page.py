@@ -1,6 +1,7 @@
-"""A page of text -> picture: each token on a background of its own (chapters 01 and 10)."""
+"""Tokens -> picture: a page of text on colours, a sequence with what answers what."""
 
 import itertools
+import math
 import re
 from collections.abc import Sequence
 
@@ -8,9 +9,11 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
 from zoology_teach.checks import require
+from zoology_teach.tasks.examples import Examples
 
 COLUMNS = 66
 MARKS = {"**": ("▸", ":"), "_": ("[", "]")}  # of a speaker, and of a stage direction
+BLANK, KEY, VALUE, QUESTION = "#DDDDDD", "#0072B2", "#D55E00", "#009E73"
 LETTER_WIDTH = 0.602  # of the monospaced font, in its size
 
 
@@ -70,3 +73,24 @@ def draw_page(
         if underlined[i]:
             panel.plot([column, column + len(piece)], [line + 0.95] * 2, color="#0072B2")
         panel.text(column, line + 0.75, piece, family="monospace", fontsize=size)
+
+
+def draw_sequence(panel: Axes, examples: Examples) -> None:
+    """Draw the first of the sequences on `panel`: a square a token, and an arc from each question
+    back to the value that answers it (chapters 00 and 02)."""
+    tokens, asked = examples.inputs[0].tolist(), examples.positions[0].tolist()
+    n = len(tokens)
+    colours = [BLANK] * n
+    for question in asked:
+        value = tokens.index(tokens[question]) + 1
+        colours[value - 1], colours[value], colours[question] = KEY, VALUE, QUESTION
+        middle, radius = (value + question) / 2, (question - value) / 2
+        angles = [math.pi * step / 40 for step in range(41)]
+        across = [middle + radius * math.cos(angle) for angle in angles]
+        panel.plot(
+            across, [1 + 8 / n * radius * math.sin(a) for a in angles], color="#999999", lw=1
+        )
+    panel.bar(range(n), [1.0] * n, width=0.85, color=colours)
+    panel.set(xlabel="position", yticks=[], xlim=(-1, n), ylim=(0, 5.3))
+    panel.spines["left"].set_visible(False)
+    panel.grid(False)

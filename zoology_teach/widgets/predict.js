@@ -47,7 +47,8 @@ function predict({ model, el }) {
     said.textContent = `Your guess, ${value}${unit}, is kept ${keep(key, value)}.`;
   };
   const before = kept(key);
-  box.append(element("legend", model.get("question"), "padding: 0; font-weight: 600"));
+  box.append(element("legend", model.get("question"), "padding: 0; font-weight: 600; float: left; width: 100%"));
+  box.append(element("div", "", "clear: both"));
   if (choices.length) {
     for (const choice of choices) {
       const row = element("label", "", "display: block; margin: 0.3em 0; cursor: pointer");
