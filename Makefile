@@ -20,6 +20,7 @@ help:  ## say what make can do
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
 
 lab: .venv/.installed  ## open the book in JupyterLab (LAB_ARGS="--no-browser --port 8899")
+	-@$(BIN)/zoology-teach trust
 	JUPYTER_CONFIG_PATH="$(CURDIR)/jupyter" PATH="$(CURDIR)/$(BIN):$$PATH" \
 	    $(BIN)/jupyter-lab $(as_root) --ServerApp.root_dir=. $(LAB_ARGS) book/index.ipynb
 

@@ -1,19 +1,14 @@
-"""Pictures carry their words; explorers hold every combination; live runs can be stopped."""
+"""Pictures carry their words, and say what the table says."""
 
 import base64
 import io
 import json
-from dataclasses import replace
 
-import ipywidgets
 import pandas as pd
 import pytest
-from IPython.core.formatters import DisplayFormatter
 from PIL import Image
 
 from zoology_teach import plots
-from zoology_teach.experiments.synthetic_presets import laptop_run
-from zoology_teach.widgets import Explorer, LiveTraining
 
 
 @pytest.fixture
@@ -207,91 +202,3 @@ def test_the_same_figure_gives_the_same_bytes(table):
 def test_an_empty_table_says_so(table):
     with pytest.raises(ValueError, match="table = 'empty'"):
         plots.accuracy_by_width(table[:0])
-
-
-def draw_number(first: int, second: str = "a", third: int = 0) -> plots.Picture:
-    figure, _ = plots.axes()
-    figure.suptitle(f"{first} {second} {third}")
-    return plots.Picture(figure, f"picture {first} {second} {third}")
-
-
-def test_an_explorer_holds_every_combination_in_order():
-    explorer = Explorer(draw_number, first=[1, 2], second=["a", "b", "c"], third=[0, 5])
-    view, names = explorer.view, ("first", "second", "third")
-    assert len(view.frames) == len(view.alts) == 12
-    for i, first in enumerate([1, 2]):
-        for j, second in enumerate("abc"):
-            for k, third in enumerate([0, 5]):
-                number = sum(s * x for s, x in zip(view.strides, (i, j, k), strict=True))
-                assert view.alts[number] == f"picture {first} {second} {third}"
-    assert [type(explorer.controls[n]).__name__ for n in names] == [
-        "SelectionSlider", "Dropdown", "SelectionSlider",
-    ]  # fmt: skip
-    assert explorer.choice == {"first": 1, "second": "a", "third": 0}
-
-
-def test_an_explorer_has_a_picture_where_widgets_are_not_shown():
-    data, metadata = Explorer(draw_number, first=[1, 2])._repr_mimebundle_()
-    assert {"image/png", "application/vnd.jupyter.widget-view+json"} <= set(data)
-    assert metadata["image/png"]["alt"] == "picture 1 a 0"
-
-
-def test_the_picture_is_shown_with_ipywidgets_7_too(monkeypatch):
-    """There a widget shows itself by `_ipython_display_`, and no picture beside it."""
-    monkeypatch.delattr(ipywidgets.Widget, "_repr_mimebundle_")
-    alone = "_ipython_display_"
-    monkeypatch.setattr(ipywidgets.Widget, alone, lambda self: pytest.fail(alone), raising=False)
-    explorer = Explorer(draw_number, first=[1, 2])
-    data, _ = DisplayFormatter().format(explorer)
-    view = data["application/vnd.jupyter.widget-view+json"]
-    assert "image/png" in data and view["model_id"] == explorer.model_id
-
-
-@pytest.mark.parametrize(
-    "controls",
-    [{}, {"a": [1], "b": [1], "c": [1], "d": [1]}, {"first": []}, {"first": list(range(81))}],
-)
-def test_an_explorer_refuses_what_it_cannot_hold(controls):
-    with pytest.raises(ValueError, match="controls"):
-        Explorer(draw_number, **controls)
-
-
-def live(steps: int, seconds: float = 20.0, lr: float = 1e-2) -> LiveTraining:
-    def make_run(seed: int):
-        run = laptop_run("base_conv", 16, 32, seed, steps=steps)
-        return replace(run, train=replace(run.train, lr=lr))
-
-    return LiveTraining(make_run, {"seed": ipywidgets.IntText(value=1)}, seconds=seconds)
-
-
-def test_live_training_reports_seed_steps_and_accuracy():
-    panel = live(steps=20, seconds=600)
-    panel.start()
-    panel.wait()
-    assert "BaseConv, d = 16, N = 32, seed 1: accuracy 0." in panel.status.value
-    assert "after 20 of 20 steps" in panel.status.value
-    assert panel.result["run"].train.seed == 1 and panel.result["steps"] == 20
-    assert f"accuracy {panel.result['accuracy']:.3f}" in panel.status.value
-    assert not panel.train_button.disabled and panel.stop_button.disabled
-    assert bytes(panel.curve.value).startswith(b"\x89PNG")
-
-
-def test_live_training_stops_when_asked_and_when_time_is_up():
-    asked = live(steps=100_000)
-    asked.start()
-    asked.stop_button.click()
-    asked.wait()
-    late = live(steps=100_000, seconds=0.2)
-    late.start()
-    late.wait()
-    for panel in (asked, late):
-        assert "of 100000 steps" in panel.status.value
-        assert panel.progress.value < 5000
-
-
-def test_live_training_says_why_it_could_not():
-    panel = live(steps=50, lr=1e30)
-    panel.start()
-    panel.wait()
-    assert "could not be trained: lr = 1e+30" in panel.status.value
-    assert not panel.train_button.disabled

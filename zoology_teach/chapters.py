@@ -12,6 +12,7 @@ import psutil
 import yaml
 from nbclient import NotebookClient
 from nbformat import NotebookNode
+from nbformat.sign import NotebookNotary
 
 from zoology_teach import __version__, contents
 from zoology_teach.checks import require
@@ -106,6 +107,28 @@ def _keep_outputs(paired: Path, notebook: NotebookNode) -> bool:
         new.outputs, new.execution_count = old.outputs, old.execution_count
     notebook.metadata = nbformat.from_dict({**before.metadata, **notebook.metadata})
     return True
+
+
+def trust(folder: Path) -> list[Path]:
+    """Let JupyterLab show the outputs of the book's own notebooks before a cell has run.
+
+    Of a notebook without signature it shows no widget. Signs (`jupyter trust`), for this user,
+    the notebooks of `folder` that stand beside their source and have the cells that a build
+    wrote; returns these. Raises OSError where the signatures cannot be kept.
+    """
+    notary, trusted = NotebookNotary(), []
+    for path in sorted(folder.glob("*.ipynb")):
+        if not path.with_suffix(".md").exists():
+            continue
+        try:
+            notebook = nbformat.read(path, as_version=4)
+        except Exception:  # nbformat raises many kinds for what is no notebook
+            continue
+        built = notebook.metadata.get("zoology_teach", {})
+        if built.get("cells") == _digest(notebook):
+            notary.sign(notebook)
+            trusted.append(path)
+    return trusted
 
 
 def _source_text(source: Path) -> str:

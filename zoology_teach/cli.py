@@ -1,4 +1,4 @@
-"""The command line: ``zoology-teach doctor | sweep | text | build | release | grade``.
+"""The command line: ``zoology-teach doctor | sweep | text | build | trust | release | grade``.
 
 Heavy modules are imported inside the commands, so that --help answers at once.
 """
@@ -78,6 +78,14 @@ def build(
             typer.echo(f"zoology-teach: a cell of {path.name} failed\n{error}", err=True)
             raise typer.Exit(1) from None
         typer.echo(f"{path.name}: {done or 'nothing changed'}")
+
+
+@app.command()
+def trust() -> None:
+    """Let JupyterLab show the book's own widgets before a cell has run."""
+    from zoology_teach import chapters as sources
+
+    typer.echo(f"trusted: {len(sources.trust(book()))} notebooks of the book")
 
 
 @app.command()

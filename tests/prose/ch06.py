@@ -75,8 +75,10 @@ def claims(book):
         ("width 128 reaches #", conv[128, 128], bool(conv[128, 128] < conv[64, 64])),
         ("does not pass # unless", bar),
         ("passes # by width per pair", bar),
-        ("where K = N / 8, identity-like start seq_len num_pairs d_model mean 32 4 128 #",
-         next(iter(passed.values()), 0.0)),
+        (
+            "where K = N / 8, identity-like start seq_len num_pairs d_model mean 32 4 128 #",
+            next(iter(passed.values()), 0.0),
+        ),
         ("At the shortest length and the largest width only", list(passed) == [(128, 32)]),
         ("the identity-like BaseConv answers less than half", bool(conv[64, 64] < 0.5)),
         ("d = 128 attention # # # #", *(mean["attention", d, 64] for d in WIDTHS)),

@@ -1,24 +1,15 @@
 """The real slider in a real JupyterLab in a real browser: keys move it, the picture changes."""
 
-import json
-import os
 import shutil
-import socket
-import subprocess
-import sys
 import time
-import urllib.request
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import sync_playwright
 
-ROOT = Path(__file__).parents[2]
+from tests.widgets.lab import FLAGS, ROOT, jupyter_lab
+
 NOTEBOOK = "book/06_turn_the_width_knob.ipynb"
-FLAGS = (
-    "--no-sandbox --disable-gpu --disable-quic --no-first-run "
-    "--disable-background-networking --disable-component-update --disable-sync"
-).split()
 ANSWER_SECONDS = 0.3
 PICTURE = ".widget-vbox img[alt^='Width']"
 
@@ -34,41 +25,8 @@ def root(tmp_path_factory):
 @pytest.fixture(scope="module")
 def lab(root, tmp_path_factory):
     """JupyterLab as `make lab` starts it, with an empty home; its address."""
-    home = tmp_path_factory.mktemp("home")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    options = ["--no-browser", f"--port={port}", "--IdentityProvider.token="]
-    options += ["--expose-app-in-browser", f"--ServerApp.root_dir={root}"]
-    if hasattr(os, "geteuid") and os.geteuid() == 0:
-        options.append("--allow-root")
-    environment = {
-        **os.environ,
-        "HOME": str(home),
-        "JUPYTER_CONFIG_PATH": str(ROOT / "jupyter"),
-        "OMP_NUM_THREADS": "1",
-    }
-    log = (home / "lab.log").open("w")
-    command = [sys.executable, "-m", "jupyterlab", *options, NOTEBOOK]
-    server = subprocess.Popen(command, cwd=root, env=environment, stdout=log, stderr=log)
-    address = f"http://127.0.0.1:{port}"
-    try:
-        deadline = time.monotonic() + 60
-        while not _answers(f"{address}/api"):
-            assert server.poll() is None and time.monotonic() < deadline, log.name
-            time.sleep(0.2)
+    with jupyter_lab(root, tmp_path_factory.mktemp("home")) as address:
         yield address
-    finally:
-        server.terminate()
-        server.wait(timeout=20)
-
-
-def _answers(address: str) -> bool:
-    try:
-        with urllib.request.urlopen(address, timeout=2) as answer:
-            return "version" in json.load(answer)
-    except OSError:
-        return False
 
 
 @pytest.fixture(scope="module")

@@ -38,8 +38,8 @@ function row({ label, values, slider }, id, choose) {
   const line = element("div", "display: flex; flex-wrap: wrap; align-items: center; gap: 0 0.8em; min-height: 2em");
   const name = element("label", "width: 9em", { textContent: label, htmlFor: id });
   const look = "font: inherit; width: 15em; max-width: 60vw; min-height: 24px; box-sizing: border-box;";
-  const value = element("output", "font-variant-numeric: tabular-nums");
-  value.htmlFor = id;
+  const value = element("span", "font-variant-numeric: tabular-nums");
+  value.setAttribute("aria-hidden", "true"); // the slider says it
   const input = element(slider ? "input" : "select", look, { id });
   if (slider) Object.assign(input, { type: "range", min: 0, max: values.length - 1, step: 1 });
   else {

@@ -36,8 +36,8 @@ function input({ kind, values, low, high }, id) {
 
 function row(control, id, index, choose) {
   const line = element("div", "display: flex; flex-wrap: wrap; align-items: center; gap: 0 0.8em; min-height: 2em");
-  const field = input(control, id), value = element("output");
-  value.htmlFor = id;
+  const field = input(control, id), value = element("span");
+  value.setAttribute("aria-hidden", "true"); // the slider says it
   const low = control.low ?? 0;
   const show = (k) => {
     field.value = low + k;

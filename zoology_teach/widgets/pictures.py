@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-COLOURS = 48
+COLOURS = 32
 
 
 def pack(numbers: Iterable[int], pictures: list[NDArray[np.uint8]]) -> dict[str, Any]:

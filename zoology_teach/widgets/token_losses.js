@@ -52,6 +52,7 @@ const signed = (x) => (x < 0 ? "−" : "+") + Math.abs(x).toFixed(2);
 function inNextLine(spans, at, by, x) {
   const places = spans.map((span) => span.getClientRects()[0]);
   const here = places[at];
+  if (!here) return at + by;
   const beyond = places.filter((place) => place && by * (place.top - here.top) > here.height / 2);
   if (!beyond.length) return at;
   const top = by * Math.min(...beyond.map((place) => by * place.top));
@@ -78,8 +79,8 @@ function render({ model, el }) {
   });
   pages.tabIndex = 0;
   pages.setAttribute("role", "group");
-  pages.setAttribute("aria-label", "The text, twice. Left and right arrow go from token to token, "
-    + "up and down from line to line, Home and End to its ends.");
+  pages.setAttribute("aria-label", "The text, twice. Arrow keys go from token to token "
+    + "and from line to line, Home and End to its ends.");
   pages.setAttribute("data-lm-suppress-shortcuts", "true");
   box.append(controls, summary, scale, reading, pages);
   el.append(box);
@@ -215,7 +216,7 @@ function render({ model, el }) {
       return go(to);
     }
     const place = spans[0][at].getClientRects()[0];
-    column ??= (place.left + place.right) / 2;
+    column ??= place ? (place.left + place.right) / 2 : 0;
     go(inNextLine(spans[0], at, by, column));
   });
   // The text may scroll below a pointer that rests: only one that moves selects.
