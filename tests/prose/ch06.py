@@ -62,7 +62,8 @@ def claims(book):
     bar = book.paper("fig2_bar")
     passed = {cell: a for cell, a in conv.items() if a > bar}
     tall = [(r.norm, r.embedding_std) for r in LAPTOP_RECIPES.values()]
-    return apart(book) + [
+    return [
+        *apart(book),
         ("attention 16 128 #", mean["attention", 16, 128]),
         ("base_conv 128 128 #", conv[128, 128]),
         ("The small one wins by far", bool(mean["attention", 16, 128] > 2 * conv[128, 128])),

@@ -2,9 +2,6 @@
 
 from contextlib import contextmanager
 
-from playwright.sync_api import sync_playwright
-
-FLAGS = "--no-sandbox --disable-gpu --disable-quic --no-first-run".split()
 PLACE = "http://book.test/"
 OWN = ("layout", "tabbable", "tooltip")
 
@@ -42,18 +39,14 @@ def add(page, widget) -> None:
 
 
 @contextmanager
-def empty_page(chromium, **options):
+def empty_page(browser, **options):
     """A page of a site with a storage of its own; it fails where the page logs an error."""
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
-        page, errors = browser.new_page(**options), []
-        page.on("pageerror", lambda error: errors.append(str(error)))
-        page.on("console", lambda said: errors.append(said.text) if said.type == "error" else None)
-        content = "<!doctype html><style>:root { color-scheme: light dark }</style><body></body>"
-        page.route(
-            f"{PLACE}**", lambda route: route.fulfill(body=content, content_type="text/html")
-        )
-        page.goto(PLACE)
-        yield page
-        browser.close()
-        assert not errors
+    page, errors = browser.new_page(**options), []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("console", lambda said: errors.append(said.text) if said.type == "error" else None)
+    content = "<!doctype html><style>:root { color-scheme: light dark }</style><body></body>"
+    page.route(f"{PLACE}**", lambda route: route.fulfill(body=content, content_type="text/html"))
+    page.goto(PLACE)
+    yield page
+    page.close()
+    assert not errors

@@ -13,8 +13,8 @@ def asked(key="06.1") -> DrawCurve:
 
 
 @pytest.fixture
-def page(chromium):
-    with empty_page(chromium, viewport={"width": 700, "height": 900}) as page:
+def page(browser):
+    with empty_page(browser, viewport={"width": 700, "height": 900}) as page:
         yield page
 
 

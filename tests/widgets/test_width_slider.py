@@ -120,8 +120,8 @@ def book_figure():
 
 
 @pytest.fixture
-def shown(chromium, table):
-    with empty_page(chromium, viewport={"width": 1400, "height": 900}) as page:
+def shown(browser, table):
+    with empty_page(browser, viewport={"width": 1400, "height": 900}) as page:
         add(page, WidthSlider(table, start=(4, 32, 16)))
         yield page
 
@@ -162,9 +162,9 @@ def test_pairs_and_length_are_sliders_of_their_own_and_the_axes_stay(shown):
     assert shown.get_by_label("model width d").get_attribute("aria-valuetext") == "32"
 
 
-def test_a_move_takes_a_twentieth_of_a_second(chromium, book_figure):
+def test_a_move_takes_a_twentieth_of_a_second(browser, book_figure):
     moves = 40
-    with empty_page(chromium) as page:
+    with empty_page(browser) as page:
         add(page, book_figure)
         session = page.context.new_cdp_session(page)
         session.send("Performance.enable", {"timeDomain": "threadTicks"})  # not those of others
@@ -187,8 +187,8 @@ def test_a_move_takes_a_twentieth_of_a_second(chromium, book_figure):
     assert 0 < took < MOVE_SECONDS
 
 
-def test_pairs_that_do_not_fit_are_said(chromium, book_figure):
-    with empty_page(chromium) as page:
+def test_pairs_that_do_not_fit_are_said(browser, book_figure):
+    with empty_page(browser) as page:
         add(page, book_figure)
         page.get_by_label("pairs K").press("End")
         page.get_by_label("sequence length N").press("Home")
@@ -208,8 +208,8 @@ def test_mixers_are_chosen_and_named_at_their_curves(shown):
     assert shown.locator("polyline[stroke-dasharray]").count() == 0
 
 
-def test_names_do_not_cover_one_another(chromium, book_figure):
-    with empty_page(chromium, viewport={"width": 390, "height": 900}) as page:
+def test_names_do_not_cover_one_another(browser, book_figure):
+    with empty_page(browser, viewport={"width": 390, "height": 900}) as page:
         add(page, book_figure)
         boxes = page.locator(f"{POINTS}:first-child > text[text-anchor=start]").evaluate_all(
             "all => all.map(e => e.getBoundingClientRect()).map(r => [r.top, r.bottom, r.right])"
@@ -255,8 +255,8 @@ def test_a_live_run_is_a_star_at_its_own_point_only(shown):
 
 
 @pytest.mark.parametrize(("wide", "columns"), [(390, 1), (639, 1), (1400, 2)])
-def test_panels_stand_below_one_another_where_the_page_is_narrow(chromium, table, wide, columns):
-    with empty_page(chromium, viewport={"width": wide, "height": 900}) as page:
+def test_panels_stand_below_one_another_where_the_page_is_narrow(browser, table, wide, columns):
+    with empty_page(browser, viewport={"width": wide, "height": 900}) as page:
         add(page, WidthSlider(table))
         places = page.locator(POINTS).evaluate_all(
             "all => all.map(e => e.getAttribute('transform'))"
@@ -268,8 +268,8 @@ def test_panels_stand_below_one_another_where_the_page_is_narrow(chromium, table
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_words_are_written_in_the_colour_of_the_page(chromium, table, scheme):
-    with empty_page(chromium, color_scheme=scheme) as page:
+def test_words_are_written_in_the_colour_of_the_page(browser, table, scheme):
+    with empty_page(browser, color_scheme=scheme) as page:
         add(page, WidthSlider(table))
         ink = page.evaluate("() => getComputedStyle(document.body).color")
         used = page.locator("svg[role=group] text, p[aria-live], label").evaluate_all(
