@@ -85,7 +85,6 @@ function render({ model, el }) {
       event.preventDefault();
       event.stopPropagation();
       move(i, to);
-      figure.querySelectorAll("circle")[i].focus();
     };
     return made;
   }
@@ -111,7 +110,9 @@ function render({ model, el }) {
       parts.push(curve(measured, { stroke: "#D55E00" }));
       end("measured", measured.at(-1));
     } else parts.push(...at.map((_, i) => handle(i)));
+    const held = [...figure.querySelectorAll("circle")].indexOf(document.activeElement);
     figure.replaceChildren(...parts);
+    if (held >= 0) figure.querySelectorAll("circle")[held].focus();
     if (shown) said.textContent = compared();
   }
 

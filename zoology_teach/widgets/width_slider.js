@@ -75,6 +75,7 @@ function walk(grid) {
 function render({ model, el }) {
   const mixers = model.get("mixers"), points = parse(model.get("curves"));
   const theory = parse(model.get("theory"));
+  let drawn;
   const values = (field) => [...new Set(points.map((p) => p[field]))].sort((a, b) => a - b);
   const set = (name, value) => { model.set(name, value); model.save_changes(); };
 
@@ -182,11 +183,12 @@ function render({ model, el }) {
 
   function draw() {
     sliders.forEach((row) => row.show());
+    drawn = el.clientWidth;
     const here = (p) => p.pairs === model.get("pairs") && p.length === model.get("length")
       && !model.get("hidden").includes(p.mixer);
     const curves = mixers.map((_, i) => points.filter((p) => p.mixer === i && here(p)))
       .filter((curve) => curve.length);
-    const total = Math.max(300, Math.min(900, el.clientWidth || 900));
+    const total = Math.max(300, Math.min(900, drawn || 900));
     const stacked = total < STACKED_BELOW, width = stacked ? total : total / 2;
     const below = { left: 0, top: HIGH, width }, beside = { left: width, top: 0, width };
     const states = values("state"), stars = model.get("stars").filter(here);
@@ -215,7 +217,7 @@ function render({ model, el }) {
 
   const heard = [...CHOICE, "hidden", "with_theory", "stars"].map((name) => "change:" + name);
   heard.forEach((event) => model.on(event, draw));
-  const resized = new ResizeObserver(draw);
+  const resized = new ResizeObserver(() => el.clientWidth === drawn || draw());
   resized.observe(el);
   draw();
   return () => {
