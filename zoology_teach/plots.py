@@ -66,10 +66,7 @@ def in_order(mixers: Iterable[str]) -> list[str]:
 
 # Colours are made for white: on a dark page a picture is a light card.
 PADDING = 8  # pixels
-CARD = (
-    f"background: white; border-radius: 8px; padding: {PADDING}px; box-sizing: border-box; "
-    "max-width: 100%; height: auto"
-)
+CARD = f"background: white; border-radius: 8px; padding: {PADDING}px; box-sizing: border-box"
 
 PAIR_COLOURS = ("#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 LENGTH_MARKERS = "osD^vPX" + OTHER_MARKERS
@@ -107,7 +104,7 @@ class Picture:
         # JupyterLab gives an image/png no alt attribute, so the page gets an <img> of its own.
         width, png = round(self.figure.get_figwidth() * self.dpi), self.base64()
         alt = html.escape(self.alt, quote=True)
-        look = f'width="{width + 2 * PADDING}" style="{CARD}"'
+        look = f'width="{width + 2 * PADDING}" style="{CARD}; max-width: 100%"'
         tag = f'<img alt="{alt}" {look} src="data:image/png;base64,{png}">'
         data = {"text/html": tag, "image/png": png, "text/plain": self.alt}
         return data, {"image/png": {"alt": self.alt, "width": width}}

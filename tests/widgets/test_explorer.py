@@ -91,6 +91,16 @@ def test_packed_pictures_are_small_and_come_back():
     assert (palette[pixels[2, 1]] == 255).all(), "white where a picture is smaller"
 
 
+def test_a_curve_keeps_its_colour_however_few_its_pixels_are():
+    gradient = np.zeros((64, 256, 3), np.uint8) + np.arange(256, dtype=np.uint8)[:, None]
+    gradient[0, :3] = 0xD5, 0x5E, 0x00
+    packed = pack([0], [gradient])
+    palette = np.array(list(bytes.fromhex(packed["palette"]))).reshape(-1, 3)
+    pixels = palette[np.frombuffer(gzip.decompress(packed["data"]), np.uint8).reshape(64, 256)]
+    assert (pixels[0, :3] == [0xD5, 0x5E, 0x00]).all()
+    assert abs(pixels - gradient.astype(int)).max() < 16 and len(palette) < 40
+
+
 def test_an_explorer_has_a_picture_and_a_sentence_where_widgets_are_not_shown(explorer):
     data, metadata = explorer._repr_mimebundle_()
     assert {"image/png", "application/vnd.jupyter.widget-view+json"} <= set(data)

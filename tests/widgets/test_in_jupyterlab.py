@@ -1,4 +1,4 @@
-"""A fresh clone after `make lab`, nothing run: the widgets of the book answer to the keyboard."""
+"""Widgets in JupyterLab: before a cell of the book has run, and with a kernel."""
 
 import os
 import shutil
@@ -89,6 +89,48 @@ def test_a_slider_answers_with_nothing_run(address, browser, chapter):
             page.screenshot(path=Path(folder) / f"{chapter}-{theme}.png")
     page.close()
     assert not [text for text in complaints if not any(known in text for known in KNOWN)]
+
+
+CELL = """
+from zoology_teach import plots
+from zoology_teach.experiments.synthetic_presets import laptop_run
+from zoology_teach.widgets import Explorer, LiveTraining
+
+
+def draw(number):
+    return plots.Picture(plots.axes()[0], f"picture {number}", dpi=30)
+
+
+display(Explorer(draw, number=[1, 2, 3]))
+LiveTraining(lambda seed: laptop_run("base_conv", 16, 32, seed, steps=10), {"seed": range(9)})
+"""
+
+
+def test_with_a_kernel_pictures_are_drawn_and_models_trained_when_asked(place, address, chromium):
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(CELL)])
+    notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3"}
+    nbformat.write(notebook, place / "live.ipynb")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        page = browser.new_page(viewport={"width": 1200, "height": 900})
+        page.set_default_timeout(120_000)
+        page.goto(f"{address}/lab/tree/live.ipynb?reset")
+        page.wait_for_function("() => window.jupyterapp?.shell?.currentWidget?.sessionContext")
+        page.evaluate("""async () => {
+            const session = window.jupyterapp.shell.currentWidget.sessionContext;
+            await session.ready;
+            await session.session.kernel.info;
+            await window.jupyterapp.commands.execute("notebook:run-all-cells");
+        }""")
+        page.get_by_text("picture 1").wait_for()
+        page.get_by_role("slider", name="number").press("End")
+        page.get_by_text("picture 3").wait_for()
+        page.get_by_label("seed").fill("4")
+        page.get_by_role("button", name="Train this one live").click()
+        page.get_by_text("seed 4: accuracy 0.").wait_for()
+        assert "after 10 of 10 steps" in page.get_by_role("status").last.inner_text()
+        assert page.get_by_role("img", name="Training loss of BaseConv").is_visible()
+        browser.close()
 
 
 # Cells far below the window are drawn when they come near it.
