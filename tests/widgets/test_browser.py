@@ -1,6 +1,7 @@
 """The real figure in a real JupyterLab in a real browser: keys move it, a run becomes a star."""
 
 import os
+import re
 import shutil
 import time
 from pathlib import Path
@@ -44,6 +45,10 @@ def page(lab, browser):
             await session.session.kernel.info;
             await app.commands.execute("notebook:run-all-cells");
         }"""
+    )
+    page.wait_for_function(
+        "() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.status "
+        "=== 'idle'"
     )
     yield page
     page.close()
@@ -102,7 +107,7 @@ def test_words_follow_the_theme(page, theme):
     )
     text = page.locator(f"{FIGURE} text").first
     ink = text.evaluate("e => getComputedStyle(e).fill")
-    light = [int(x) for x in ink.removeprefix("rgba(").removeprefix("rgb(").split(",")[:3]]
+    light = [float(x) for x in re.findall(r"[\d.]+", ink)[:3]]
     assert (sum(light) > 3 * 128) == (theme == "Dark"), ink
     if folder := os.environ.get("SCREENSHOTS"):
         page.wait_for_timeout(1500)

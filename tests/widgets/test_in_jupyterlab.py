@@ -106,31 +106,29 @@ LiveTraining(lambda seed: laptop_run("base_conv", 16, 32, seed, steps=10), {"see
 """
 
 
-def test_with_a_kernel_pictures_are_drawn_and_models_trained_when_asked(place, address, chromium):
+def test_with_a_kernel_pictures_are_drawn_and_models_trained_when_asked(place, address, browser):
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(CELL)])
     notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3"}
     nbformat.write(notebook, place / "live.ipynb")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
-        page = browser.new_page(viewport={"width": 1200, "height": 900})
-        page.set_default_timeout(120_000)
-        page.goto(f"{address}/lab/tree/live.ipynb?reset")
-        page.wait_for_function("() => window.jupyterapp?.shell?.currentWidget?.sessionContext")
-        page.evaluate("""async () => {
-            const session = window.jupyterapp.shell.currentWidget.sessionContext;
-            await session.ready;
-            await session.session.kernel.info;
-            await window.jupyterapp.commands.execute("notebook:run-all-cells");
-        }""")
-        page.get_by_text("picture 1").wait_for()
-        page.get_by_role("slider", name="number").press("End")
-        page.get_by_text("picture 3").wait_for()
-        page.get_by_label("seed").fill("4")
-        page.get_by_role("button", name="Train this one live").click()
-        page.get_by_text("seed 4: accuracy 0.").wait_for()
-        assert "after 10 of 10 steps" in page.get_by_role("status").last.inner_text()
-        assert page.get_by_role("img", name="Training loss of BaseConv").is_visible()
-        browser.close()
+    page = browser.new_page(viewport={"width": 1200, "height": 900})
+    page.set_default_timeout(120_000)
+    page.goto(f"{address}/lab/tree/live.ipynb?reset")
+    page.wait_for_function("() => window.jupyterapp?.shell?.currentWidget?.sessionContext")
+    page.evaluate("""async () => {
+        const session = window.jupyterapp.shell.currentWidget.sessionContext;
+        await session.ready;
+        await session.session.kernel.info;
+        await window.jupyterapp.commands.execute("notebook:run-all-cells");
+    }""")
+    page.get_by_text("picture 1").wait_for()
+    page.get_by_role("slider", name="number").press("End")
+    page.get_by_text("picture 3").wait_for()
+    page.get_by_label("seed").fill("4")
+    page.get_by_role("button", name="Train this one live").click()
+    page.get_by_text("seed 4: accuracy 0.").wait_for()
+    assert "after 10 of 10 steps" in page.get_by_role("status").last.inner_text()
+    assert page.get_by_role("img", name="Training loss of BaseConv").is_visible()
+    page.close()
 
 
 # Cells far below the window are drawn when they come near it.

@@ -84,7 +84,7 @@ function render({ model, el }) {
     const input = html("input", { type: "range", max: steps.length - 1, style: "width: 13em" });
     input.oninput = () => set(name, steps[input.value]);
     const style = "display: flex; flex-wrap: wrap; gap: 0 0.8em; min-height: 24px";
-    const row = html("label", { style }, html("span", { style: "width: 9em" }, label), input, output);
+    const row = html("label", { style }, html("span", { style: "width: 10em" }, label), input, output);
     row.show = () => {
       output.textContent = model.get(name);
       input.value = steps.indexOf(model.get(name));
