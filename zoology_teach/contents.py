@@ -11,7 +11,7 @@ CONTENTS = "[Contents](index.ipynb)"
 LINE = re.compile(rf"\n+{re.escape(CONTENTS)} · [^\n]*")
 TITLE = re.compile(r"^# (.+)$", re.MULTILINE)
 WORD_LIST = re.compile(r"^## Summary and words$(.*?)^## ", re.MULTILINE | re.DOTALL)
-WORD = re.compile(r"\*\*([^*]+)\*\*([^:*\n]{0,12}): (.+?)(?=\s+(?:- )?\*\*|\s*$)", re.MULTILINE)
+WORD = re.compile(r"\*\*([^*]+)\*\*([^:*\n]{0,20}): (.+?)(?=\s+(?:- )?\*\*|\s*$)", re.MULTILINE)
 
 
 def chapters(folder: Path) -> list[Path]:

@@ -26,12 +26,12 @@ def h3_and_two_base_convs():
 
 def claims(book):
     fft = MIXERS["base_conv"](64, filter="long")
-    crossing = book.out("the FFT needs fewer from N = #")[0]
+    crossing = book.out("the FFT needs fewer from N = # on")[0]
 
     def direct(n):
         return 2 * n * 64**2 + 3 * n * 64 + 64 * n * (n + 1)
 
-    closed, opened = book.out("gates False: mean #")[0], book.out("gates True : mean #")[0]
+    closed, opened = book.out("fixed open # # # #")[-1], book.out("working # # # #")[-1]
     two, h3 = h3_and_two_base_convs()
     return [
         (
@@ -39,11 +39,11 @@ def claims(book):
             torch.allclose(two, h3, atol=1e-4),
         ),
         (
-            "the FFT needs fewer from N = #",
+            "the FFT needs fewer from N = # on",
             next(n for n in range(2, 2000) if fft.flops(n) < direct(n)),
         ),
         ("passes below the definition near # tokens", crossing),
-        ("the counts cross near the middle answer", 64 < crossing < 256),
+        ("begins to need fewer? The result: #", 128, 64 < crossing < 256),
         (
             "near the # of picking one of the four values that occur, a little above",
             1 / 4,
