@@ -121,6 +121,12 @@ def test_signal_and_noise_predict_the_staircase(seq_len, num_pairs):
     assert 0.4 < staircase(seq_len, num_pairs, at_threshold) < 0.75
 
 
+@pytest.mark.parametrize(("num_pairs", "counted"), [(4, 0.95), (8, 0.62), (16, 0.30), (32, 0.13)])
+def test_the_formula_agrees_with_what_is_counted_in_chapter_00(num_pairs, counted):
+    predicted = constructions.predicted_accuracy(64, num_pairs, 256)
+    assert predicted == pytest.approx(counted, abs=0.03)
+
+
 def test_the_prediction_at_its_ends():
     predicted = constructions.predicted_accuracy
     assert predicted(4000, 4, 1024) == pytest.approx(1)

@@ -68,8 +68,8 @@ def in_order(mixers: Iterable[str]) -> list[str]:
 PADDING = 8  # pixels
 CARD = f"background: white; border-radius: 8px; padding: {PADDING}px; box-sizing: border-box"
 
-LENGTH_COLOURS = ("#009E73", "#CC79A7", "#56B4E9", "#E69F00")
-LENGTH_MARKERS = "osD^vPX"  # seven beside four colours: 28 lengths look different
+PAIR_COLOURS = ("#009E73", "#CC79A7", "#56B4E9", "#E69F00")
+LENGTH_MARKERS = "osD^vPX" + OTHER_MARKERS
 
 
 @dataclass(frozen=True)
@@ -144,13 +144,7 @@ def curves(
             look |= {"linestyle": "--", "label": f"{name(mixer)} (did not train here)"}
         rows = cells[cells["mixer"] == mixer].sort_values(x)
         bars = np.stack([rows["mean"] - rows["min"], rows["max"] - rows["mean"]]).clip(min=0)
-        panel.errorbar(
-            rows[x],
-            rows["mean"],
-            bars,
-            capsize=3,
-            **look,
-        )
+        panel.errorbar(rows[x], rows["mean"], bars, capsize=3, **look)
     panel.set_ylim(-0.03, 1.05)
 
 
@@ -216,34 +210,36 @@ def legend(figure: Figure, *panels: Axes) -> None:
 def describe(cells: pd.DataFrame) -> str:
     """The rows of `spread` as sentences."""
     sentences = []
-    for (length, mixer), rows in cells.groupby(["seq_len", "mixer"]):
+    for (length, pairs, mixer), rows in cells.groupby(["seq_len", "num_pairs", "mixer"]):
         points = ", ".join(f"{r['mean']:.2f} at d = {r['d_model']}" for _, r in rows.iterrows())
-        sentences.append(f"N = {length}, {name(mixer)}: {points}.")
+        sentences.append(f"N = {length}, K = {pairs}, {name(mixer)}: {points}.")
     return " ".join(sentences)
 
 
 def collapse(table: pd.DataFrame, mixer: str = "base_conv") -> Picture:
-    """Accuracy against width per pair, d / K: the lengths fall onto one curve."""
+    """Accuracy against width per token, d / N, and per pair, d / K: where do the curves collapse?
+
+    One for each number of pairs (its colour) and length (its marker).
+    """
     cells = spread(table)
     cells = cells[cells["mixer"] == mixer]
     require(len(cells) > 0, "mixer", mixer, "one that the table has")
-    require_one_set_up(cells)
-    figure, panels = axes(columns=2)
-    for i, (length, rows) in enumerate(cells.groupby("seq_len")):
-        look: dict[str, Any] = {
-            "color": LENGTH_COLOURS[i % len(LENGTH_COLOURS)],
-            "marker": LENGTH_MARKERS[i % len(LENGTH_MARKERS)],
-            "label": f"N = {length}",
-        }
-        panels[0].plot(rows["d_model"], rows["mean"], **look)
-        panels[1].plot(rows["d_model"] / rows["num_pairs"], rows["mean"], **look)
-    width_axis(panels[0], sorted(cells["d_model"].unique()))
-    panels[1].set_xscale("log", base=2)
-    panels[1].set_xlabel("width per pair, d / K")
+    figure, panels = axes(columns=2, width=3.6, height=3.6)
+    pairs, lengths = (sorted(cells[name].unique()) for name in ("num_pairs", "seq_len"))
+    for (k, n), rows in cells.groupby(["num_pairs", "seq_len"]):
+        require_one_set_up(rows)
+        colour = PAIR_COLOURS[pairs.index(k) % len(PAIR_COLOURS)]
+        marker = LENGTH_MARKERS[lengths.index(n) % len(LENGTH_MARKERS)]
+        for panel, per in zip(panels, ("seq_len", "num_pairs"), strict=True):
+            width = rows["d_model"] / rows[per]
+            panel.plot(width, rows["mean"], color=colour, marker=marker, label=f"K = {k}, N = {n}")
+    for panel, title in zip(panels, ("token, d / N", "pair, d / K"), strict=True):
+        panel.set_xscale("log", base=2)
+        panel.set_xlabel(f"width per {title}")
     panels[0].set_ylabel(f"accuracy of {name(mixer)}")
-    panels[0].legend()
+    legend(figure, *panels)
     alt = (
-        f"Left: accuracy of {name(mixer)} against width, one curve a sequence length, apart. "
-        "Right: the same points against width divided by the number of pairs, on one curve."
+        f"Accuracy of {name(mixer)} against width divided by length, and against width divided "
+        f"by pairs: a curve for each number of pairs and each length. {describe(cells)}"
     )
     return Picture(figure, alt)

@@ -1,4 +1,48 @@
+from zoology_teach.constructions import predicted_accuracy
+from zoology_teach.experiments.cells import spread
 from zoology_teach.experiments.synthetic_presets import LAPTOP_RECIPES
+
+WIDTHS = (16, 32, 64, 128)
+
+
+def apart(book):
+    """What the table that takes pairs and length apart is said to show."""
+    table = spread(book.table("pairs_and_length_identity"))
+    cells = table.set_index(["mixer", "d_model", "num_pairs", "seq_len"])["mean"]
+    conv, hyena = cells["base_conv"], cells["hyena"]
+    tokens = [conv[d, k, 64] - conv[d, k, 256] for d in WIDTHS for k in (2, 4, 8, 16)]
+    pairs = [conv[d, 2, n] - conv[d, 16, n] for d in WIDTHS for n in (64, 128, 256)]
+    mean = [sum(lost) / len(lost) for lost in (tokens, pairs)]
+    bar = book.paper("fig2_bar")
+    behind = [predicted_accuracy(d, k, 256) > conv[d, k, 64] for d in WIDTHS[1:] for k in (4, 8)]
+    return [
+        ("N = 256 2 # # # #", *(conv[64, 2, n] for n in (32, 64, 128, 256))),
+        ("N from 64 to 256, at fixed d / K # #", mean[0], max(tokens)),
+        ("K from 2 to 16, at fixed d / N # #", mean[1], max(pairs)),
+        ("those of longer sequences (markers) a little lower", 0 < min(tokens) < max(tokens) < 0.3),
+        ("the reading $d / K$ survives, as a good first approximation", mean[0] < 0.2 * mean[1]),
+        (
+            "grow with the sequence, from # at # tokens to # at #,",
+            *(book.paper("fig2_n_64_pairs"), book.paper("fig2_width_min")),
+            *(book.paper("fig2_n_512_pairs"), book.paper("fig2_width_max")),
+        ),
+        ("passes the paper's # at a width of half its tokens", bar, bool(conv[64, 2, 128] > bar)),
+        ("with 16 pairs it answers less than half", bool(conv[128, 16, 128] < 0.5)),
+        (
+            "tells the same story up to # tokens",
+            64,
+            all(hyena[d, k, 64] > hyena[d, 2 * k, 64] + 0.01 for d in WIDTHS for k in (2, 4, 8)),
+        ),
+        (
+            "at # tokens, with up to # pairs, it ends below its own width 64",
+            *(256, 8),
+            all(hyena[128, k, 256] < hyena[64, k, 256] for k in (2, 4, 8)),
+            bool(hyena[128, 16, 256] > hyena[64, 16, 256]),
+        ),
+        ("stays behind the memory at most widths", sum(behind) > 0.8 * len(behind)),
+        ("From #, four times the tokens lead to #", conv[64, 4, 64], conv[64, 4, 256]),
+        ("four times the pairs to #", conv[64, 16, 64]),
+    ]
 
 
 def claims(book):
@@ -7,46 +51,56 @@ def claims(book):
     longer = book.cells("budget")["mean"]["base_conv"]
     usual = book.table("usual_init").groupby(["mixer", "d_model"])["accuracy"]
     start = usual.agg(["mean", "min", "max"])
-    pairs = [(d, n) for n in (32, 64) for d in (16, 32, 64)]
-    behind = [conv[d, n] - conv[2 * d, 2 * n] for d, n in pairs]
-    worst = {
-        m: max(mean[m, d, n] - mean[m, 2 * d, 2 * n] for d, n in pairs)
+    doubled = [(d, n) for n in (32, 64) for d in (16, 32, 64)]
+    lost = {
+        m: max(mean[m, d, n] - mean[m, 2 * d, 2 * n] for d, n in doubled)
         for m in ("base_conv", "h3", "hyena", "rwkv")
     }
     table = book.table("figure2").query("d_model == 64 and seq_len == 64")
     state = table.groupby("mixer")["state_size"].first()
     top = [m for m in state.index if mean[m, 64, 64] > 0.95]
-    passed = {cell: a for cell, a in conv.items() if a > book.paper("fig2_bar")}
+    bar = book.paper("fig2_bar")
+    passed = {cell: a for cell, a in conv.items() if a > bar}
     tall = [(r.norm, r.embedding_std) for r in LAPTOP_RECIPES.values()]
-    first = next(iter(passed.values()), 0.0)
     return [
-        ("attention, 16 channels: #", mean["attention", 16, 128]),
-        ("BaseConv, 128 channels: #", conv[128, 128]),
+        *apart(book),
+        ("attention 16 128 #", mean["attention", 16, 128]),
+        ("base_conv 128 128 #", conv[128, 128]),
+        ("the small one wins by far", bool(mean["attention", 16, 128] > 2 * conv[128, 128])),
+        ("the table's 0.02 #", conv[16, 32]),
+        ("attention is the flat line at the top", bool(mean["attention"].min() > 0.99)),
+        ("at least # in every cell", 0.99, bool(mean["attention"].min() >= 0.99)),
+        ("trained 16 #", mean["attention", 16, 32]),
+        ("measured #, #, #, #.", *(conv[d, 64] for d in WIDTHS)),
+        ("Width 64 reaches #", conv[64, 64]),
+        ("width 128 reaches #", conv[128, 128], bool(conv[128, 128] < conv[64, 64])),
+        ("does not pass # unless", bar),
+        ("passes # by width per pair", bar),
         (
-            "Attention stays near accuracy 1 from width 16 to width 128",
-            bool(mean["attention"].min() > 0.99),
+            "where K = N / 8, identity-like start seq_len num_pairs d_model mean 32 4 128 #",
+            next(iter(passed.values()), 0.0),
         ),
-        ("BaseConv of width 64 answers about # of the questions", conv[64, 64]),
-        ("to get back to #?", conv[64, 64]),
+        ("at the shortest length and the largest width only", list(passed) == [(128, 32)]),
+        ("the identity-like BaseConv answers less than half", bool(conv[64, 64] < 0.5)),
+        ("d = 128 attention # # # #", *(mean["attention", d, 64] for d in WIDTHS)),
         (
-            "The two columns agree within #, and the larger model is always a little behind",
-            0.08,
-            all(0 < x < 0.08 for x in behind),
+            "climb with BaseConv, level with it or a step ahead",
+            all(mean[m, d, 64] > conv[d, 64] - 0.01 for m in lost for d in WIDTHS),
         ),
-        ("costs width 64 more than half of its accuracy", bool(conv[64, 128] < 0.5 * conv[64, 64])),
-        ("BaseConv above 0.9: N = 32, d = 128, #", first),
-        ("In one cell, at the shortest length and the largest width", list(passed) == [(128, 32)]),
-        ("at $N = d = 64$ the model answers less than half", bool(conv[64, 64] < 0.5)),
+        ("BaseConv # H3 # Hyena # RWKV #", *lost.values()),
         (
-            "at width 16 BaseConv is *below* the guess in every row",
-            all(conv[16, n] < 8 / n for n in (32, 64, 128)),
+            "H3 and Hyena lose about as little as BaseConv",
+            all(lost[m] < 0.1 for m in ("h3", "hyena", "base_conv")),
+            lost["rwkv"] > 0.2,
         ),
-        ("d = 16: 500 steps #, 2000 steps #", conv[16, 32], longer[16, 32]),
-        ("d = 128: 500 steps #, 2000 steps #", conv[128, 32], longer[128, 32]),
+        ("Mamba keeps the fewest numbers", min(top, key=state.get, default="") == "mamba"),
+        ("for # seconds at most", 20),
+        ("It is *below* the guess in every row", all(conv[16, n] < 8 / n for n in (32, 64, 128))),
         (
-            "More steps lift every stair",
-            all(longer[d, 32] > conv[d, 32] for d in (16, 32, 64, 128)),
+            "2000 steps 16 # # 32 # # 64 # # 128 # #",
+            *(cells[d, 32] for d in WIDTHS for cells in (conv, longer)),
         ),
+        ("More steps lift every stair", all(longer[d, 32] > conv[d, 32] for d in WIDTHS)),
         ("with its # to # tokens", book.paper("older_vocab_min"), book.paper("older_vocab_max")),
         ("takes a vocabulary of # (from its released", book.paper("fig2_vocab")),
         (
@@ -63,29 +117,18 @@ def claims(book):
             "Hyena and BaseConv of width 64 have hardly left the guess of one in four",
             all(start["max"][m, 64] < 0.37 for m in ("hyena", "base_conv")),
         ),
-        ("passes accuracy # unless", book.paper("fig2_bar")),
-        ("do not pass # unless", book.paper("fig2_bar")),
+        ("do not pass # unless", bar),
         (
             "$N$ from # to #, widths from # to #, # training examples, up to # epochs",
             *2 * [book.paper("fig2_width_min"), book.paper("fig2_width_max")],
             book.paper("fig2_train_examples"),
             book.paper("fig2_epochs"),
         ),
-        ("attention solves every cell at $d = #$", book.paper("fig2_attention_width")),
+        ("solves every cell at $d = #$", book.paper("fig2_attention_width")),
         (
             "four with LayerNorm and embeddings of standard deviation #, three without",
             0.02,
             sorted(tall) == [(False, 1.0)] * 3 + [(True, 0.02)] * 4,
         ),
-        (
-            "For H3 and Hyena it does, about as closely as for BaseConv",
-            all(worst[m] < 0.1 for m in ("h3", "hyena", "base_conv")),
-            worst["rwkv"] > 0.2,
-        ),
-        (
-            "Mamba is the most frugal of those that reach the top",
-            min(top, key=state.get, default="") == "mamba",
-        ),
         ("dropout is #, and no gradient", book.paper("fig2_dropout")),
-        ("for # seconds at most", 20),
     ]

@@ -7,7 +7,7 @@ import pytest
 from ipywidgets.widgets.widget import _remove_buffers
 from playwright.sync_api import sync_playwright
 
-FLAGS = "--no-sandbox --disable-gpu --disable-quic --no-first-run".split()
+from tests.widgets.lab import FLAGS
 
 # A model as a widget manager gives it to `render`: get, set, on, off.
 SHOW = """async ([script, state, buffers]) => {
@@ -37,6 +37,7 @@ SHOW = """async ([script, state, buffers]) => {
 
 @pytest.fixture(scope="session")
 def browser(chromium):
+    """The one browser of all these tests: Playwright refuses a second one beside it."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
         yield browser

@@ -1,17 +1,18 @@
-"""The real slider in a real JupyterLab in a real browser: keys move it, the picture changes."""
+"""The real figure in a real JupyterLab in a real browser: keys move it, a run becomes a star."""
 
+import os
+import re
 import shutil
 import time
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import sync_playwright
 
-from tests.widgets.lab import FLAGS, ROOT, jupyter_lab
+from tests.widgets.lab import ROOT, jupyter_lab
 
 NOTEBOOK = "book/06_turn_the_width_knob.ipynb"
 ANSWER_SECONDS = 0.3
-PICTURE = ".widget-vbox img[alt^='Width']"
+FIGURE = "svg[role=group][aria-label^=Width]"
 
 
 @pytest.fixture(scope="module")
@@ -30,81 +31,102 @@ def lab(root, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def page(lab, chromium):
+def page(lab, browser):
     """Chapter 06, open in the browser, every cell run."""
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
-        page = browser.new_page(viewport={"width": 1400, "height": 1000})
-        page.goto(f"{lab}/lab/tree/{NOTEBOOK}")
-        page.wait_for_function("() => window.jupyterapp?.shell?.currentWidget?.sessionContext")
-        page.set_default_timeout(120_000)
-        page.evaluate(
-            """async () => {
-                const app = window.jupyterapp;
-                const session = app.shell.currentWidget.sessionContext;
-                await session.ready;
-                await session.session.kernel.info;
-                await app.commands.execute("notebook:run-all-cells");
-            }"""
-        )
-        yield page
-        browser.close()
+    page = browser.new_page(viewport={"width": 1400, "height": 1000})
+    page.set_default_timeout(240_000)
+    page.goto(f"{lab}/lab/tree/{NOTEBOOK}")
+    page.wait_for_function("() => window.jupyterapp?.shell?.currentWidget?.sessionContext")
+    page.evaluate(
+        """async () => {
+            const app = window.jupyterapp;
+            const session = app.shell.currentWidget.sessionContext;
+            await session.ready;
+            await session.session.kernel.info;
+            await app.commands.execute("notebook:run-all-cells");
+        }"""
+    )
+    page.wait_for_function(
+        "() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.status "
+        "=== 'idle'"
+    )
+    yield page
+    page.close()
 
 
-def test_arrow_keys_move_the_width_and_the_picture_follows(page):
-    picture = page.locator(PICTURE)
-    picture.wait_for()
-    handle = page.locator(".widget-slider .noUi-handle").first
-    handle.scroll_into_view_if_needed()
-    seen = [(picture.get_attribute("alt"), picture.get_attribute("src"))]
-    for key, width in (("ArrowRight", 32), ("ArrowRight", 64), ("End", 128), ("Home", 16)):
+def label(page) -> str:
+    return page.locator(FIGURE).first.get_attribute("aria-label")
+
+
+def test_arrow_keys_move_the_figure_and_its_words(page):
+    page.locator(FIGURE).first.wait_for()
+    pairs = page.get_by_label("pairs K").first
+    pairs.scroll_into_view_if_needed()
+    seen = [label(page)]
+    for key, chosen in (("ArrowRight", 16), ("ArrowLeft", 8), ("Home", 2), ("End", 16)):
         page.evaluate(_WATCH)
-        handle.press(key)
+        pairs.press(key)
         page.wait_for_function("() => window.answeredAfter !== null")
         assert page.evaluate("() => window.answeredAfter") < 1000 * ANSWER_SECONDS
-        assert picture.get_attribute("alt").startswith(f"Width {width}, 32 tokens")
-        seen.append((picture.get_attribute("alt"), picture.get_attribute("src")))
-    assert len({src for _, src in seen}) == 4, "four widths, four pictures"
-    assert seen[0] == seen[-1], "back at the start"
+        assert label(page).startswith(f"Width 64, {chosen} pairs in 64 tokens")
+        seen.append(label(page))
+    assert len(set(seen)) == 3 and seen[0] == seen[2] and seen[1] == seen[4]
+    pairs.press("ArrowLeft")
 
 
-# From the key to the new picture, measured in the page itself.
+# From the key to the new words, measured in the page itself.
 _WATCH = f"""() => {{
-    const image = document.querySelector("{PICTURE}");
+    const figure = document.querySelector("{FIGURE}");
+    const before = figure.getAttribute("aria-label"); // a redraw alone is no answer
     window.answeredAfter = null;
     let pressed = null;
     document.addEventListener("keydown", () => (pressed = performance.now()),
                               {{ capture: true, once: true }});
     const observer = new MutationObserver(() => {{
+        if (figure.getAttribute("aria-label") === before) return;
         window.answeredAfter = performance.now() - pressed;
         observer.disconnect();
     }});
-    observer.observe(image, {{ attributes: true, attributeFilter: ["src"] }});
+    observer.observe(figure, {{ attributes: true, attributeFilter: ["aria-label"] }});
 }}"""
 
 
 def test_controls_and_pictures_have_words(page):
-    labels = page.locator(".widget-slider .widget-label").all_text_contents()
-    assert labels[:2] == ["model width", "sequence length"]
+    for name in ("pairs K", "sequence length N", "model width d"):
+        assert page.get_by_label(name).first.get_attribute("type") == "range"
     images = page.locator(".jp-OutputArea-output img")
     alts = [images.nth(i).get_attribute("alt") for i in range(images.count())]
     visible = [alt for i, alt in enumerate(alts) if images.nth(i).is_visible()]
-    assert len(visible) >= 3 and all(alt and len(alt) > 20 for alt in visible), alts
+    assert visible and all(alt and len(alt) > 20 for alt in visible), alts
 
 
-def test_a_live_run_starts_reports_and_stops(page):
-    train = page.get_by_role("button", name="Train this one live")
-    stop = page.get_by_role("button", name="Stop")
-    train.click()
+@pytest.mark.parametrize("theme", ["Dark", "Light"])
+def test_words_follow_the_theme(page, theme):
+    command = f"apputils:change-theme', {{theme: 'JupyterLab {theme}'}}"
+    page.evaluate(f"() => window.jupyterapp.commands.execute('{command})")
     page.wait_for_function(
-        "() => [...document.querySelectorAll('.widget-html')]"
-        ".some(e => /BaseConv, d = 16, N = 32: loss/.test(e.textContent))"
+        f"document.body.dataset.jpThemeLight === '{str(theme == 'Light').lower()}'"
     )
-    stop.click()
-    finished = page.locator(".widget-html", has_text="accuracy")
-    finished.wait_for(timeout=30_000)
-    assert "of 500 steps" in finished.inner_text()
-    assert train.is_enabled()
+    text = page.locator(f"{FIGURE} text").first
+    ink = text.evaluate("e => getComputedStyle(e).fill")
+    light = [float(x) for x in re.findall(r"[\d.]+", ink)[:3]]
+    assert (sum(light) > 3 * 128) == (theme == "Dark"), ink
+    if folder := os.environ.get("SCREENSHOTS"):
+        page.wait_for_timeout(1500)
+        page.screenshot(path=Path(folder) / f"06-{theme}.png")
+
+
+def test_a_live_run_reports_stops_and_becomes_a_star(page):
+    train = page.get_by_role("button", name="Train this one live")
+    train.scroll_into_view_if_needed()
+    train.click()
+    status = page.get_by_role("status").filter(has_text="BaseConv, d = 64, N = 64")
+    page.get_by_text("loss").filter(has_text="BaseConv, d = 64, N = 64").first.wait_for()
+    page.get_by_role("button", name="Stop").click()
+    page.locator(f"{FIGURE} [aria-label^='Your run: BaseConv, d = 64']").first.wait_for(
+        state="attached"
+    )
+    assert "of 500 steps" in status.first.inner_text() and train.is_enabled()
 
 
 def test_saving_leaves_the_hand_written_source_alone(page, root):

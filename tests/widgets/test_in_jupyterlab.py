@@ -8,10 +8,9 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from playwright.sync_api import sync_playwright
 
 from tests.widgets.answers import TIMED
-from tests.widgets.lab import FLAGS, ROOT, jupyter_lab
+from tests.widgets.lab import ROOT, jupyter_lab
 from zoology_teach.chapters import trust
 
 CHAPTERS = ["03_look_anywhere", "07_memory_is_a_budget"]
@@ -61,36 +60,34 @@ def address(place):
 
 
 @pytest.mark.parametrize("chapter", CHAPTERS)
-def test_a_slider_answers_with_nothing_run(address, chromium, chapter):
+def test_a_slider_answers_with_nothing_run(address, browser, chapter):
     complaints = []
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
-        page = browser.new_page(viewport={"width": 1200, "height": 900})
-        page.set_default_timeout(120_000)
-        page.on("console", lambda m: complaints.append(m.text) if m.type == "error" else None)
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.goto(f"{address}/lab/tree/book/{chapter}.ipynb?reset")
-        page.wait_for_function("() => window.jupyterapp?.shell?.currentWidget?.content?.widgets")
-        page.evaluate(f"() => ({SCROLL})()")
-        slider = page.locator("[role=group][aria-label^=Explorer] input[type=range]").first
-        slider.wait_for()
-        picture = page.locator("[role=group][aria-label^=Explorer] canvas")
-        page.wait_for_function("document.querySelector('canvas[role=img]').width > 99")
-        seen = [picture.get_attribute("aria-label")]
-        for key in ("ArrowRight", "End", "Home"):
-            page.evaluate(TIMED)
-            slider.press(key)
-            page.wait_for_function("window.answered !== undefined")
-            assert page.evaluate("window.answered") < 1000 * ANSWER_SECONDS
-            seen.append(picture.get_attribute("aria-label"))
-        assert seen[0] == seen[3] and len(set(seen)) == 3
-        if folder := os.environ.get("SCREENSHOTS"):
-            for theme in ("Light", "Dark"):
-                command = f"apputils:change-theme', {{theme: 'JupyterLab {theme}'}}"
-                page.evaluate(f"() => window.jupyterapp.commands.execute('{command})")
-                page.wait_for_timeout(1500)
-                page.screenshot(path=Path(folder) / f"{chapter}-{theme}.png")
-        browser.close()
+    page = browser.new_page(viewport={"width": 1200, "height": 900})
+    page.set_default_timeout(120_000)
+    page.on("console", lambda m: complaints.append(m.text) if m.type == "error" else None)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.goto(f"{address}/lab/tree/book/{chapter}.ipynb?reset")
+    page.wait_for_function("() => window.jupyterapp?.shell?.currentWidget?.content?.widgets")
+    page.evaluate(f"() => ({SCROLL})()")
+    slider = page.locator("[role=group][aria-label^=Explorer] input[type=range]").first
+    slider.wait_for()
+    picture = page.locator("[role=group][aria-label^=Explorer] canvas")
+    page.wait_for_function("document.querySelector('canvas[role=img]').width > 99")
+    seen = [picture.get_attribute("aria-label")]
+    for key in ("ArrowRight", "End", "Home"):
+        page.evaluate(TIMED)
+        slider.press(key)
+        page.wait_for_function("window.answered !== undefined")
+        assert page.evaluate("window.answered") < 1000 * ANSWER_SECONDS
+        seen.append(picture.get_attribute("aria-label"))
+    assert seen[0] == seen[3] and len(set(seen)) == 3
+    if folder := os.environ.get("SCREENSHOTS"):
+        for theme in ("Light", "Dark"):
+            command = f"apputils:change-theme', {{theme: 'JupyterLab {theme}'}}"
+            page.evaluate(f"() => window.jupyterapp.commands.execute('{command})")
+            page.wait_for_timeout(1500)
+            page.screenshot(path=Path(folder) / f"{chapter}-{theme}.png")
+    page.close()
     assert not [text for text in complaints if not any(known in text for known in KNOWN)]
 
 
@@ -109,31 +106,29 @@ LiveTraining(lambda seed: laptop_run("base_conv", 16, 32, seed, steps=10), {"see
 """
 
 
-def test_with_a_kernel_pictures_are_drawn_and_models_trained_when_asked(place, address, chromium):
+def test_with_a_kernel_pictures_are_drawn_and_models_trained_when_asked(place, address, browser):
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(CELL)])
     notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3"}
     nbformat.write(notebook, place / "live.ipynb")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
-        page = browser.new_page(viewport={"width": 1200, "height": 900})
-        page.set_default_timeout(120_000)
-        page.goto(f"{address}/lab/tree/live.ipynb?reset")
-        page.wait_for_function("() => window.jupyterapp?.shell?.currentWidget?.sessionContext")
-        page.evaluate("""async () => {
-            const session = window.jupyterapp.shell.currentWidget.sessionContext;
-            await session.ready;
-            await session.session.kernel.info;
-            await window.jupyterapp.commands.execute("notebook:run-all-cells");
-        }""")
-        page.get_by_text("picture 1").wait_for()
-        page.get_by_role("slider", name="number").press("End")
-        page.get_by_text("picture 3").wait_for()
-        page.get_by_label("seed").fill("4")
-        page.get_by_role("button", name="Train this one live").click()
-        page.get_by_text("seed 4: accuracy 0.").wait_for()
-        assert "after 10 of 10 steps" in page.get_by_role("status").last.inner_text()
-        assert page.get_by_role("img", name="Training loss of BaseConv").is_visible()
-        browser.close()
+    page = browser.new_page(viewport={"width": 1200, "height": 900})
+    page.set_default_timeout(120_000)
+    page.goto(f"{address}/lab/tree/live.ipynb?reset")
+    page.wait_for_function("() => window.jupyterapp?.shell?.currentWidget?.sessionContext")
+    page.evaluate("""async () => {
+        const session = window.jupyterapp.shell.currentWidget.sessionContext;
+        await session.ready;
+        await session.session.kernel.info;
+        await window.jupyterapp.commands.execute("notebook:run-all-cells");
+    }""")
+    page.get_by_text("picture 1").wait_for()
+    page.get_by_role("slider", name="number").press("End")
+    page.get_by_text("picture 3").wait_for()
+    page.get_by_label("seed").fill("4")
+    page.get_by_role("button", name="Train this one live").click()
+    page.get_by_text("seed 4: accuracy 0.").wait_for()
+    assert "after 10 of 10 steps" in page.get_by_role("status").last.inner_text()
+    assert page.get_by_role("img", name="Training loss of BaseConv").is_visible()
+    page.close()
 
 
 # Cells far below the window are drawn when they come near it.

@@ -3,13 +3,12 @@
 import math
 from dataclasses import replace
 
-import pandas as pd
 import pytest
 
 from zoology_teach.experiments.synthetic_presets import laptop_run
 from zoology_teach.tasks.mqar import MQAR
 from zoology_teach.training import Stage
-from zoology_teach.widgets import Explorer, LiveTraining, WidthSlider
+from zoology_teach.widgets import LiveTraining
 from zoology_teach.widgets.live_training import ABOUT
 
 
@@ -163,32 +162,3 @@ def test_it_is_used_by_keyboard_and_its_curve_has_words(show):
     assert page.get_by_text("the task").is_visible()
     page.evaluate("model.set('status', 'It failed.')")
     assert page.get_by_role("status").inner_text() == "It failed."
-
-
-def test_the_width_slider_speaks_of_the_table_and_trains_what_is_chosen(monkeypatch):
-    rows = [
-        (mixer, d, n, seed, 0.9 - 0.1 * seed if mixer == "attention" else d / n / 20, n // 8)
-        for mixer in ("attention", "base_conv")
-        for d in (16, 32)
-        for n in (32, 64)
-        for seed in range(3)
-    ]
-    columns = ["mixer", "d_model", "seq_len", "seed", "accuracy", "num_pairs"]
-    table = pd.DataFrame(rows, columns=columns).assign(vocab_size=256, recipe="r", lr=1e-2)
-    table["state_size"] = table["d_model"] * table["seq_len"]
-    slider = WidthSlider(table)
-    assert isinstance(slider.view, Explorer)
-    slider.view.chosen = [0, 1]
-    assert slider.view.words[1] == (
-        "Width 16, 64 tokens, 8 pairs: accuracy of attention 0.80 (0.70 to 0.90, 3 seeds) · "
-        "BaseConv 0.01 (0.01 to 0.01, 3 seeds)."
-    )
-
-    def asked(*choice, **recipe):
-        raise LookupError(choice, recipe)
-
-    monkeypatch.setattr("zoology_teach.widgets.width_slider.laptop_run", asked)
-    slider.view.chosen = [1, 1]
-    slider.live.chosen = [0, 5]
-    slider.live.start()
-    assert "LookupError: (('base_conv', 32, 64, 5), {'lr': " in slider.live.status

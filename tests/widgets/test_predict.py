@@ -4,11 +4,9 @@ import json
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import sync_playwright
 
 from zoology_teach.widgets import Predict, Reveal
 
-FLAGS = "--no-sandbox --disable-gpu --disable-quic --no-first-run".split()
 SCRIPT = Path(__file__).parents[2] / "zoology_teach" / "widgets" / "predict.js"
 PLACE = "http://book.test/"
 
@@ -47,15 +45,13 @@ def fill(page):
 
 
 @pytest.fixture
-def page(chromium):
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
-        page = browser.new_page()
-        page.route(f"{PLACE}**", lambda route: route.fulfill(
-            body="<!doctype html><body></body>", content_type="text/html"))  # fmt: skip
-        page.goto(PLACE)
-        yield page
-        browser.close()
+def page(browser):
+    page = browser.new_page()
+    page.route(f"{PLACE}**", lambda route: route.fulfill(
+        body="<!doctype html><body></body>", content_type="text/html"))  # fmt: skip
+    page.goto(PLACE)
+    yield page
+    page.close()
 
 
 def results(page):

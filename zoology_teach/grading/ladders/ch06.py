@@ -75,12 +75,12 @@ def by_loop(accuracy: Tensor) -> float:
     return sum(differences) / len(differences)
 
 
-@B.rung("one pair of cells", 1, "Compare (N, d) with (2N, 2d): one row down and one column right.")
+@B.rung("one pair of cells", 1, "Compare (K, d) with (2K, 2d): one row down and one column right.")
 def _(call: Call, generator: torch.Generator) -> None:
     expect_number(call(torch.tensor([[0.5, 0.9], [0.1, 0.4]])), 0.1)
 
 
-@B.rung("a perfect collapse", 1, "A table that depends on d / N only has error 0.")
+@B.rung("a perfect collapse", 1, "A table that depends on d / K only has error 0.")
 def _(call: Call, generator: torch.Generator) -> None:
     curve = torch.rand(6, generator=generator)
     rows = [[curve[j - i + 2].item() for j in range(4)] for i in range(3)]
