@@ -84,20 +84,20 @@ def test_recall_before_text():
     without, first = (laptop.run("rwkv", 1, warm_up=w) for w in (False, True))
     assert (without.train.before, without.train.fresh_optimizer) == ((), False)
     assert (first.train.before, first.train.fresh_optimizer) == (lessons, True)
-    assert (without.name, first.name) == ("rwkv", "rwkv after lessons")
+    assert (without.name, first.name) == ("rwkv", "rwkv taught")
 
 
 def test_models_of_a_text_table_with_a_control():
     """Each model without and with lessons, a start by hand without."""
     laptop = text_presets.PRESETS["laptop"]
     names = [run.name for run in laptop.runs([0])]
-    taught = [name for name in names if name.endswith(" after lessons")]
+    taught = [name for name in names if name.endswith(" taught")]
     assert len(names) == len(set(names)) == 2 * len(laptop.mixers) + 1
-    assert len(taught) == len(laptop.mixers) and "hybrid_induction after lessons" not in names
+    assert len(taught) == len(laptop.mixers) and "hybrid_induction taught" not in names
     some = laptop.only(["hybrid_induction", "hyena"])
     ids = {run.id for run in laptop.runs()}
     assert len(some.runs()) == 9 and {run.id for run in some.runs()} < ids
-    assert [r.name for r in laptop.only(["s4d"]).runs([1])] == ["s4d", "s4d after lessons"]
+    assert [r.name for r in laptop.only(["s4d"]).runs([1])] == ["s4d", "s4d taught"]
 
 
 def test_four_passes_of_the_table_are_told_from_one():

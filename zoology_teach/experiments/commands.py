@@ -158,11 +158,13 @@ def _measure(
 
 
 def _show_held_out(table: Path, preset: "Preset") -> None:
-    """Beside the table: a passage token by token, and perplexities by document."""
+    """Beside the table: a passage token by token, how each goes on, perplexities by document."""
     from zoology_teach.experiments.results import is_replaceable, write
+    from zoology_teach.experiments.text_continued import continued
     from zoology_teach.experiments.text_held_out import by_document, passage
 
-    for name, make in {"passage": passage, "documents": by_document}.items():
+    tables = {"passage": passage, "continued": continued, "documents": by_document}
+    for name, make in tables.items():
         beside = table.with_name(f"{table.stem}_{name}.csv")
         try:
             shown = make(table, preset)

@@ -1,5 +1,6 @@
 """What a table of models on text shows of the held-out text itself: a passage, each document."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,12 @@ def losses_of_preset(
     return [(run, losses_of(out, run.id)) for run in preset.runs([seed])]
 
 
+def telling_blocks(slices: Mapping[str, NDArray]) -> NDArray[np.int64]:
+    """(2,) numbers of blocks: that with the most AR hits, and the one in the middle by hits."""
+    by_hits = slices["ar"].sum(axis=1).argsort(kind="stable")
+    return by_hits[[-1, len(by_hits) // 2]]
+
+
 def passage(out: str | Path, preset: Preset, seed: int = 0) -> pd.DataFrame:
     """Two held-out blocks: that with the most AR hits, and the one in the middle.
 
@@ -31,8 +38,7 @@ def passage(out: str | Path, preset: Preset, seed: int = 0) -> pd.DataFrame:
     text = measured_runs[0][0].text
     blocks, slices = measured(text, preset.thresholds, runs_folder(out))
     decode = text.load(runs_folder(out)).tokenizer.decode
-    by_hits = slices["ar"].sum(axis=1).argsort(kind="stable")
-    chosen = by_hits[[-1, len(by_hits) // 2]]
+    chosen = telling_blocks(slices)
     tokens = blocks.tokens[chosen, 1:].ravel().tolist()
     columns = {
         "block": np.repeat(chosen, blocks.seq_len),

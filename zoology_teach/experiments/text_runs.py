@@ -72,7 +72,7 @@ class TextRun:
     @property
     def name(self) -> str:
         """What sets it apart from the other runs of its table with the same seed."""
-        return f"{self.mixer} after lessons" if self.train.before else self.mixer
+        return f"{self.mixer} taught" if self.train.before else self.mixer
 
     @property
     def label(self) -> str:
