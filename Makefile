@@ -21,7 +21,7 @@ help:  ## say what make can do
 
 lab: .venv/.installed  ## open the book in JupyterLab (LAB_ARGS="--no-browser --port 8899")
 	JUPYTER_CONFIG_PATH="$(CURDIR)/jupyter" PATH="$(CURDIR)/$(BIN):$$PATH" \
-	    $(BIN)/jupyter-lab $(as_root) --ServerApp.root_dir=. $(LAB_ARGS) book/00_start_here.ipynb
+	    $(BIN)/jupyter-lab $(as_root) --ServerApp.root_dir=. $(LAB_ARGS) book/index.ipynb
 
 style: .venv/.installed  ## one format, no slips, a docstring at every public name
 	$(BIN)/ruff check .

@@ -8,7 +8,7 @@ import jupytext
 import nbformat
 import pytest
 
-from zoology_teach import chapters
+from zoology_teach import chapters, contents
 
 BOOK = Path(__file__).parents[1] / "book"
 SOURCES = sorted(BOOK.glob("[0-9][0-9]_*.md"))
@@ -42,6 +42,7 @@ EXPECTED_SLUGS = [
     "12_kernels_short_conv_and_gate",
     "13_kernels_toeplitz_flash_sparse",
 ]
+YET_TO_TIDY = EXPECTED_SLUGS  # chapters that the tests of a tidy page leave out; it shrinks
 HEADER = re.compile(
     r"\*\*Claim\.\*\* .+\*\*Paper\.\*\* .+"
     r"\*\*Reading\*\* (?P<minutes>\d+) minutes · \*\*CPU\*\* (?P<cpu>\d+) s · \*\*Needs\*\* .+",
@@ -57,6 +58,14 @@ def source(request) -> Path:
 @pytest.fixture
 def notebook(source):
     return nbformat.read(source.with_suffix(".ipynb"), as_version=4)
+
+
+@pytest.fixture
+def tidy(source, notebook):
+    """The notebook of a chapter whose page is tidied."""
+    if source.stem in YET_TO_TIDY:
+        pytest.skip("this page is yet to be tidied")
+    return notebook
 
 
 def header(notebook) -> re.Match:
@@ -97,17 +106,70 @@ def test_anatomy(notebook):
 
 def test_budgets(notebook):
     lines = [len(c.source.splitlines()) for c in code_cells(notebook)]
-    words = len(re.findall(r"\S+", re.sub(r"<[^>]+>", "", prose(notebook))))
+    text = contents.LINE.sub("", prose(notebook))
+    words = len(re.findall(r"\S+", re.sub(r"<[^>]+>", "", text)))
     assert 40 <= len(notebook.cells) <= 60, f"{len(notebook.cells)} cells"
     assert statistics.median(lines) <= 8 and max(lines) <= 30, f"code cell lines {lines}"
     assert 1500 <= words <= 3000, f"{words} words"
 
 
-def test_published_run_time_is_the_measured_one(notebook):
+def is_folded(cell) -> bool:
+    return chapters.FOLDED in cell.metadata.get("tags", [])
+
+
+def test_visible_code_is_short_and_folded_code_says_what_it_does(tidy):
+    visible = [len(c.source.splitlines()) for c in code_cells(tidy) if not is_folded(c)]
+    assert statistics.median(visible) <= 6 and max(visible) <= 20, f"visible lines {visible}"
+    for cell in filter(is_folded, code_cells(tidy)):
+        assert cell.metadata["jupyter"]["source_hidden"]
+        assert re.match(r"# \S.{8,70}\n", cell.source), f"its first line is shown:\n{cell.source}"
+
+
+def test_tables_are_rich_and_nothing_prints_true_or_false(tidy):
+    for cell in code_cells(tidy):
+        for output in cell.outputs:
+            data = output.get("data", {})
+            assert 'class="dataframe"' not in data.get("text/html", ""), "use tables.show"
+            said = output.get("text", "") + data.get("text/plain", "")
+            assert not re.search(r"\b(True|False)\b", said), f"says True or False:\n{said}"
+            assert not is_table(output.get("text", "")), f"a printed table:\n{output['text']}"
+
+
+def is_table(printed: str) -> bool:
+    """Whether lines stand in columns, or three or more differ in their numbers alone."""
+    lines = [line.strip() for line in printed.splitlines()]
+    columns = sum(bool(re.search(r"\S {2,}\S", line)) for line in lines)
+    shapes = [re.sub(r"[\d.,]+", "#", " ".join(line.split())) for line in lines]
+    alike = max((shapes.count(s) for s in shapes if "#" in s), default=0)
+    return columns >= 2 or alike >= 3
+
+
+def test_a_printed_table_is_noticed():
+    assert is_table("a    1\nbb   2\n") and is_table("1 pair: .2\n2 pair: .3\n4 pair: .4\n")
+    assert not is_table("answers right: 1.00\nwidth: 15\nit took  12 s\n")
+
+
+def test_guesses_are_asked_kept_and_answered(source, tidy):
+    roles = {"predict": [], "reveal": []}
+    models = tidy.metadata["widgets"]["application/vnd.jupyter.widget-state+json"]["state"]
+    for state in (model["state"] for model in models.values()):
+        if state.get("role") in roles:
+            roles[state["role"]].append(state["key"])
+    assert len(roles["predict"]) >= 2 and sorted(roles["predict"]) == sorted(roles["reveal"])
+    assert all(key.startswith(source.stem[:2]) for key in roles["predict"])
+
+
+def test_a_chapter_leads_on(source, tidy):
+    whole = contents.complete(source, source.read_text())
+    assert whole == source.read_text(), f"run: zoology-teach build {source.name}"
+
+
+def test_published_run_time_is_the_measured_one(source, notebook):
     measured = notebook.metadata["zoology_teach"]["cpu_seconds"]
     stated = int(header(notebook)["cpu"])
     assert measured <= 60, f"{measured} CPU seconds"
-    assert abs(stated - measured) <= 5 + 0.5 * measured, f"says {stated} s, took {measured} s"
+    allowed = 5 + 0.5 * measured if source.stem in YET_TO_TIDY else max(2, 0.25 * measured)
+    assert abs(stated - measured) <= allowed, f"says {stated} s, took {measured} s"
 
 
 def test_results_are_compared(notebook):
@@ -226,10 +288,34 @@ def test_build_runs_a_chapter_and_measures_it(tmp_path):
     assert chapters.build(source) and chapters.in_step(source)
     built = nbformat.read(source.with_suffix(".ipynb"), as_version=4)
     assert built.cells[1].outputs[0]["data"]["text/plain"] == "True"
-    assert 0 < built.metadata["zoology_teach"]["cpu_seconds"] < 60
+    assert 0 < cpu_seconds_of(built) < 60
     assert not chapters.build(source)
+    source.write_text(CHAPTER.replace("# A chapter", "# A better name"))
+    assert chapters.build(source) == "its outputs kept", "only prose changed"
+    again = nbformat.read(source.with_suffix(".ipynb"), as_version=4)
+    assert again.cells[0].source == "# A better name" and chapters.in_step(source)
+    assert again.cells[1].outputs == built.cells[1].outputs
+    assert again.metadata["zoology_teach"]["cpu_seconds"] == cpu_seconds_of(built)
     source.write_text(CHAPTER.replace("> 0", "> 1"))
     assert chapters.build(source), "what a build wrote, a build replaces"
+
+
+def cpu_seconds_of(notebook) -> float:
+    return notebook.metadata["zoology_teach"]["cpu_seconds"]
+
+
+def test_a_cell_with_the_tag_is_folded_in_the_notebook_alone(tmp_path):
+    source = tmp_path / "20_new.md"
+    folded = "{code-cell} ipython3\n:tags: [hide-input]\n\n# Check: a sum\n"
+    source.write_text(CHAPTER.replace("{code-cell} ipython3\n", folded))
+    before = source.read_text()
+    assert chapters.build(source) == "executed" and source.read_text() == before
+    built = nbformat.read(source.with_suffix(".ipynb"), as_version=4)
+    assert built.cells[1].metadata["jupyter"]["source_hidden"]
+    source.write_text(CHAPTER.replace("ipython3\n", "ipython3\n# Check: a sum\n"))
+    assert chapters.build(source) == "its outputs kept"
+    shown = nbformat.read(source.with_suffix(".ipynb"), as_version=4)
+    assert "jupyter" not in shown.cells[1].metadata
 
 
 @pytest.mark.parametrize(

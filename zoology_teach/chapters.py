@@ -13,17 +13,21 @@ import yaml
 from nbclient import NotebookClient
 from nbformat import NotebookNode
 
-from zoology_teach import __version__
+from zoology_teach import __version__, contents
 from zoology_teach.checks import require
 from zoology_teach.files import replace
 
 CELL_TIMEOUT = 120
 SOURCE_FORMAT = "md:myst"
+FOLDED = "hide-input"  # the tag of a cell that only plots, asks or asserts
 
 
-def read(source: Path) -> NotebookNode:
-    """The hand-written chapter as a notebook without outputs, its cells numbered."""
-    notebook = jupytext.read(source)
+def read(source: Path, text: str | None = None) -> NotebookNode:
+    """The hand-written chapter, or `text` in its place, as a notebook without outputs; its
+    cells are numbered.
+    """
+    text = source.read_text(encoding="utf-8") if text is None else text
+    notebook = jupytext.reads(text, SOURCE_FORMAT)
     plain = json.dumps(notebook.metadata, default=str)  # YAML has dates, JSON has not
     notebook.metadata = nbformat.from_dict(json.loads(plain))
     for number, cell in enumerate(notebook.cells):
@@ -40,34 +44,54 @@ def in_step(source: Path) -> bool:
     return _cells(read(source)) == _cells(executed)
 
 
-def build(source: Path, force: bool = False) -> bool:
-    """Execute a chapter whose source changed (or always, with `force`); True if it did.
+def build(source: Path, force: bool = False) -> str:
+    """Execute a chapter whose code changed (or always, with `force`).
 
-    The source is also brought into the form in which Jupytext writes it, so that saving the
-    chapter in JupyterLab changes nothing; but not where something in it would be lost. Raises,
+    Returns "executed"; "its outputs kept" where only prose changed; or "", where nothing did.
+    What `contents` keeps, such as the line to the next chapter, is written into the source. It
+    is also brought into the form in which Jupytext writes it, so that saving the chapter in
+    JupyterLab changes nothing; but not where something in it would be lost. Raises,
     with nothing written: ValueError for what is no chapter source, and where the notebook
     beside it holds work that the source does not; FileNotFoundError without a source;
     nbclient's CellExecutionError where a cell fails (by then the source has its form).
     """
     source = Path(source)
+    paired = source.with_suffix(".ipynb")
     text = _source_text(source)
-    notebook = read(source)
-    _require_replaceable(source.with_suffix(".ipynb"), notebook)
+    whole = contents.complete(source, text)
+    notebook = read(source, whole)
+    _require_replaceable(paired, notebook)
     normal_form = jupytext.writes(notebook, SOURCE_FORMAT)
-    if normal_form != text and _is_all_of(text, notebook, normal_form):
-        replace(source, normal_form)
+    if _is_all_of(whole, notebook, normal_form):
+        whole = normal_form
+    if whole != text:
+        replace(source, whole)
     if in_step(source) and not force:
-        return False
-    cpu_seconds = _execute(notebook, source.parent)
-    notebook.metadata["zoology_teach"] = {
-        "version": __version__,
-        "cpu_seconds": round(cpu_seconds, 1),
-        "cells": _digest(notebook),
-    }
+        return ""
+    kept = not force and _keep_outputs(paired, notebook)
+    if not kept:
+        _execute(notebook, source.parent)
+    notebook.metadata["zoology_teach"]["cells"] = _digest(notebook)
     for cell in notebook.cells:
-        if cell.cell_type == "code":
-            cell.outputs = [o for o in cell.outputs if o.get("name") != "stderr"]
-    replace(source.with_suffix(".ipynb"), nbformat.writes(notebook) + "\n")
+        if FOLDED in cell.metadata.get("tags", []):
+            cell.metadata["jupyter"] = {"source_hidden": True}
+    replace(paired, nbformat.writes(notebook) + "\n")
+    return "its outputs kept" if kept else "executed"
+
+
+def _keep_outputs(paired: Path, notebook: NotebookNode) -> bool:
+    """Whether `paired` ran the same code as `notebook` has; its outputs are then taken over."""
+    if not paired.exists():
+        return False
+    before = nbformat.read(paired, as_version=4)
+    ran, runs = ([c for c in n.cells if c.cell_type == "code"] for n in (before, notebook))
+    if [c.source for c in ran] != [c.source for c in runs]:
+        return False
+    if "zoology_teach" not in before.metadata or any(c.execution_count is None for c in ran):
+        return False
+    for old, new in zip(ran, runs, strict=True):
+        new.outputs, new.execution_count = old.outputs, old.execution_count
+    notebook.metadata = nbformat.from_dict({**before.metadata, **notebook.metadata})
     return True
 
 
@@ -136,8 +160,10 @@ def _digest(notebook: NotebookNode) -> str:
     return hashlib.sha256(json.dumps(_cells(notebook)).encode()).hexdigest()[:12]
 
 
-def _execute(notebook: NotebookNode, folder: Path) -> float:
-    """Run the cells from top to bottom; the CPU seconds of the kernel and what it started."""
+def _execute(notebook: NotebookNode, folder: Path) -> None:
+    """Run the cells from top to bottom, without what they say on stderr; note the version, and
+    the CPU seconds of the kernel and what it started.
+    """
     used: list[float] = []
     NotebookClient(
         notebook,
@@ -146,7 +172,11 @@ def _execute(notebook: NotebookNode, folder: Path) -> float:
         resources={"metadata": {"path": str(folder)}},
         on_cell_executed=lambda **_: used.append(_cpu_seconds_of_children()),
     ).execute(env={**os.environ, "OMP_NUM_THREADS": "1"})  # as the Makefile starts the lab
-    return max(used, default=0.0)
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs = [o for o in cell.outputs if o.get("name") != "stderr"]
+    seconds = round(max(used, default=0.0), 1)
+    notebook.metadata["zoology_teach"] = {"version": __version__, "cpu_seconds": seconds}
 
 
 def _cpu_seconds_of_children() -> float:

@@ -55,8 +55,9 @@ app.command()(commands.text)
 
 
 def chapter_sources(folder: Path) -> list[Path]:
-    """What is built when nothing is named: the chapters in order, and the teacher's notebook."""
-    return [*sorted(folder.glob("[0-9][0-9]_*.md")), *folder.glob("teacher.md")]
+    """What is built when nothing is named: the chapters in order, then the pages about them."""
+    pages = (folder / name for name in ("index.md", "glossary.md", "teacher.md"))
+    return [*sorted(folder.glob("[0-9][0-9]_*.md")), *(page for page in pages if page.exists())]
 
 
 @app.command()
@@ -72,11 +73,11 @@ def build(
 
     for path in sources_there:
         try:
-            executed = sources.build(path, force=force)
+            done = sources.build(path, force=force)
         except CellExecutionError as error:  # its text is the cell and where in it this happened
             typer.echo(f"zoology-teach: a cell of {path.name} failed\n{error}", err=True)
             raise typer.Exit(1) from None
-        typer.echo(f"{path.name}: {'executed' if executed else 'nothing changed'}")
+        typer.echo(f"{path.name}: {done or 'nothing changed'}")
 
 
 @app.command()
