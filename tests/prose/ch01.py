@@ -19,7 +19,7 @@ def of_the_gap(book, row, attention):
 
 
 def of_networks(book):
-    """Perplexities of BaseConv and the taught hybrid, and the share of their gap on hits, by seed."""
+    """Perplexities of BaseConv and the taught hybrid, share of their gap on hits, by seed."""
     table = book.table("text").set_index(["mixer", "warm_up", "seed"]).sort_index()
     found = []
     for seed in range(3):
