@@ -99,3 +99,19 @@ MIXERS_ON_TEXT: dict[str, Callable[[int, int, int], Layers]] = {
     "hybrid_learned_short_conv": _sparse("learned", share=0.4375, short_conv=3),
     "hybrid_induction": _with(_hybrid, short_conv=3, init="induction"),
 }
+
+NAMES: dict[str, str] = {
+    "hybrid_programmatic_short_conv": "hybrid, programmatic rows",
+    "hybrid_short_conv": "hybrid, all rows",
+    "hybrid_learned_short_conv": "hybrid, learned rows",
+    "hybrid_random_short_conv": "hybrid, random rows",
+    "hybrid_induction": "hybrid, all rows, by hand",
+    "attention_short_conv": "attention",
+    "attention": "rotary attention",
+    "base_conv": "BaseConv",
+    "hyena": "Hyena",
+    "linear_attention": "linear attention",
+    "rwkv": "RWKV",
+    "mamba": "Mamba",
+}
+"""What chapter 10 calls the models of its table."""
