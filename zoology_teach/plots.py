@@ -81,7 +81,9 @@ class Picture:
         drawn = io.BytesIO()
         # An empty Software field: the same figure gives the same bytes in any version.
         self.figure.savefig(drawn, format="png", dpi=self.dpi, metadata={"Software": None})
-        palette = Image.open(drawn).convert("RGB").quantize(64, dither=Image.Dither.NONE)
+        # A palette that covers all colours: a small marker keeps its own beside many greys.
+        method, dither = Image.Quantize.MAXCOVERAGE, Image.Dither.NONE
+        palette = Image.open(drawn).convert("RGB").quantize(64, method=method, dither=dither)
         small = io.BytesIO()
         palette.save(small, format="png", optimize=True)
         return small.getvalue()
