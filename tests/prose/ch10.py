@@ -137,7 +137,13 @@ def compared(text: Text) -> list[tuple]:
     changed = ppl[True] / ppl[False]
     harmed = text.taught["mixer"].isin(["hyena", "attention"])
     others = pd.concat([text.alone, text.taught[~harmed]])["ppl"]
+    of_two = [
+        rows[rows["mixer"] == mixer][["ar_ppl", "ppl"]].agg(["min", "max"])
+        for mixer, rows in (("base_conv", text.alone), ("attention_short_conv", text.taught))
+    ]
     return [
+        ("BaseConv alone # # # #", *of_two[0]["ar_ppl"], *of_two[0]["ppl"]),
+        ("attention taught # # # #", *of_two[1]["ar_ppl"], *of_two[1]["ppl"]),
         (
             "can differ fiftyfold on the one token in # that",
             1 / text.rows["ar_share"][0],
