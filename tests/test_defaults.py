@@ -37,7 +37,13 @@ FIELDS = {
         **{"max_tokens": None, "held_out": None, "content": ""},
     },
     TextRun: {"micro_batch": None, "bf16": False, "choosing": ()},
-    Preset: {"micro_batch": None, "bf16": False, "warm_ups": (False,), "choosing": ()},
+    Preset: {
+        "micro_batch": None,
+        "bf16": False,
+        "warm_ups": (False,),
+        "choosing": (),
+        "controls": (),
+    },
 }
 OPTIONS = {
     "attention": {

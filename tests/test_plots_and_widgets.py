@@ -190,6 +190,21 @@ def test_pictures_show_themselves_with_words(table, draw):
     assert image.format == "PNG" and image.width > 500
 
 
+def test_a_small_marker_keeps_its_colour():
+    figure, panels = plots.axes(columns=2)
+    for panel in panels:
+        for y, colour in enumerate(plots.COLOURS.values()):
+            panel.scatter(range(3), [y] * 3, s=36, color=colour)
+        panel.set_yticks(range(7), list(plots.COLOURS))
+        panel.fill_between([0, 2], 0, 6, color=plots.COLOURS["base_conv"], alpha=0.2)
+    drawn = Image.open(io.BytesIO(plots.Picture(figure, "Points.").png())).convert("RGB")
+    found = [colour for _, colour in drawn.getcolors()]
+    for colour in plots.COLOURS.values():
+        wanted = tuple(bytes.fromhex(colour.removeprefix("#")))
+        nearest = min(max(abs(a - b) for a, b in zip(wanted, f, strict=True)) for f in found)
+        assert nearest <= 12, f"{colour}: {nearest} away"
+
+
 def test_words_cannot_break_out_of_the_picture(table):
     picture = plots.Picture(plots.collapse(table).figure, 'a "quoted" <b>tag</b>')
     assert "<b>" not in picture._repr_mimebundle_()[0]["text/html"]

@@ -89,7 +89,9 @@ class Picture:
 
     def png(self) -> bytes:
         """The figure as a PNG of 64 colours: small enough to keep many in a notebook."""
-        palette = Image.fromarray(self.pixels()).quantize(64, dither=Image.Dither.NONE)
+        # A palette that covers all colours: a small marker keeps its own beside many greys.
+        method, dither = Image.Quantize.MAXCOVERAGE, Image.Dither.NONE
+        palette = Image.fromarray(self.pixels()).quantize(64, method=method, dither=dither)
         small = io.BytesIO()
         palette.save(small, format="png", optimize=True)
         return small.getvalue()

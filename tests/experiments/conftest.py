@@ -47,6 +47,8 @@ def preset(monkeypatch, tmp_path):
         d_model=16,
         parameters=40_000,
         train=TrainConfig(steps=3, batch_size=4, eval_examples=5, eval_every=2),
+        warm_ups=(False,),
+        choosing=(),
     )
     monkeypatch.setitem(PRESETS, "laptop", small)
     return small

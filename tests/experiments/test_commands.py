@@ -120,7 +120,7 @@ def test_the_command_goes_on_where_it_stopped(preset, tmp_path, monkeypatch):
     [
         (
             ["--preset", "desktop"],
-            "preset = 'desktop': must be one of laptop, warm_up, gpu_shipped, gpu, pile",
+            "preset = 'desktop': must be one of laptop, longer, gpu_shipped, gpu, pile",
         ),
         (["--preset", "laptop", "--mixer", "attn"], "attn"),
         (

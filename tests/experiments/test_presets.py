@@ -44,12 +44,6 @@ def test_a_measured_table_holds_the_runs_of_its_preset(table):
         assert set(runs) == measured(table)
 
 
-@pytest.mark.parametrize("preset", ["laptop", "warm_up"])
-def test_a_measured_text_table_holds_the_runs_of_its_preset(preset):
-    table = {"laptop": "text", "warm_up": "text_warm_up"}[preset]
-    assert {run.id for run in text_presets.PRESETS[preset].runs()} >= measured(table)
-
-
 def test_the_large_text_presets():
     gpu, pile = text_presets.PRESETS["gpu"], text_presets.PRESETS["pile"]
     assert gpu.mixers == pile.mixers and len(pile.mixers) == 5
@@ -71,7 +65,8 @@ def test_the_large_text_presets():
         assert (run.micro_batch, run.bf16, preset.device) == (micro_batch, True, "cuda")
     laptop = text_presets.PRESETS["laptop"]
     run = laptop.run("attention")
-    assert (run.micro_batch, run.bf16, laptop.device, run.choosing) == (None, False, "cpu", ())
+    assert (run.micro_batch, run.bf16, laptop.device) == (None, False, "cpu")
+    assert run.choosing == text_presets.CHOOSING_PLAYS and pile.choosing == ()
     with pytest.raises(ValueError, match="seed = -1: must be an integer >= 0"):
         laptop.run("attention", -1)
     assert laptop.run("attention", 0).train.seed == 0
@@ -86,10 +81,32 @@ def test_recall_before_text():
         Stage(MQAR(32, 4, 2048, rename=True), 50, 64, lr=3e-3, ramp=0),
         Stage(MQAR(64, 8, 2048, rename=True), 50, 32, lr=3e-3, ramp=0),
     )
-    warm_up = text_presets.PRESETS["warm_up"]
-    without, first = (warm_up.run("rwkv", 1, warm_up=w) for w in (False, True))
+    laptop = text_presets.PRESETS["laptop"]
+    without, first = (laptop.run("rwkv", 1, warm_up=w) for w in (False, True))
     assert (without.train.before, without.train.fresh_optimizer) == ((), False)
     assert (first.train.before, first.train.fresh_optimizer) == (lessons, True)
+    assert (without.name, first.name) == ("rwkv", "rwkv taught")
+
+
+def test_models_of_a_text_table_with_a_control():
+    """Each model without and with lessons, a start by hand without."""
+    laptop = text_presets.PRESETS["laptop"]
+    names = [run.name for run in laptop.runs([0])]
+    taught = [name for name in names if name.endswith(" taught")]
+    assert len(names) == len(set(names)) == 2 * len(laptop.mixers) + 1
+    assert len(taught) == len(laptop.mixers) and "hybrid_induction taught" not in names
+    some = laptop.only(["hybrid_induction", "hyena"])
+    ids = {run.id for run in laptop.runs()}
+    assert len(some.runs()) == 9 and {run.id for run in some.runs()} < ids
+    assert [r.name for r in laptop.only(["s4d"]).runs([1])] == ["s4d", "s4d taught"]
+
+
+def test_four_passes_of_the_table_are_told_from_one():
+    longer, laptop = text_presets.PRESETS["longer"], text_presets.PRESETS["laptop"]
+    runs = longer.runs([0])
+    assert len(runs) == 6 and {run.mixer for run in runs} < set(laptop.mixers)
+    assert {run.train.steps for run in runs} == {4 * 800}
+    assert not {run.id for run in runs} & {run.id for run in laptop.runs()}
 
 
 @pytest.mark.parametrize(

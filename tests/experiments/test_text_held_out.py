@@ -1,7 +1,5 @@
 """The held-out text itself: a passage token by token, perplexities by document."""
 
-from dataclasses import replace
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -14,7 +12,7 @@ from zoology_teach.experiments.text_runs import losses_of
 
 
 def test_a_passage_shows_the_models_side_by_side(preset, tmp_path, monkeypatch):
-    monkeypatch.setitem(PRESETS, "laptop", replace(preset, mixers=("base_conv", "attention")))
+    monkeypatch.setitem(PRESETS, "laptop", preset.only(["base_conv", "attention"]))
     out = tmp_path / "text.csv"
     done = CliRunner().invoke(app, ["text", "--preset", "laptop", "--out", str(out)])
     assert done.exit_code == 0, done.output
@@ -43,7 +41,7 @@ def test_a_passage_shows_the_models_side_by_side(preset, tmp_path, monkeypatch):
 def test_a_passage_is_kept_where_losses_of_another_machine_are_missing(
     preset, tmp_path, monkeypatch
 ):
-    monkeypatch.setitem(PRESETS, "laptop", replace(preset, mixers=("base_conv", "attention")))
+    monkeypatch.setitem(PRESETS, "laptop", preset.only(["base_conv", "attention"]))
     command = ["text", "--preset", "laptop", "--out", str(tmp_path / "text.csv")]
     assert CliRunner().invoke(app, command).exit_code == 0
     made = (tmp_path / "text_passage.csv").read_bytes()
@@ -55,7 +53,7 @@ def test_a_passage_is_kept_where_losses_of_another_machine_are_missing(
 
 
 def test_another_table_in_a_passages_place_is_left_as_it_is(preset, tmp_path, monkeypatch):
-    monkeypatch.setitem(PRESETS, "laptop", replace(preset, mixers=("base_conv", "attention")))
+    monkeypatch.setitem(PRESETS, "laptop", preset.only(["base_conv", "attention"]))
     beside = tmp_path / "text_passage.csv"
     beside.write_text("name,points\nalice,3\n")
     done = CliRunner().invoke(

@@ -35,7 +35,7 @@ def test_layers_that_draw_have_seeds_of_their_own():
 
 
 def test_what_is_drawn_differs_from_seed_to_seed():
-    for mixer in ("hybrid_random_induction", "hybrid_learned_induction"):
+    for mixer in ("hybrid_random_short_conv", "hybrid_learned_short_conv"):
         runs = [PRESETS["laptop"].run(mixer, seed) for seed in (0, 1)]
         assert [run.model.layers[1].options["seed"] for run in runs] == [0, 1]
 

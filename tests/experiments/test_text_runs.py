@@ -67,7 +67,7 @@ def test_a_dataset_of_the_hub_is_read_once(tmp_path, monkeypatch):
 
 
 def test_an_interrupted_run_has_no_row_and_goes_on_exactly(preset, tmp_path, monkeypatch):
-    out, run = tmp_path / "t.csv", preset.run("hybrid_learned_induction")
+    out, run = tmp_path / "t.csv", preset.run("hybrid_learned_short_conv")
     whole = sweep.run([run], out=tmp_path / "whole.csv", executor="here").iloc[0]
 
     def impatient(*args, original=train, **options):

@@ -26,7 +26,7 @@ def claims(book):
         ),
         ("The window of 8 did not train", mean["window 8"] < 1 / 8),
         ("rows kept at test: # on average", kept, abs(kept - 16) < 0.5),
-        ("has # at this width and budget", mean["base_conv"]),
+        ("has # at this width, budget and identity-like start", mean["base_conv"]),
         ("both are kept equally rarely", abs(keys - questions) < 0.15, max(keys, questions) < 0.5),
         ("If # % of the tokens are AR hits", 7),
         (

@@ -42,7 +42,7 @@ class Sources:
         """A table of `book/results`."""
         own_columns = {"text": text_runs.COLUMNS, "lesson": LessonRun.columns}
         columns = [own_columns[name]] if name in own_columns else []
-        own = name in ("cost", "text_documents")
+        own = name in ("cost", "text_documents", "text_continued")
         path = self.folder / f"{name}.csv"
         return pd.read_csv(path) if own else results.load(path, *columns)
 

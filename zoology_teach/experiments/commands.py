@@ -73,7 +73,7 @@ def sweep(
 
 
 def text(
-    preset: Annotated[str, typer.Option(help="laptop, warm_up, gpu_shipped, gpu or pile.")],
+    preset: Annotated[str, typer.Option(help="laptop, longer, gpu_shipped, gpu or pile.")],
     plugin: Plugins = None,
     mixer: Annotated[str | None, typer.Option(help="One model. [default: the table's]")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="One seed. [default: 0, 1, 2]")] = None,
@@ -100,16 +100,16 @@ def text(
         asked = replace(chosen, text=of, choosing=())
     plugged = _plugged(plugin)
     if mixer or plugged:
-        asked = replace(asked, mixers=(mixer,) if mixer else tuple(plugged))
+        asked = asked.only([mixer] if mixer else plugged)
     if lr is not None:
-        asked = replace(asked, rates={name: (lr, lr) for name in asked.mixers})
+        asked = replace(asked, rates={name: (lr, lr) for name in (*asked.mixers, *asked.controls)})
     runs = asked.runs(SEEDS if seed is None else [seed], steps=steps)
-    known = tuple(m for m in asked.mixers if m in chosen.mixers)
-    own = {run.id for run in replace(chosen, mixers=known).runs()}
+    known = [m for m in (*chosen.mixers, *chosen.controls) if m in (*asked.mixers, *asked.controls)]
+    own = {run.id for run in chosen.only(known).runs()}
     stem = "text" if preset == "laptop" else f"text_{preset}"
     table = _table(out, stem, all(run.id in own for run in runs))
     _measure(runs, table, dry_run, HERE, None, chosen.device, plugin)
-    if {run.id for run in runs} == own and known == chosen.mixers and not dry_run:
+    if {run.id for run in runs} == own and chosen == chosen.only(known) and not dry_run:
         _show_held_out(table, chosen)
 
 
@@ -163,11 +163,13 @@ def _measure(
 
 
 def _show_held_out(table: Path, preset: "Preset") -> None:
-    """Beside the table: a passage token by token, and perplexities by document."""
+    """Beside the table: a passage token by token, how each goes on, perplexities by document."""
     from zoology_teach.experiments.results import is_replaceable, write
+    from zoology_teach.experiments.text_continued import continued
     from zoology_teach.experiments.text_held_out import by_document, passage
 
-    for name, make in {"passage": passage, "documents": by_document}.items():
+    tables = {"passage": passage, "continued": continued, "documents": by_document}
+    for name, make in tables.items():
         beside = table.with_name(f"{table.stem}_{name}.csv")
         try:
             shown = make(table, preset)

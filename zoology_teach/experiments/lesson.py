@@ -19,7 +19,7 @@ from zoology_teach.tasks.mqar import MQAR
 from zoology_teach.tasks.source import Text
 from zoology_teach.training import Stage, Task, TrainConfig, token_losses
 
-OF = PRESETS["warm_up"]
+OF = PRESETS["laptop"]
 SLICES = ("ppl", "ar_ppl", "other_ppl", "opportunity_ppl")
 LESSONS = ("renamed", "not renamed", "shuffled values")
 MIXERS = (

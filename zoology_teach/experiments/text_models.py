@@ -61,9 +61,6 @@ def behind_short_conv(mixer: str) -> Callable[[int, int, int], Layers]:
     return make
 
 
-INDUCTION: dict[str, Any] = {"short_conv": 3, "init": "induction"}
-
-
 def _sparse(selection: str, *, share: float = 0.25, **options: Any) -> Callable[..., Layers]:
     """The hybrid with selected rows, learned ones a `share` of all; random ones are as many as
     the programmatic ones of the plays, 44 %."""
@@ -100,10 +97,21 @@ MIXERS_ON_TEXT: dict[str, Callable[[int, int, int], Layers]] = {
     "hybrid_random_short_conv": _sparse("random", short_conv=3),
     "hybrid_programmatic_short_conv": _sparse("programmatic", short_conv=3),
     "hybrid_learned_short_conv": _sparse("learned", share=0.4375, short_conv=3),
-    "attention_induction": _with(_attention, **INDUCTION),
-    "hybrid_induction": _with(_hybrid, **INDUCTION),
-    "hybrid_random_induction": _sparse("random", **INDUCTION),
-    "hybrid_programmatic_induction": _sparse("programmatic", **INDUCTION),
-    "hybrid_learned_induction": _sparse("learned", **INDUCTION),
-    "hybrid_learned_wide_induction": _sparse("learned", share=0.4375, **INDUCTION),
+    "hybrid_induction": _with(_hybrid, short_conv=3, init="induction"),
 }
+
+NAMES: dict[str, str] = {
+    "hybrid_programmatic_short_conv": "hybrid, programmatic rows",
+    "hybrid_short_conv": "hybrid, all rows",
+    "hybrid_learned_short_conv": "hybrid, learned rows",
+    "hybrid_random_short_conv": "hybrid, random rows",
+    "hybrid_induction": "hybrid, all rows, by hand",
+    "attention_short_conv": "attention",
+    "attention": "rotary attention",
+    "base_conv": "BaseConv",
+    "hyena": "Hyena",
+    "linear_attention": "linear attention",
+    "rwkv": "RWKV",
+    "mamba": "Mamba",
+}
+"""What chapter 10 calls the models of its table."""

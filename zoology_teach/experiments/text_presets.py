@@ -1,16 +1,15 @@
 """Which models are trained on which text, at which size (chapter 10).
 
-`laptop`  Shakespeare's plays on one core, in minutes. Too little for standard attention to form
-          an induction circuit; the models named `induction` are given its addressing
-          (`Attention`, init="induction") and learn the copying. Those named `short_conv` have
-          the same parts and the usual start. 800 updates of 8 blocks are one pass over the
-          training plays.
-`gpu`     the usual start only, on the first 200 million tokens of the Pile.
-`pile`    the paper's small scale: about 125M parameters, 10 billion tokens, GPT-2's tokens.
-          While they are read, the tokens of a whole run take about 80 GB of memory.
-`warm_up` as laptop, from the usual start, without and with a lesson in recall first.
+`laptop`  Shakespeare's plays on one core, in minutes, from the usual start: each model without
+          and with a lesson in recall first (`mqar_first`). 800 updates of 8 blocks are one pass
+          over the training plays. One control is given the addressing of an induction head by
+          hand instead of the lesson (`Attention`, init="induction").
+`longer`  four passes: the hybrid, attention and the best of the convolutions.
 `gpu_shipped`  the same question at 15M parameters, where there is a GPU and no network: four
           passes over the training plays.
+`gpu`     no lesson, on the first 200 million tokens of the Pile.
+`pile`    the paper's small scale: about 125M parameters, 10 billion tokens, GPT-2's tokens.
+          While they are read, the tokens of a whole run take about 80 GB of memory.
 """
 
 import itertools
@@ -44,6 +43,7 @@ class Preset:
     warm_ups    whether a model is trained without, with, or both without and with `mqar_first`.
     rates       learning rates by model, where it is not that of `train`: without and with.
     choosing    as in `TextRun`.
+    controls    names of `MIXERS_ON_TEXT` with a start by hand, which no lesson precedes.
     """
 
     mixers: tuple[str, ...]
@@ -61,6 +61,14 @@ class Preset:
     warm_ups: tuple[bool, ...] = (False,)
     rates: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     choosing: tuple[str, ...] = ()
+    controls: tuple[str, ...] = ()
+
+    def only(self, mixers: Sequence[str]) -> "Preset":
+        """The table of these models alone. One that the table does not have gets its lessons."""
+        controls = tuple(m for m in mixers if m in self.controls)
+        return replace(
+            self, mixers=tuple(m for m in mixers if m not in controls), controls=controls
+        )
 
     def run(
         self,
@@ -98,9 +106,11 @@ class Preset:
 
     def runs(self, seeds: Sequence[int] = SEEDS, *, steps: int | None = None) -> list[TextRun]:
         """All runs of the table, perhaps with another budget."""
+        models = [*itertools.product(self.mixers, self.warm_ups)]
+        models += [(control, False) for control in self.controls]
         return [
             self.run(mixer, seed, steps=steps, warm_up=warm_up)
-            for seed, mixer, warm_up in itertools.product(seeds, self.mixers, self.warm_ups)
+            for seed, (mixer, warm_up) in itertools.product(seeds, models)
         ]
 
 
@@ -124,32 +134,6 @@ USUAL_START = ("attention", "base_conv", "hyena", "hybrid", "hybrid_programmatic
 LAPTOP = Preset(
     mixers=(
         "base_conv",
-        "hybrid_induction",
-        "attention_induction",
-        "hyena",
-        "attention_short_conv",
-        "hybrid_short_conv",
-        "attention",
-        "hybrid",
-        "hybrid_programmatic_induction",
-        "hybrid_learned_wide_induction",
-        "hybrid_learned_induction",
-        "hybrid_random_induction",
-    ),
-    text=Text(),
-    vocab_size=2048,
-    d_model=128,
-    depth=2,
-    num_heads=1,
-    parameters=660_000,
-    train=TrainConfig(steps=800, batch_size=8, lr=3e-3, eval_examples=250, eval_every=100),
-    thresholds=(20, 100),
-    device="cpu",
-)
-WARM_UP = replace(
-    LAPTOP,
-    mixers=(
-        "base_conv",
         "hybrid_short_conv",
         "attention_short_conv",
         "hyena",
@@ -161,14 +145,27 @@ WARM_UP = replace(
         "mamba",
         "attention",
     ),
+    text=Text(),
+    vocab_size=2048,
+    d_model=128,
+    depth=2,
+    num_heads=1,
+    parameters=660_000,
+    train=TrainConfig(steps=800, batch_size=8, lr=3e-3, eval_examples=250, eval_every=100),
+    thresholds=(20, 100),
+    device="cpu",
     warm_ups=(False, True),
     choosing=CHOOSING_PLAYS,
+    controls=("hybrid_induction",),
 )
 PRESETS = {
     "laptop": LAPTOP,
-    "warm_up": WARM_UP,
+    "longer": replace(
+        LAPTOP.only(("hybrid_short_conv", "attention_short_conv", "hyena")),
+        train=replace(LAPTOP.train, steps=3200, eval_every=200),
+    ),
     "gpu_shipped": replace(
-        WARM_UP,
+        LAPTOP,
         mixers=(
             "hybrid_short_conv",
             "base_conv",
@@ -184,6 +181,7 @@ PRESETS = {
         train=TrainConfig(steps=800, batch_size=32, lr=1e-3, eval_examples=250, eval_every=200),
         device="cuda",
         bf16=True,
+        controls=(),
     ),
     "gpu": Preset(
         mixers=USUAL_START,

@@ -70,9 +70,14 @@ class TextRun:
         return fingerprint(self)
 
     @property
+    def name(self) -> str:
+        """What sets it apart from the other runs of its table with the same seed."""
+        return f"{self.mixer} taught" if self.train.before else self.mixer
+
+    @property
     def label(self) -> str:
         """For a progress bar."""
-        return f"{self.mixer}, seed {self.train.seed}"
+        return f"{self.name}, seed {self.train.seed}"
 
     def execute(
         self, folder: Path, device: str = "cpu", *, progress: bool | str = False
