@@ -1,0 +1,60 @@
+"""The book as pages, as an EPUB and as a PDF, from the executed notebooks; nothing is run.
+
+    python site/build.py html     build/site/index.html
+    python site/build.py epub     build/zoology_teach.epub
+    python site/build.py pdf      build/zoology_teach.pdf, printed by Chromium
+"""
+
+import argparse
+import subprocess
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pdf
+from stage import stage
+
+from zoology_teach.files import replace, replacing
+
+HERE = Path(__file__).parent
+NAME = "zoology_teach"
+
+
+def main() -> None:
+    """Build one form of the book."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("form", choices=["html", "epub", "pdf"])
+    parser.add_argument("--out", type=Path, default=HERE.parent / "build", help="default: build/")
+    parser.add_argument("--solutions", action="store_true", help="the solutions too, folded")
+    chosen = parser.parse_args()
+    chosen.out.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory() as folder:
+        source, made = Path(folder) / "source", Path(folder) / "made"
+        if chosen.form == "html":
+            stage(source, solutions=chosen.solutions)
+            with replacing(chosen.out / "site") as target:
+                sphinx("html", source, target)
+            print(chosen.out / "site" / "index.html")
+        elif chosen.form == "epub":
+            stage(source, live=False, solutions=chosen.solutions)
+            sphinx("epub", source, made)
+            replace(chosen.out / f"{NAME}.epub", (made / f"{NAME}.epub").read_bytes())
+            print(chosen.out / f"{NAME}.epub")
+        else:
+            stage(source, live=False, chapters_only=True)
+            sphinx("singlehtml", source, made)
+            replace(chosen.out / f"{NAME}.pdf", pdf.printed(made / "index.html"))
+            print(chosen.out / f"{NAME}.pdf")
+
+
+def sphinx(builder: str, source: Path, target: Path) -> None:
+    """Run Sphinx; a warning is an error."""
+    command = [sys.executable, "-m", "sphinx", "--quiet", "--fail-on-warning", "--builder", builder]
+    doctrees = ["--doctree-dir", source.parent / "doctrees"]
+    done = subprocess.run([*command, "--conf-dir", HERE, *doctrees, source, target])
+    if done.returncode:
+        sys.exit(done.returncode)
+
+
+if __name__ == "__main__":
+    main()

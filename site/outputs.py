@@ -1,0 +1,98 @@
+"""What a cell has shown -> what a page shows: pictures as files, widgets as their front ends.
+
+A widget without a kernel is its still picture (for print, and for readers without JavaScript)
+and beside it, in a <script>, its front end and state, which static/widgets.js brings to life.
+"""
+
+import base64
+import hashlib
+import json
+import struct
+from typing import Any
+
+import nbformat
+from nbformat import NotebookNode
+
+PNG = "image/png"
+VIEW = "application/vnd.jupyter.widget-view+json"
+UNREAD = {"layout", "tabbable", "tooltip"}  # what every widget has and no front end reads
+NEEDS_KERNEL = (
+    '<p class="needs-kernel">This part needs a running kernel: <code>make lab</code> opens the '
+    "chapter with one.</p>"
+)
+
+
+def image_options(outputs: list[NotebookNode]) -> dict[str, str]:
+    """The words and the size of the picture among a cell's outputs.
+
+    Raises ValueError for two pictures: MyST-NB takes words for one a cell.
+    """
+    pictures = [output for output in outputs if PNG in output.get("data", {})]
+    if len(pictures) > 1:
+        raise ValueError(f"outputs = {len(pictures)} pictures in a cell: must be one")
+    for output in pictures:
+        about = output.metadata.get(PNG, {})
+        width, height = size(output.data[PNG])
+        shown = about.get("width", width)
+        options = {"width": f"{shown}px", "height": f"{round(height * shown / width)}px"}
+        return options | ({"alt": about["alt"]} if about.get("alt") else {})
+    return {}
+
+
+def size(png: str) -> tuple[int, int]:
+    """Width and height in pixels, from the head of the file."""
+    return struct.unpack(">II", base64.b64decode(png[:32])[16:24])
+
+
+class Shown:
+    """The outputs of one page; a front end that several widgets share is written once."""
+
+    def __init__(self, models: dict[str, Any], *, live: bool):
+        self.models, self.live = models, live
+        self.written: set[str] = set()
+
+    def of(self, output: NotebookNode) -> list[NotebookNode]:
+        """An output as a page shows it: a picture alone, then what moves; or as it is."""
+        data = output.get("data", {})
+        picture = [displayed(PNG, data[PNG])] if PNG in data else []
+        markup = self.widget(data[VIEW]["model_id"]) if VIEW in data and self.live else ""
+        if VIEW in data and not self.live and not picture:
+            markup = NEEDS_KERNEL
+        moving = [displayed("text/html", markup)] if markup else []
+        return picture + moving or [output]
+
+    def widget(self, model_id: str) -> str:
+        """The markup of a widget: its front ends, and a sentence for parts that have none."""
+        return "".join(dict.fromkeys(self.parts(model_id)))
+
+    def parts(self, model_id: str) -> list[str]:
+        """The markup of each part: a box of widgets is taken apart."""
+        model = self.models[model_id.removeprefix("IPY_MODEL_")]
+        if model["model_name"] == "AnyModel":
+            return [self.front_end(model)]
+        children = model["state"].get("children", [])
+        return [part for child in children for part in self.parts(child)] or [NEEDS_KERNEL]
+
+    def front_end(self, model: dict[str, Any]) -> str:
+        """A script with the module of an anywidget (once a page), one with its state."""
+        state = model["state"]
+        module = state["_esm"]
+        name = hashlib.sha256(module.encode()).hexdigest()[:12]
+        shared = script({"module": module}, f"module-{name}") if name not in self.written else ""
+        self.written.add(name)
+        values = {k: v for k, v in state.items() if not k.startswith("_") and k not in UNREAD}
+        buffers = [[b["path"], b["data"]] for b in model.get("buffers", [])]
+        held = {"module": name, "css": state.get("_css", ""), "state": values, "buffers": buffers}
+        return f'{shared}<div class="widget">{script(held)}</div>'
+
+
+def script(content: dict[str, Any], identity: str = "") -> str:
+    """JSON that a page holds and does not run; no text in it can end the element."""
+    text = json.dumps(content, separators=(",", ":")).replace("<", "\\u003c")
+    named = f' id="{identity}"' if identity else ""
+    return f'<script type="application/json"{named}>{text}</script>'
+
+
+def displayed(kind: str, content: str) -> NotebookNode:
+    """An output of this kind alone."""
+    return nbformat.v4.new_output("display_data", {kind: content})
