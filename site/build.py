@@ -6,6 +6,7 @@
 """
 
 import argparse
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -18,6 +19,14 @@ from zoology_teach.files import replace, replacing
 
 HERE = Path(__file__).parent
 NAME = "zoology_teach"
+START = """<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<title>zoology_teach</title>
+<meta http-equiv="refresh" content="0; url=book/index.html">
+<p><a href="book/index.html">The book</a></p>
+</html>
+"""
 
 
 def main() -> None:
@@ -32,8 +41,10 @@ def main() -> None:
         source, made = Path(folder) / "source", Path(folder) / "made"
         if chosen.form == "html":
             stage(source, solutions=chosen.solutions)
+            sphinx("html", source, made)
+            (made / "index.html").write_text(START)
             with replacing(chosen.out / "site") as target:
-                sphinx("html", source, target)
+                shutil.copytree(made, target)
             print(chosen.out / "site" / "index.html")
         elif chosen.form == "epub":
             stage(source, live=False, solutions=chosen.solutions)
@@ -43,7 +54,7 @@ def main() -> None:
         else:
             stage(source, live=False, chapters_only=True)
             sphinx("singlehtml", source, made)
-            replace(chosen.out / f"{NAME}.pdf", pdf.printed(made / "index.html"))
+            replace(chosen.out / f"{NAME}.pdf", pdf.printed(made / "book" / "index.html"))
             print(chosen.out / f"{NAME}.pdf")
 
 

@@ -10,7 +10,7 @@ import docstrings  # noqa: E402
 
 project, author = "zoology_teach", "The zoology_teach authors"
 copyright = f"{author}. Text and figures: CC BY 4.0. Code: MIT"
-html_title, language = project, "en"
+html_title, language, root_doc = project, "en", "book/index"
 extensions = [
     "myst_nb",
     "sphinx.ext.autodoc",

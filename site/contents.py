@@ -14,26 +14,35 @@ ROOT = Path(__file__).parent.parent
 LEFT_OUT = ("zoology_teach.grading.ladders.", "zoology_teach.data")  # checks of exercises; a folder
 
 
-def write_start(target: Path, chapters: list[Path], *, chapters_only: bool) -> None:
-    """Write index.md: what the book is, a line for each chapter, and the contents."""
+def write_contents(target: Path, chapters: list[Path], *, chapters_only: bool) -> None:
+    """Give the start page, book/index, the contents of the site; make it where there is none."""
+    names = [c.stem for c in chapters]
+    words = ["glossary"] if list((target / "book").glob("glossary.*")) else []
+    parts = [toctree("Chapters", names)]
+    if chapters_only:
+        parts.append(toctree("Reference", [*words, "../bibliography"]))
+    else:
+        parts.append(toctree("Exercises", [f"../exercises/{name}" for name in names]))
+        parts.append(toctree("Teaching", ["teaching", "teacher"]))
+        parts.append(toctree("Reference", [*words, "../api/index", "../bibliography"]))
+    side = "\n\n".join(parts)
+    executed, text = (target / "book" / f"index{ending}" for ending in (".ipynb", ".md"))
+    if executed.exists():
+        notebook = nbformat.read(executed, as_version=4)
+        notebook.cells.append(nbformat.v4.new_markdown_cell(side))
+        nbformat.write(notebook, executed)
+    else:
+        before = text.read_text() if text.exists() else start(chapters)
+        text.write_text(f"{before}\n{side}\n")
+
+
+def start(chapters: list[Path]) -> str:
+    """What the book is, and a line for each chapter."""
     readme = (ROOT / "README.md").read_text().split("\n## ")[0]
     lead = re.sub(r"!\[[^]]*\]\([^)]*\)\n+", "", readme)
-    lines = [f"- [{title(c)}](book/{c.name}). {claim(c)}" for c in chapters]
-    text = links.resolved(lead, ROOT / "README.md") + "\n## Chapters\n\n" + "\n".join(lines)
-    names = [f"book/{c.stem}" for c in chapters]
-    parts = [toctree("Chapters", names)]
-    if not chapters_only:
-        parts.append(toctree("Exercises", [f"exercises/{c.stem}" for c in chapters]))
-        parts.append(toctree("Teaching", ["book/teaching", "book/teacher"]))
-        parts.append(toctree("Reference", [*glossary(target), "api/index", "bibliography"]))
-    else:
-        parts.append(toctree("Reference", ["bibliography"]))
-    (target / "index.md").write_text("\n\n".join([text, *parts]) + "\n")
-
-
-def glossary(target: Path) -> list[str]:
-    """The glossary's name in the contents, where there is one."""
-    return ["book/glossary"] if list((target / "book").glob("glossary.*")) else []
+    lines = [f"- [{title(c)}]({c.name}). {claim(c)}" for c in chapters]
+    listed = "\n".join(lines)
+    return f"{links.resolved(lead, ROOT / 'README.md')}\n## Chapters\n\n{listed}\n"
 
 
 def title(chapter: Path) -> str:

@@ -1,61 +1,67 @@
 """The library's docstrings are plain text; here they become reStructuredText.
 
-A block of aligned rows (a name, two spaces or more, what it is) becomes a list of definitions, an
-indented block stays as it is written, all else is prose: `code` in single backticks, and an arXiv
-id that is a link with its number in the bibliography.
+Aligned rows (a name, two spaces or more, what it is) become a list of definitions, lines with a
+hanging indent a list, an indented block stays as it is written. All else is prose: `code` in
+single backticks, and an arXiv id, which becomes a link with its number in the bibliography.
 """
 
 import re
+from itertools import groupby
 
 from links import KEYS
 
 ROW = re.compile(r"(\S+(?: \S+)*?)  +(\S.*)")
 CODE = re.compile(r"(``[^`]+``|`[^`]+`)")
 ARXIV = re.compile(r"arXiv:(\d{4}\.\d{4,5})")
-BULLET = re.compile(r"- |\d+\. ")
 
 
 def convert(lines: list[str]) -> list[str]:
     """The lines of a docstring as reStructuredText."""
     blocks = re.split(r"\n[ \t]*\n", "\n".join(lines).strip("\n"))
-    return "\n\n".join(block(text) for text in blocks if text.strip()).split("\n") + [""]
+    return "\n\n".join(block(text.split("\n")) for text in blocks if text).split("\n") + [""]
 
 
-def block(text: str) -> str:
-    """One paragraph, list or figure of a docstring."""
-    lines = text.split("\n")
-    if all(line.startswith(" ") for line in lines) and not BULLET.match(lines[0].strip()):
-        return literal(lines)
-    if rows := definitions(lines):
-        return "\n".join(f"{prose(name)}\n   {prose(what)}\n" for name, what in rows).rstrip("\n")
-    if any(re.search(r"\S   +\S", line) for line in lines):
-        return literal(lines)
-    return prose(text)
+def block(lines: list[str]) -> str:
+    """What stands between two empty lines."""
+    columns = {row.start(2) for row in map(ROW.fullmatch, lines) if row}
+    is_figure = len(columns) > 1 and any("   " in line.strip() for line in lines)
+    if is_figure or all(line.startswith(" ") for line in lines):
+        return "\n".join(["::", "", *("   " + line for line in lines)])
+    grouped = groupby(items(lines), key=lambda item: item[0])
+    return "\n\n".join(RENDER[kind]([text for _, text in group]) for kind, group in grouped)
 
 
-def literal(lines: list[str]) -> str:
-    """Lines as they are, in one width."""
-    return "\n".join(["::", "", *("   " + line for line in lines)])
-
-
-def definitions(lines: list[str]) -> list[tuple[str, str]]:
-    """The rows of an aligned block; empty where the lines are none.
-
-    A line that begins under the text of the row before goes on with it.
-    """
-    rows: list[tuple[str, str]] = []
-    column = None
+def items(lines: list[str]) -> list[tuple[str, str]]:
+    """The kinds and texts of a block: an indented line goes on with the one before."""
+    hangs = any(_begins(a) == "prose" and b.startswith(" ") for a, b in zip(lines, lines[1:]))
+    found: list[tuple[str, str]] = []
     for line in lines:
-        row = ROW.fullmatch(line)
-        indent = len(line) - len(line.lstrip())
-        if row and not indent and column in (None, row.start(2)):
-            column = row.start(2)
-            rows.append((row[1], row[2]))
-        elif rows and indent == column:
-            rows[-1] = (rows[-1][0], f"{rows[-1][1]} {line.strip()}")
+        kind = "bullet" if _begins(line) == "prose" and hangs else _begins(line)
+        goes_on = line.startswith(" ") or (kind == "prose" and found and found[-1][0] == "prose")
+        if goes_on and found:
+            found[-1] = (found[-1][0], f"{found[-1][1]} {line.strip()}")
         else:
-            return []
-    return rows
+            found.append((kind, line.strip().removeprefix("- ")))
+    return found
+
+
+def _begins(line: str) -> str:
+    if line.startswith((" ", "- ")):
+        return "bullet"
+    return "row" if ROW.fullmatch(line) else "prose"
+
+
+def definitions(rows: list[str]) -> str:
+    """Names, and below each what it is."""
+    named = [ROW.fullmatch(row).groups() for row in rows]
+    return "\n\n".join(f"{prose(name)}\n   {prose(what)}" for name, what in named)
+
+
+RENDER = {
+    "row": definitions,
+    "bullet": lambda texts: "\n".join(f"- {prose(text)}" for text in texts),
+    "prose": lambda texts: prose(" ".join(texts)),
+}
 
 
 def prose(text: str) -> str:
@@ -65,14 +71,14 @@ def prose(text: str) -> str:
 
 
 def code(text: str) -> str:
-    r"""`x` as ``x``, separated from letters that touch it by an empty escape."""
+    """Literal text; the empty escapes let letters touch it."""
     return f"\\ ``{text.strip('`')}``\\ "
 
 
 def words(text: str) -> str:
     """Escaped, the arXiv ids cited. Raises ValueError for one that references.bib lacks."""
-    text = re.sub(r"([\\*|_])", r"\\\1", text)
-    return ARXIV.sub(_cited, text)
+    escaped = re.sub(r"([\\*|_`])", r"\\\1", text)
+    return ARXIV.sub(_cited, re.sub(r"^(\w)\.", r"\1\\.", escaped))
 
 
 def _cited(match: re.Match[str]) -> str:

@@ -57,17 +57,6 @@ def _inside(match: re.Match[str], source: Path) -> str:
     return f"[{match[1]}]({REPOSITORY}/blob/main/{inside})" if REPOSITORY else match[1]
 
 
-def moved_up(text: str) -> str:
-    """The text of a page of book/ as one that stands above that folder."""
-    return LINK.sub(lambda match: f"]({_from_above(match[1])})", text)
-
-
-def _from_above(target: str) -> str:
-    if re.match(r"\w+:|#", target):
-        return target
-    return posixpath.normpath(posixpath.join("book", target))
-
-
 def with_launch_row(text: str, source: Path) -> str:
     """The first cell of a page with a row of links below its title: where this notebook runs."""
     if not REPOSITORY:

@@ -1,7 +1,7 @@
 """What a cell has shown -> what a page shows: pictures as files, widgets as their front ends.
 
-A widget without a kernel is its still picture (for print, and for readers without JavaScript)
-and beside it, in a <script>, its front end and state, which static/widgets.js brings to life.
+A widget without a kernel is its still (for print, and for readers without JavaScript) and, in a
+<script>, its front end and state, which static/widgets.js brings to life.
 """
 
 import base64
@@ -13,7 +13,7 @@ from typing import Any
 import nbformat
 from nbformat import NotebookNode
 
-PNG = "image/png"
+PNG, HTML = "image/png", "text/html"
 VIEW = "application/vnd.jupyter.widget-view+json"
 UNREAD = {"layout", "tabbable", "tooltip"}  # what every widget has and no front end reads
 NEEDS_KERNEL = (
@@ -22,20 +22,19 @@ NEEDS_KERNEL = (
 )
 
 
-def image_options(outputs: list[NotebookNode]) -> dict[str, str]:
-    """The words and the size of the picture among a cell's outputs.
+def is_picture(output: NotebookNode) -> bool:
+    """Whether Sphinx will make a file of it."""
+    return PNG in output.get("data", {})
 
-    Raises ValueError for two pictures: MyST-NB takes words for one a cell.
-    """
-    pictures = [output for output in outputs if PNG in output.get("data", {})]
-    if len(pictures) > 1:
-        raise ValueError(f"outputs = {len(pictures)} pictures in a cell: must be one")
-    for output in pictures:
-        about = output.metadata.get(PNG, {})
+
+def image_options(shown: list[NotebookNode]) -> dict[str, str]:
+    """The words and the size of the picture among a cell's outputs."""
+    for output in filter(is_picture, shown):
+        about = output.metadata[PNG]
         width, height = size(output.data[PNG])
-        shown = about.get("width", width)
-        options = {"width": f"{shown}px", "height": f"{round(height * shown / width)}px"}
-        return options | ({"alt": about["alt"]} if about.get("alt") else {})
+        wide = about.get("width", width)
+        options = {"width": f"{wide}px", "height": f"{round(height * wide / width)}px"}
+        return options | ({"alt": about["alt"]} if "alt" in about else {})
     return {}
 
 
@@ -54,26 +53,31 @@ class Shown:
     def of(self, output: NotebookNode) -> list[NotebookNode]:
         """An output as a page shows it: a picture alone, then what moves; or as it is."""
         data = output.get("data", {})
-        picture = [displayed(PNG, data[PNG])] if PNG in data else []
-        markup = self.widget(data[VIEW]["model_id"]) if VIEW in data and self.live else ""
-        if VIEW in data and not self.live and not picture:
-            markup = NEEDS_KERNEL
-        moving = [displayed("text/html", markup)] if markup else []
-        return picture + moving or [output]
+        if PNG in data:
+            about = {PNG: output.metadata.get(PNG, {})}
+            still = [nbformat.v4.new_output("display_data", {PNG: data[PNG]}, metadata=about)]
+            words = ""
+        else:
+            still, words = [], data.get(HTML, "")
+        if VIEW not in data:
+            return still or [output]
+        if not self.live:
+            return still or [displayed(words or NEEDS_KERNEL)]
+        return [*still, displayed(self.widget(data[VIEW]["model_id"], words))]
 
-    def widget(self, model_id: str) -> str:
+    def widget(self, model_id: str, words: str) -> str:
         """The markup of a widget: its front ends, and a sentence for parts that have none."""
-        return "".join(dict.fromkeys(self.parts(model_id)))
+        return "".join(dict.fromkeys(self.parts(model_id, words)))
 
-    def parts(self, model_id: str) -> list[str]:
+    def parts(self, model_id: str, words: str = "") -> list[str]:
         """The markup of each part: a box of widgets is taken apart."""
         model = self.models[model_id.removeprefix("IPY_MODEL_")]
         if model["model_name"] == "AnyModel":
-            return [self.front_end(model)]
+            return [self.front_end(model, words)]
         children = model["state"].get("children", [])
         return [part for child in children for part in self.parts(child)] or [NEEDS_KERNEL]
 
-    def front_end(self, model: dict[str, Any]) -> str:
+    def front_end(self, model: dict[str, Any], words: str) -> str:
         """A script with the module of an anywidget (once a page), one with its state."""
         state = model["state"]
         module = state["_esm"]
@@ -83,7 +87,8 @@ class Shown:
         values = {k: v for k, v in state.items() if not k.startswith("_") and k not in UNREAD}
         buffers = [[b["path"], b["data"]] for b in model.get("buffers", [])]
         held = {"module": name, "css": state.get("_css", ""), "state": values, "buffers": buffers}
-        return f'{shared}<div class="widget">{script(held)}</div>'
+        still = f'<div class="still">{words}</div>' if words else ""
+        return f'{shared}<div class="widget">{still}{script(held)}</div>'
 
 
 def script(content: dict[str, Any], identity: str = "") -> str:
@@ -93,6 +98,6 @@ def script(content: dict[str, Any], identity: str = "") -> str:
     return f'<script type="application/json"{named}>{text}</script>'
 
 
-def displayed(kind: str, content: str) -> NotebookNode:
-    """An output of this kind alone."""
-    return nbformat.v4.new_output("display_data", {kind: content})
+def displayed(markup: str) -> NotebookNode:
+    """An output that is this HTML alone."""
+    return nbformat.v4.new_output("display_data", {HTML: markup})

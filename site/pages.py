@@ -1,5 +1,6 @@
 """One notebook -> one page: its links, its folded cells, its pictures and its widgets."""
 
+import re
 from pathlib import Path
 
 import jupytext
@@ -10,8 +11,16 @@ from nbformat import NotebookNode
 
 from zoology_teach.grading.stub import BEGIN, END, without_solution
 
-FOLDED = "hide-input"
+FOLDED, BARE = "hide-input", "remove-input"
+CAPTION = re.compile(r"#\s*(\S.*)")
 STATE = "application/vnd.jupyter.widget-state+json"
+
+
+def read(source: Path, *, live: bool) -> NotebookNode | str:
+    """The page of a notebook, or of a text that is none."""
+    if source.suffix == ".ipynb":
+        return of_notebook(source, live=live)
+    return links.resolved(source.read_text(), source)
 
 
 def of_notebook(source: Path, *, live: bool = True) -> NotebookNode:
@@ -19,11 +28,14 @@ def of_notebook(source: Path, *, live: bool = True) -> NotebookNode:
     notebook = nbformat.read(source, as_version=4)
     models = notebook.metadata.get("widgets", {}).get(STATE, {}).get("state", {})
     show = outputs.Shown(models, live=live)
+    cells = []
     for cell in notebook.cells:
+        cells.append(cell)
         if cell.cell_type == "code":
             fold(cell)
-            cell.metadata["mystnb"] = {"image": outputs.image_options(cell.outputs)}
             cell.outputs = [shown for output in cell.outputs for shown in show.of(output)]
+            cells += apart(cell)
+    notebook.cells = cells
     return finished(notebook, source)
 
 
@@ -34,19 +46,14 @@ def with_solutions(source: Path) -> NotebookNode:
     for cell in notebook.cells:
         cells.append(cell)
         if BEGIN in cell.source:
-            solved = "\n".join(
-                line for line in cell.source.split("\n") if line.strip() not in (BEGIN, END)
-            )
-            about = {"tags": [FOLDED], "mystnb": {"code_prompt_show": "A solution"}}
-            cells.append(nbformat.v4.new_code_cell(solved, metadata=about))
+            lines = cell.source.split("\n")
+            solved = "\n".join(line for line in lines if line.strip() not in (BEGIN, END))
+            cells.append(nbformat.v4.new_code_cell(f"# A solution\n{solved}"))
+            cells[-1].metadata["tags"] = [FOLDED]
+            fold(cells[-1])
             cell.source = without_solution(cell.source, str(source))
     notebook.cells = cells
     return finished(notebook, source.parent.parent / "exercises" / source.name)
-
-
-def of_text(source: Path) -> str:
-    """The page of a text that is no notebook."""
-    return links.resolved(source.read_text(), source)
 
 
 def finished(notebook: NotebookNode, source: Path) -> NotebookNode:
@@ -62,7 +69,27 @@ def finished(notebook: NotebookNode, source: Path) -> NotebookNode:
 
 
 def fold(cell: NotebookNode) -> None:
-    """A cell whose source JupyterLab hides is folded here too."""
+    """Fold what JupyterLab folds. A comment at its head is what one reads of it, folded."""
     tags = cell.metadata.get("tags", [])
     if cell.metadata.get("jupyter", {}).get("source_hidden") and FOLDED not in tags:
-        cell.metadata["tags"] = [*tags, FOLDED]
+        tags = cell.metadata["tags"] = [*tags, FOLDED]
+    caption = CAPTION.match(cell.source)
+    if FOLDED in tags and caption:
+        cell.metadata["mystnb"] = dict.fromkeys(("code_prompt_show", "code_prompt_hide"), caption[1])
+
+
+def apart(cell: NotebookNode) -> list[NotebookNode]:
+    """Take all but the first picture of a cell's outputs into cells without code.
+
+    MyST-NB knows one alternative text a cell.
+    """
+    runs: list[list[NotebookNode]] = [[]]
+    for output in cell.outputs:
+        if outputs.is_picture(output) and any(map(outputs.is_picture, runs[-1])):
+            runs.append([])
+        runs[-1].append(output)
+    cell.outputs = runs[0]
+    more = [nbformat.v4.new_code_cell(outputs=run, metadata={"tags": [BARE]}) for run in runs[1:]]
+    for one in (cell, *more):
+        one.metadata.setdefault("mystnb", {})["image"] = outputs.image_options(one.outputs)
+    return more

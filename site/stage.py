@@ -8,7 +8,6 @@ import nbformat
 import pages
 
 ROOT = Path(__file__).parent.parent
-TEACHING = ("teaching.md", "teacher.ipynb")
 
 
 def stage(
@@ -18,46 +17,34 @@ def stage(
 
     live           widgets move; otherwise their still pictures stand for them.
     solutions      each exercise is followed by its solution, folded.
-    chapters_only  neither exercises nor reference: what is printed.
+    chapters_only  neither exercises nor teaching nor reference: what is printed.
     """
     chapters = sorted((ROOT / "book").glob("[0-9][0-9]_*.ipynb"))
     for chapter in chapters:
         write(target, chapter, pages.of_notebook(chapter, live=live))
+    others = [] if chapters_only else ["teaching", "teacher"]
+    for name in ["glossary", "index", *others]:
+        for source in found(name):
+            write(target, source, pages.read(source, live=live))
     if not chapters_only:
         for exercise in (ROOT / "exercises" / chapter.name for chapter in chapters):
             solution = ROOT / "solutions" / f"{exercise.stem}.md"
             page = pages.with_solutions(solution) if solutions else pages.of_notebook(exercise)
             write(target, exercise, page)
-        for name in TEACHING:
-            copy(target, ROOT / "book" / name, live=live)
-        for glossary in found("glossary"):
-            copy(target, glossary, live=live)
         contents.write_api(target / "api")
-    shutil.copy(ROOT / "site" / "references.bib", target)
-    shutil.copy(ROOT / "site" / "bibliography.md", target)
-    contents.write_start(target, chapters, chapters_only=chapters_only)
+    for name in ("references.bib", "bibliography.md"):
+        shutil.copy(ROOT / "site" / name, target)
+    contents.write_contents(target, chapters, chapters_only=chapters_only)
 
 
 def found(name: str) -> list[Path]:
     """The page of book/ with this name: executed if it is, or else its text; or nothing."""
-    return [p for p in (ROOT / "book" / f"{name}{end}" for end in (".ipynb", ".md")) if p.exists()][:1]
+    sources = [ROOT / "book" / f"{name}{ending}" for ending in (".ipynb", ".md")]
+    return [source for source in sources if source.exists()][:1]
 
 
-def copy(target: Path, source: Path, *, live: bool) -> None:
-    """Write the page of a notebook or of a text."""
-    if source.suffix == ".ipynb":
-        write(target, source, pages.of_notebook(source, live=live))
-    else:
-        write_text(target, source, pages.of_text(source))
-
-
-def write(target: Path, source: Path, notebook: nbformat.NotebookNode) -> None:
+def write(target: Path, source: Path, page: nbformat.NotebookNode | str) -> None:
     """Write a page where its source stands in the repository."""
-    write_text(target, source.with_suffix(".ipynb"), nbformat.writes(notebook))
-
-
-def write_text(target: Path, source: Path, text: str) -> None:
-    """The same for a page that is text already."""
     path = target / source.relative_to(ROOT)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
+    path.write_text(page if isinstance(page, str) else nbformat.writes(page))

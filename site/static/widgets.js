@@ -49,6 +49,12 @@ function withBuffers(state, buffers) {
   return state;
 }
 
+// A widget stands in an output of its own, behind the one with its picture.
+function pictureBefore(place) {
+  const before = place.closest(".output")?.previousElementSibling;
+  return before?.matches("img") ? before : before?.querySelector("img");
+}
+
 async function bring(place) {
   const { module, css, state, buffers } = JSON.parse(place.querySelector("script").textContent);
   const given = (await load(module)).default;
@@ -59,8 +65,8 @@ async function bring(place) {
   await front.initialize?.({ model });
   await front.render({ model, el });
   place.append(el);
-  const still = place.closest(".cell_output")?.querySelector(":scope > img, :scope > .output img");
-  if (still && !place.contains(still)) still.hidden = true;
+  const still = place.querySelector(".still") ?? pictureBefore(place);
+  if (still) still.hidden = true;
 }
 
 for (const place of document.querySelectorAll(".widget"))
