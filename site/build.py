@@ -1,8 +1,8 @@
 """The book as pages, as an EPUB and as a PDF, from the executed notebooks; nothing is run.
 
-    python site/build.py html     build/site/index.html
-    python site/build.py epub     build/zoology_teach.epub
-    python site/build.py pdf      build/zoology_teach.pdf, printed by Chromium
+python site/build.py html     build/site/index.html
+python site/build.py epub     build/zoology_teach.epub
+python site/build.py pdf      build/zoology_teach.pdf, printed by Chromium
 """
 
 import argparse
@@ -60,9 +60,16 @@ def main() -> None:
 
 def sphinx(builder: str, source: Path, target: Path) -> None:
     """Run Sphinx; a warning is an error."""
-    command = [sys.executable, "-m", "sphinx", "--quiet", "--fail-on-warning", "--builder", builder]
-    doctrees = ["--doctree-dir", source.parent / "doctrees"]
-    done = subprocess.run([*command, "--conf-dir", HERE, *doctrees, source, target])
+    command = [sys.executable, "-m", "sphinx", "--quiet", "--fail-on-warning", "--jobs", "auto"]
+    options = [
+        "--builder",
+        builder,
+        "--conf-dir",
+        HERE,
+        "--doctree-dir",
+        target.parent / "doctrees",
+    ]
+    done = subprocess.run([*command, *options, source, target])
     if done.returncode:
         sys.exit(done.returncode)
 

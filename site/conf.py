@@ -39,19 +39,22 @@ add_module_names = False
 html_theme = "furo"
 html_theme_options = {"navigation_with_keys": False}  # arrow keys belong to the sliders
 html_math_renderer = "katex"
-html_static_path = [str(HERE / "static"), str(HERE / "katex")]
+html_static_path = [str(HERE / "static"), str(HERE / "katex" / "style")]
 html_css_files = ["site.css"]
-html_js_files = [("widgets.js", {"defer": "defer"})]
+html_js_files = [(name, {"defer": "defer"}) for name in ("widgets.js", "scrolling.js")]
 html_copy_source = html_show_sourcelink = False
 html_show_search_summary = False  # it fetches pages, which file:// forbids
 html_permalinks_icon = "#"
-html_use_index = False
+html_use_index = html_domain_indices = False
+epub_show_urls = "no"
+epub_exclude_files = [f"_static/{name}" for name in ("widgets.js", "scrolling.js")]
 copybutton_exclude = ".linenos, .gp, .go"
 
 
 def setup(app):
     """Read the library's docstrings as what they are."""
     app.connect("autodoc-process-docstring", _convert)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 
 def _convert(app, what, name, obj, options, lines):

@@ -93,7 +93,9 @@ def reference(name: str) -> str:
     pages = [f"{name}\n{'=' * len(name)}\n\n{documented(part)}"]
     for module in submodules(part):
         short = module.removeprefix("zoology_teach.")
-        pages.append(f"{short}\n{'-' * len(short)}\n\n{documented(importlib.import_module(module))}")
+        pages.append(
+            f"{short}\n{'-' * len(short)}\n\n{documented(importlib.import_module(module))}"
+        )
     return "\n\n".join(pages)
 
 

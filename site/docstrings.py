@@ -6,7 +6,7 @@ single backticks, and an arXiv id, which becomes a link with its number in the b
 """
 
 import re
-from itertools import groupby
+from itertools import groupby, pairwise
 
 from links import KEYS
 
@@ -18,7 +18,7 @@ ARXIV = re.compile(r"arXiv:(\d{4}\.\d{4,5})")
 def convert(lines: list[str]) -> list[str]:
     """The lines of a docstring as reStructuredText."""
     blocks = re.split(r"\n[ \t]*\n", "\n".join(lines).strip("\n"))
-    return "\n\n".join(block(text.split("\n")) for text in blocks if text).split("\n") + [""]
+    return "\n\n".join(block(text.split("\n")) for text in blocks if text).split("\n")
 
 
 def block(lines: list[str]) -> str:
@@ -33,7 +33,7 @@ def block(lines: list[str]) -> str:
 
 def items(lines: list[str]) -> list[tuple[str, str]]:
     """The kinds and texts of a block: an indented line goes on with the one before."""
-    hangs = any(_begins(a) == "prose" and b.startswith(" ") for a, b in zip(lines, lines[1:]))
+    hangs = any(_begins(a) == "prose" and b.startswith(" ") for a, b in pairwise(lines))
     found: list[tuple[str, str]] = []
     for line in lines:
         kind = "bullet" if _begins(line) == "prose" and hangs else _begins(line)

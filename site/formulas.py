@@ -5,6 +5,7 @@ An EPUB gets the MathML alone.
 """
 
 import json
+import os
 import subprocess
 from functools import cache
 from pathlib import Path
@@ -16,8 +17,8 @@ KATEX = Path(__file__).parent / "katex"
 
 
 @cache
-def setter() -> subprocess.Popen[str]:
-    """The process that sets formulas; it ends with this one, when its input does."""
+def setter(process: int) -> subprocess.Popen[str]:
+    """What sets formulas for the Sphinx `process`; it ends with that one, when its input does."""
     node, _ = compute_driver_executable()
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     return subprocess.Popen([node, KATEX / "set.js"], encoding="utf-8", **pipes)
@@ -27,7 +28,7 @@ def setter() -> subprocess.Popen[str]:
 def markup(tex: str, *, display: bool, mathml_only: bool) -> str:
     """A formula as HTML. Raises ValueError for one that KaTeX does not read."""
     options = {"displayMode": display, "output": "mathml" if mathml_only else "htmlAndMathml"}
-    process = setter()
+    process = setter(os.getpid())
     process.stdin.write(json.dumps([tex, options]) + "\n")
     process.stdin.flush()
     answer = json.loads(process.stdout.readline())

@@ -50,11 +50,13 @@ def _number(target: str) -> str:
 
 
 def _inside(match: re.Match[str], source: Path) -> str:
-    path, _, anchor = match[2].partition("#")
+    path, hash_, place = match[2].partition("#")
     inside = posixpath.normpath(posixpath.join(source.parent.relative_to(ROOT).as_posix(), path))
     if inside.startswith(STAGED) and inside.endswith((".md", ".ipynb")):
         return match[0]
-    return f"[{match[1]}]({REPOSITORY}/blob/main/{inside})" if REPOSITORY else match[1]
+    return (
+        f"[{match[1]}]({REPOSITORY}/blob/main/{inside}{hash_}{place})" if REPOSITORY else match[1]
+    )
 
 
 def with_launch_row(text: str, source: Path) -> str:

@@ -16,6 +16,7 @@ from nbformat import NotebookNode
 PNG, HTML = "image/png", "text/html"
 VIEW = "application/vnd.jupyter.widget-view+json"
 UNREAD = {"layout", "tabbable", "tooltip"}  # what every widget has and no front end reads
+BY_KERNEL = ("LiveTraining", "Menu")  # their front ends show only what Python answers
 NEEDS_KERNEL = (
     '<p class="needs-kernel">This part needs a running kernel: <code>make lab</code> opens the '
     "chapter with one.</p>"
@@ -66,16 +67,12 @@ class Shown:
         return [*still, displayed(self.widget(data[VIEW]["model_id"], words))]
 
     def widget(self, model_id: str, words: str) -> str:
-        """The markup of a widget: its front ends, and a sentence for parts that have none."""
-        return "".join(dict.fromkeys(self.parts(model_id, words)))
-
-    def parts(self, model_id: str, words: str = "") -> list[str]:
-        """The markup of each part: a box of widgets is taken apart."""
-        model = self.models[model_id.removeprefix("IPY_MODEL_")]
-        if model["model_name"] == "AnyModel":
-            return [self.front_end(model, words)]
-        children = model["state"].get("children", [])
-        return [part for child in children for part in self.parts(child)] or [NEEDS_KERNEL]
+        """The markup of a widget: its front end, or a sentence where it is nothing by itself."""
+        model = self.models[model_id]
+        kind = model["state"].get("_anywidget_id", "").rpartition(".")[2]
+        if model["model_name"] != "AnyModel" or kind in BY_KERNEL:
+            return NEEDS_KERNEL
+        return self.front_end(model, words)
 
     def front_end(self, model: dict[str, Any], words: str) -> str:
         """A script with the module of an anywidget (once a page), one with its state."""

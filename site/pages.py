@@ -75,7 +75,9 @@ def fold(cell: NotebookNode) -> None:
         tags = cell.metadata["tags"] = [*tags, FOLDED]
     caption = CAPTION.match(cell.source)
     if FOLDED in tags and caption:
-        cell.metadata["mystnb"] = dict.fromkeys(("code_prompt_show", "code_prompt_hide"), caption[1])
+        cell.metadata["mystnb"] = dict.fromkeys(
+            ("code_prompt_show", "code_prompt_hide"), caption[1]
+        )
 
 
 def apart(cell: NotebookNode) -> list[NotebookNode]:
