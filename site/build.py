@@ -19,6 +19,7 @@ from zoology_teach.files import replace, replacing
 
 HERE = Path(__file__).parent
 NAME = "zoology_teach"
+MADE = ".buildinfo"  # Sphinx writes it
 START = """<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
@@ -43,8 +44,7 @@ def main() -> None:
             stage(source, solutions=chosen.solutions)
             sphinx("html", source, made)
             (made / "index.html").write_text(START)
-            with replacing(chosen.out / "site") as target:
-                shutil.copytree(made, target)
+            put(made, chosen.out / "site")
             print(chosen.out / "site" / "index.html")
         elif chosen.form == "epub":
             stage(source, live=False, solutions=chosen.solutions)
@@ -56,6 +56,16 @@ def main() -> None:
             sphinx("singlehtml", source, made)
             replace(chosen.out / f"{NAME}.pdf", pdf.printed(made / "book" / "index.html"))
             print(chosen.out / f"{NAME}.pdf")
+
+
+def put(made: Path, site: Path) -> None:
+    """Let what was made take the place of a site made before, and of nothing else."""
+    if site.exists() and not (site / MADE).exists():
+        sys.exit(f"{site}: is no site that was made here; move it, or choose another --out")
+    with replacing(site) as new:
+        shutil.copytree(made, new)
+        if site.exists():
+            shutil.rmtree(site)
 
 
 def sphinx(builder: str, source: Path, target: Path) -> None:

@@ -8,7 +8,10 @@ sys.path.insert(0, str(HERE))
 
 import docstrings  # noqa: E402
 
+from zoology_teach import __version__  # noqa: E402
+
 project, author = "zoology_teach", "The zoology_teach authors"
+version = release = __version__
 copyright = f"{author}. Text and figures: CC BY 4.0. Code: MIT"
 html_title, language, root_doc = project, "en", "book/index"
 extensions = [

@@ -60,7 +60,7 @@ async function bring(place) {
   const given = (await load(module)).default;
   const front = typeof given === "function" ? await given() : given;
   const model = new Model(withBuffers(state, buffers));
-  const el = document.createElement("div");
+  const el = Object.assign(document.createElement("div"), { className: "live" });
   if (css) el.append(Object.assign(document.createElement("style"), { textContent: css }));
   await front.initialize?.({ model });
   await front.render({ model, el });
@@ -70,4 +70,10 @@ async function bring(place) {
 }
 
 for (const place of document.querySelectorAll(".widget"))
-  bring(place).catch((error) => console.error("a widget stays a picture:", error));
+  bring(place).then(
+    () => (place.dataset.state = "live"),
+    (error) => {
+      place.dataset.state = "still";
+      console.error("a widget stays a picture:", error);
+    },
+  );

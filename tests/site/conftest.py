@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import sync_playwright
 
-from benchmarks.site import FLAGS, Visit, visit
+from tests.site.visits import FLAGS, Visit, visit
 
 ROOT = Path(__file__).parents[2]
 
@@ -55,7 +55,7 @@ def browser(chromium):
 
 @pytest.fixture(scope="session", params=["file", "http"])
 def visits(request, browser, site, served, pages) -> dict[str, Visit]:
-    """Each page as it was found, by its path; axe looks at those from file:// alone."""
+    """Each page as it was found, by its path."""
     address = site.as_uri() if request.param == "file" else served
     with browser.new_context(viewport={"width": 1400, "height": 1000}) as context:
         return {page: visit(context, address, page) for page in pages if page != "index.html"}

@@ -7,7 +7,6 @@ import zipfile
 from pathlib import Path
 from xml.etree import ElementTree
 
-import build
 import contents
 import nbformat
 import pages
@@ -17,7 +16,8 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 from PIL import Image
 from pypdf import PdfReader
 
-from zoology_teach.plots import axes
+import build
+from zoology_teach.plots import Picture, axes
 
 ROOT = Path(__file__).parents[2]
 VIEW = "application/vnd.jupyter.widget-view+json"
@@ -26,8 +26,6 @@ WORDS = "A line that rises"
 
 def still() -> str:
     """A picture as plots draw one, in base64."""
-    from zoology_teach.plots import Picture
-
     figure, (panel,) = axes(width=4, height=2)
     panel.plot([0, 1])
     return Picture(figure, WORDS).base64()

@@ -2,6 +2,7 @@
 
 import re
 from html.parser import HTMLParser
+from itertools import pairwise
 from pathlib import Path
 from urllib.parse import unquote, urljoin, urlparse
 
@@ -50,7 +51,7 @@ def test_widgets_live(visits):
 
 def test_pages_and_the_site_are_light(visits, site):
     def weight(seen):
-        return sum((site / path.lstrip("/")).stat().st_size for path in seen.loaded)
+        return sum((site / path).stat().st_size for path in seen.loaded)
 
     assert wrong(visits, lambda seen: weight(seen) > MOST_OF_A_PAGE and weight(seen)) == {}
     assert sum(p.stat().st_size for p in site.rglob("*") if p.is_file()) <= MOST_OF_ALL
@@ -99,7 +100,7 @@ def test_every_link_to_elsewhere_has_the_form_of_one(linked):
 
 def test_a_chapter_leads_to_the_next_and_back(site, linked):
     chapters = sorted(page for page in linked if re.match(r"book/\d\d_", page))
-    for before, after in zip(chapters, chapters[1:], strict=False):
+    for before, after in pairwise(chapters):
         assert Path(after).name in {t.split("#")[0] for t in linked[before].targets}
         assert Path(before).name in {t.split("#")[0] for t in linked[after].targets}
 

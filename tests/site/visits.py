@@ -1,0 +1,60 @@
+"""What Chromium sees of a page, on a desk in the light and on a telephone in the dark."""
+
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import unquote, urlparse
+
+from playwright.sync_api import BrowserContext, Request
+
+FLAGS = [
+    *("--no-sandbox --disable-gpu --no-first-run --disable-background-networking").split(),
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+]
+LOOK = """() => {
+    const all = (selector) => [...document.querySelectorAll(selector)];
+    return {
+        background: getComputedStyle(document.body).backgroundColor,
+        sideways: document.documentElement.scrollWidth - innerWidth,
+        formulas: all(".math").length,
+        whole_formulas: all(".math:has(.katex-html):has(math)").length,
+        bare_pictures: all("img").filter((i) => !i.alt || !i.naturalWidth).map((i) => i.src),
+        widgets: all(".widget").length,
+        alive: all(".widget > .live").length,
+    };
+}"""
+SETTLED = "() => [...document.querySelectorAll('.widget')].every((w) => w.dataset.state)"
+
+
+@dataclass
+class Visit:
+    """A page as it was found: what it asked for, what it complained of, how it looks."""
+
+    loaded: set[str] = field(default_factory=set)
+    elsewhere: list[str] = field(default_factory=list)
+    complaints: list[str] = field(default_factory=list)
+    desk: dict[str, Any] = field(default_factory=dict)
+    phone: dict[str, Any] = field(default_factory=dict)
+
+
+def visit(context: BrowserContext, address: str, page: str) -> Visit:
+    """Open a page of the site at `address` and look at it twice."""
+    found, tab = Visit(), context.new_page()
+
+    def asked(request: Request) -> None:
+        if request.url.startswith(address):
+            found.loaded.add(unquote(urlparse(request.url.removeprefix(f"{address}/")).path))
+        elif not request.url.startswith(("data:", "blob:")):
+            found.elsewhere.append(request.url)
+
+    tab.on("request", asked)
+    tab.on("console", lambda m: m.type in ("error", "warning") and found.complaints.append(m.text))
+    tab.on("pageerror", lambda error: found.complaints.append(str(error)))
+    tab.emulate_media(color_scheme="light")
+    tab.goto(f"{address}/{page}")
+    tab.wait_for_function(SETTLED)
+    found.desk = tab.evaluate(LOOK)
+    tab.set_viewport_size({"width": 390, "height": 844})
+    tab.emulate_media(color_scheme="dark")
+    found.phone = tab.evaluate(LOOK)
+    tab.close()
+    return found
