@@ -42,7 +42,7 @@ def start(chapters: list[Path]) -> str:
     lead = re.sub(r"!\[[^]]*\]\([^)]*\)\n+", "", readme)
     lines = [f"- [{title(c)}]({c.name}). {claim(c)}" for c in chapters]
     listed = "\n".join(lines)
-    return f"{links.resolved(lead, ROOT / 'README.md')}\n## Chapters\n\n{listed}\n"
+    return f"{links.resolved(lead, ROOT / 'README.md', chapters)}\n## Chapters\n\n{listed}\n"
 
 
 def title(chapter: Path) -> str:

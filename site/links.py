@@ -1,16 +1,16 @@
 """The links of a page: to other pages, to the bibliography, and to where the chapter runs."""
 
 import html
-import posixpath
 import re
 import tomllib
+from collections.abc import Collection
 from pathlib import Path
 
 from pybtex.database import parse_file
 
 ROOT = Path(__file__).parent.parent
 LINK = re.compile(r"\]\(([^)\s]+)\)")
-STAGED = ("book/", "exercises/")  # the folders whose notebooks and texts are pages
+INSIDE = re.compile(r"\[([^\]]*)\]\((?!\w+:|#)([^)\s]+)\)")  # neither an address nor a place here
 PAPER = re.compile(r"https?://(?:arxiv\.org/abs|doi\.org)/(.+)")
 
 
@@ -30,13 +30,14 @@ def cited_as() -> dict[str, str]:
 KEYS, REPOSITORY = cited_as(), repository()
 
 
-def resolved(text: str, source: Path) -> str:
-    """`text` with its links as they hold on the site.
+def resolved(text: str, source: Path, present: Collection[Path]) -> str:
+    """`text` with its links as they hold on the site, whose pages are made from `present`.
 
-    A paper gets its number in the bibliography behind its link. What the site lacks is linked in
-    the repository; while that has no address, its name alone stays.
+    A paper gets its number in the bibliography behind its link. A file that is no page is linked
+    in the repository; while that has no address, its name alone stays. Raises ValueError for a
+    file that is not there, and for a paper that references.bib lacks.
     """
-    text = re.sub(r"\[([^\]]*)\]\((?!\w+:|#)([^)\s]+)\)", lambda m: _inside(m, source), text)
+    text = INSIDE.sub(lambda match: _inside(match, source, present), text)
     return LINK.sub(lambda match: match[0] + _number(match[1]), text)
 
 
@@ -49,14 +50,15 @@ def _number(target: str) -> str:
     return f" {{cite}}`{KEYS[paper[1]]}`"
 
 
-def _inside(match: re.Match[str], source: Path) -> str:
-    path, hash_, place = match[2].partition("#")
-    inside = posixpath.normpath(posixpath.join(source.parent.relative_to(ROOT).as_posix(), path))
-    if inside.startswith(STAGED) and inside.endswith((".md", ".ipynb")):
+def _inside(match: re.Match[str], source: Path, present: Collection[Path]) -> str:
+    name, hash_, place = match[2].partition("#")
+    path = (source.parent / name).resolve()
+    if not path.exists():
+        raise ValueError(f"{source.name}: link = {match[2]!r}: must be a file of the repository")
+    if path.with_suffix("") in {page.with_suffix("") for page in present}:
         return match[0]
-    return (
-        f"[{match[1]}]({REPOSITORY}/blob/main/{inside}{hash_}{place})" if REPOSITORY else match[1]
-    )
+    inside = path.relative_to(ROOT).as_posix() + hash_ + place
+    return f"[{match[1]}]({REPOSITORY}/blob/main/{inside})" if REPOSITORY else match[1]
 
 
 def with_launch_row(text: str, source: Path) -> str:

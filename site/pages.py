@@ -1,6 +1,7 @@
 """One notebook -> one page: its links, its folded cells, its pictures and its widgets."""
 
 import re
+from collections.abc import Collection
 from pathlib import Path
 
 import jupytext
@@ -16,14 +17,12 @@ CAPTION = re.compile(r"#\s*(\S.*)")
 STATE = "application/vnd.jupyter.widget-state+json"
 
 
-def read(source: Path, *, live: bool) -> NotebookNode | str:
-    """The page of a notebook, or of a text that is none."""
-    if source.suffix == ".ipynb":
-        return of_notebook(source, live=live)
-    return links.resolved(source.read_text(), source)
+def of_text(source: Path, present: Collection[Path]) -> str:
+    """The page of a text that is no notebook; `present` are the sources of all pages."""
+    return links.resolved(source.read_text(), source, present)
 
 
-def of_notebook(source: Path, *, live: bool = True) -> NotebookNode:
+def of_notebook(source: Path, present: Collection[Path], *, live: bool) -> NotebookNode:
     """The page of an executed notebook, or of an exercise."""
     notebook = nbformat.read(source, as_version=4)
     models = notebook.metadata.get("widgets", {}).get(STATE, {}).get("state", {})
@@ -36,10 +35,10 @@ def of_notebook(source: Path, *, live: bool = True) -> NotebookNode:
             cell.outputs = [shown for output in cell.outputs for shown in show.of(output)]
             cells += apart(cell)
     notebook.cells = cells
-    return finished(notebook, source)
+    return finished(notebook, source, present)
 
 
-def with_solutions(source: Path) -> NotebookNode:
+def with_solutions(source: Path, present: Collection[Path]) -> NotebookNode:
     """The page of an exercise from its solution: each stub, and below it what solves it, folded."""
     notebook = jupytext.read(source)
     cells = []
@@ -53,14 +52,14 @@ def with_solutions(source: Path) -> NotebookNode:
             fold(cells[-1])
             cell.source = without_solution(cell.source, str(source))
     notebook.cells = cells
-    return finished(notebook, source.parent.parent / "exercises" / source.name)
+    return finished(notebook, source.parent.parent / "exercises" / source.name, present)
 
 
-def finished(notebook: NotebookNode, source: Path) -> NotebookNode:
+def finished(notebook: NotebookNode, source: Path, present: Collection[Path]) -> NotebookNode:
     """With its links, and without what only JupyterLab reads."""
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
-            cell.source = links.resolved(cell.source, source)
+            cell.source = links.resolved(cell.source, source, present)
     first = notebook.cells[0]
     first.source = links.with_launch_row(first.source, source.with_suffix(".ipynb"))
     for unread in ("widgets", "jupytext", "zoology_teach"):

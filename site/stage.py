@@ -20,17 +20,19 @@ def stage(
     chapters_only  neither exercises nor teaching nor reference: what is printed.
     """
     chapters = sorted((ROOT / "book").glob("[0-9][0-9]_*.ipynb"))
-    for chapter in chapters:
-        write(target, chapter, pages.of_notebook(chapter, live=live))
-    others = [] if chapters_only else ["teaching", "teacher"]
-    for name in ["glossary", "index", *others]:
-        for source in found(name):
-            write(target, source, pages.read(source, live=live))
+    exercises = [] if chapters_only else [ROOT / "exercises" / c.name for c in chapters]
+    names = ["glossary", "index"] if chapters_only else ["glossary", "index", "teaching", "teacher"]
+    others = [source for name in names for source in found(name)]
+    present = [*chapters, *exercises, *others]
+    for source in present:
+        if solutions and source in exercises:
+            page = pages.with_solutions(ROOT / "solutions" / f"{source.stem}.md", present)
+        elif source.suffix == ".ipynb":
+            page = pages.of_notebook(source, present, live=live)
+        else:
+            page = pages.of_text(source, present)
+        write(target, source, page)
     if not chapters_only:
-        for exercise in (ROOT / "exercises" / chapter.name for chapter in chapters):
-            solution = ROOT / "solutions" / f"{exercise.stem}.md"
-            page = pages.with_solutions(solution) if solutions else pages.of_notebook(exercise)
-            write(target, exercise, page)
         contents.write_api(target / "api")
     for name in ("references.bib", "bibliography.md"):
         shutil.copy(ROOT / "site" / name, target)

@@ -20,6 +20,7 @@ PIXEL = (  # two pixels, side by side
     "iVBORw0KGgoAAAANSUhEUgAAAAIAAAABCAYAAAD0In+KAAAADUlEQVR42mNk"
     "+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 )
+PAGES = sorted((ROOT / "book").glob("[0-9]*.ipynb"))
 VIEW = "application/vnd.jupyter.widget-view+json"
 
 
@@ -52,20 +53,26 @@ def test_code_is_literal_and_an_arxiv_id_a_citation():
 
 def test_links_hold_on_the_site():
     text = "[a](05_train_both.md), [b](../exercises/02_write_the_task.ipynb#x), [c](#here)"
-    assert links.resolved(text, CHAPTER) == text
+    pages = [ROOT / "book" / "05_train_both.ipynb", ROOT / "exercises" / "02_write_the_task.ipynb"]
+    assert links.resolved(text, CHAPTER, pages) == text
+    assert links.resolved(text, CHAPTER, pages[:1]) == text.replace(
+        "[b](../exercises/02_write_the_task.ipynb#x)", "b"
+    )
+    with pytest.raises(ValueError, match=r"link = '04_gate\.md': must be a file"):
+        links.resolved("[x](04_gate.md)", CHAPTER, pages)
     paper = "[arXiv:2402.01032](https://arxiv.org/abs/2402.01032), Section 3"
-    assert links.resolved(paper, CHAPTER) == (
+    assert links.resolved(paper, CHAPTER, []) == (
         "[arXiv:2402.01032](https://arxiv.org/abs/2402.01032) {cite}`jelassi2024repeat`, Section 3"
     )
     with pytest.raises(ValueError, match=r"doi\.org/10\.1/x: must be in site/references\.bib"):
-        links.resolved("[x](https://doi.org/10.1/x)", CHAPTER)
+        links.resolved("[x](https://doi.org/10.1/x)", CHAPTER, [])
 
 
 def test_what_the_site_lacks_is_linked_in_the_repository(monkeypatch):
     text = "the [marking guide](../solutions/marking_guide.md#points)"
-    assert links.resolved(text, CHAPTER) == "the marking guide"
+    assert links.resolved(text, CHAPTER, []) == "the marking guide"
     monkeypatch.setattr(links, "REPOSITORY", "https://github.com/them/zoology_teach")
-    linked = links.resolved(text, CHAPTER)
+    linked = links.resolved(text, CHAPTER, [])
     assert linked.endswith(
         "(https://github.com/them/zoology_teach/blob/main/solutions/marking_guide.md#points)"
     )
@@ -91,13 +98,12 @@ def test_every_entry_of_the_bibliography_is_cited():
     assert [key for key in links.KEYS if not re.search(rf"{re.escape(key)}\b", text)] == []
 
 
-def page_of(tmp_path, monkeypatch, *cells, widgets=None, live=True):
+def page_of(tmp_path, *cells, widgets=None, live=True):
     metadata = {"widgets": {pages.STATE: {"state": widgets or {}}}}
     source = tmp_path / "book" / "x.ipynb"
     source.parent.mkdir()
     nbformat.write(new_notebook(cells=list(cells), metadata=metadata), source)
-    monkeypatch.setattr(links, "ROOT", tmp_path)
-    return pages.of_notebook(source, live=live).cells
+    return pages.of_notebook(source, [], live=live).cells
 
 
 def picture(words: str, **more):
@@ -105,10 +111,10 @@ def picture(words: str, **more):
     return new_output("display_data", data, metadata={"image/png": {"alt": words, "width": 6}})
 
 
-def test_every_picture_keeps_its_own_words_and_its_shape(tmp_path, monkeypatch):
+def test_every_picture_keeps_its_own_words_and_its_shape(tmp_path):
     cell = new_code_cell("# Two pictures\nx", outputs=[picture("one"), picture("two")])
     cell.metadata["jupyter"] = {"source_hidden": True}
-    first, second = page_of(tmp_path, monkeypatch, cell)
+    first, second = page_of(tmp_path, cell)
     assert first.metadata["mystnb"]["image"] == {"alt": "one", "width": "6px", "height": "3px"}
     assert second.metadata["mystnb"]["image"]["alt"] == "two"
     assert (first.metadata["tags"], second.metadata["tags"]) == (["hide-input"], ["remove-input"])
@@ -121,14 +127,14 @@ def model(kind: str, **state):
     return {"model_name": "AnyModel", "state": {**held, "layout": "IPY_MODEL_9", **state}}
 
 
-def test_a_widget_is_its_state_and_a_front_end_that_stands_once(tmp_path, monkeypatch):
+def test_a_widget_is_its_state_and_a_front_end_that_stands_once(tmp_path):
     data = base64.b64encode(b"zip").decode()
     buffer = {"encoding": "base64", "path": ["packs", 0, "data"], "data": data}
     models = {"a": {**model("Explorer", text="</script>"), "buffers": [buffer]}}
     models["b"] = model("Explorer", text="b")
     shown = [picture("still", **{VIEW: {"model_id": name}}) for name in models]
     cells = [new_code_cell("x", outputs=[output]) for output in shown]
-    first, second = page_of(tmp_path, monkeypatch, *cells, widgets=models)
+    first, second = page_of(tmp_path, *cells, widgets=models)
     assert [list(output.data) for output in first.outputs] == [["image/png"], ["text/html"]]
     markup = first.outputs[1].data["text/html"]
     scripts = [json.loads(text) for text in re.findall(r"<script[^>]*>(.*?)</script>", markup)]
@@ -140,26 +146,24 @@ def test_a_widget_is_its_state_and_a_front_end_that_stands_once(tmp_path, monkey
 
 
 @pytest.mark.parametrize("kind", ["LiveTraining", "Menu"])
-def test_what_only_a_kernel_moves_is_a_sentence(tmp_path, monkeypatch, kind):
+def test_what_only_a_kernel_moves_is_a_sentence(tmp_path, kind):
     output = new_output("display_data", {VIEW: {"model_id": "a"}, "text/html": "<p>Words</p>"})
-    (cell,) = page_of(
-        tmp_path, monkeypatch, new_code_cell("x", outputs=[output]), widgets={"a": model(kind)}
-    )
+    (cell,) = page_of(tmp_path, new_code_cell("x", outputs=[output]), widgets={"a": model(kind)})
     assert [output.data["text/html"] for output in cell.outputs] == [outputs.NEEDS_KERNEL]
 
 
-def test_print_shows_stills(tmp_path, monkeypatch):
+def test_print_shows_stills(tmp_path):
     words = new_output("display_data", {VIEW: {"model_id": "a"}, "text/html": "<p>Words</p>"})
     still = picture("still", **{VIEW: {"model_id": "a"}})
     cells = [new_code_cell("x", outputs=[output]) for output in (words, still)]
     models = {"a": model("Explorer")}
-    first, second = page_of(tmp_path, monkeypatch, *cells, widgets=models, live=False)
+    first, second = page_of(tmp_path, *cells, widgets=models, live=False)
     assert [o.data for o in first.outputs] == [{"text/html": "<p>Words</p>"}]
     assert [list(o.data) for o in second.outputs] == [["image/png"]]
 
 
 def test_solutions_are_folded_below_their_stubs():
-    page = pages.with_solutions(ROOT / "solutions" / "02_write_the_task.md")
+    page = pages.with_solutions(ROOT / "solutions" / "02_write_the_task.md", PAGES)
     folded = [i for i, cell in enumerate(page.cells) if cell.metadata.get("tags") == ["hide-input"]]
     assert len(folded) == 3
     stub, solution = page.cells[folded[0] - 1], page.cells[folded[0]]

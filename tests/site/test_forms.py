@@ -47,7 +47,7 @@ def source(tmp_path_factory) -> Path:
     nbformat.write(new_notebook(cells=cells), chapter)
     staged = folder / "source"
     (staged / "book").mkdir(parents=True)
-    nbformat.write(pages.of_notebook(chapter, live=False), staged / "book" / chapter.name)
+    nbformat.write(pages.of_notebook(chapter, [], live=False), staged / "book" / chapter.name)
     for name in ("references.bib", "bibliography.md"):
         shutil.copy(ROOT / "site" / name, staged)
     contents.write_contents(staged, [chapter], chapters_only=True)
