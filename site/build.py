@@ -53,9 +53,14 @@ def main() -> None:
             print(chosen.out / f"{NAME}.epub")
         else:
             stage(source, live=False, chapters_only=True)
-            sphinx("singlehtml", source, made)
-            replace(chosen.out / f"{NAME}.pdf", pdf.printed(made / "book" / "index.html"))
+            replace(chosen.out / f"{NAME}.pdf", pdf.printed(one_page(source, made)))
             print(chosen.out / f"{NAME}.pdf")
+
+
+def one_page(source: Path, made: Path) -> Path:
+    """The whole book as one HTML file; Sphinx writes its paths as if it stood at the top."""
+    sphinx("singlehtml", source, made)
+    return (made / "book" / "index.html").rename(made / "index.html")
 
 
 def put(made: Path, site: Path) -> None:

@@ -18,6 +18,7 @@ extensions = [
     "myst_nb",
     "sphinx.ext.autodoc",
     "formulas",
+    "screen_reader",
     "sphinxcontrib.bibtex",
     "sphinx_copybutton",
 ]
@@ -42,15 +43,17 @@ add_module_names = False
 html_theme = "furo"
 html_theme_options = {"navigation_with_keys": False}  # arrow keys belong to the sliders
 html_math_renderer = "katex"
-html_static_path = [str(HERE / "static"), str(HERE / "katex" / "style")]
+html_static_path = [str(HERE / "static")]
 html_css_files = ["site.css"]
-html_js_files = [(name, {"defer": "defer"}) for name in ("widgets.js", "scrolling.js")]
+html_favicon = str(HERE / "static" / "icon.svg")
+html_js_files = [(name, {"defer": "defer"}) for name in ("widgets.js", "reachable.js")]
 html_copy_source = html_show_sourcelink = False
 html_show_search_summary = False  # it fetches pages, which file:// forbids
+html_scaled_image_link = False
 html_permalinks_icon = "#"
 html_use_index = html_domain_indices = False
 epub_show_urls = "no"
-epub_exclude_files = [f"_static/{name}" for name in ("widgets.js", "scrolling.js")]
+epub_exclude_files = [f"_static/{name}" for name in ("widgets.js", "reachable.js")]
 copybutton_exclude = ".linenos, .gp, .go"
 
 

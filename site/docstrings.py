@@ -77,7 +77,7 @@ def code(text: str) -> str:
 
 def words(text: str) -> str:
     """Escaped, the arXiv ids cited. Raises ValueError for one that references.bib lacks."""
-    escaped = re.sub(r"([\\*|_`])", r"\\\1", text)
+    escaped = re.sub(r"([\\*|_`]|(?<!arXiv):(?=\w))", r"\\\1", text)  # no address: file:Class
     return ARXIV.sub(_cited, re.sub(r"^(\w)\.", r"\1\\.", escaped))
 
 

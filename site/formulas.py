@@ -55,8 +55,15 @@ def _write(translator, node, *, display, tag):
     raise nodes.SkipNode
 
 
+def add_style(app):
+    """The fonts and the style of KaTeX's HTML."""
+    if app.builder.name != "epub":
+        app.config.html_static_path.append(str(KATEX / "style"))
+        app.add_css_file("katex.min.css")
+
+
 def setup(app):
-    """Tell Sphinx of this renderer, its style and its fonts."""
+    """Tell Sphinx of this renderer."""
     app.add_html_math_renderer("katex", (visit_inline, None), (visit_block, None))
-    app.add_css_file("katex.min.css")
+    app.connect("builder-inited", add_style)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -61,7 +61,7 @@ class Shown:
         else:
             still, words = [], data.get(HTML, "")
         if VIEW not in data:
-            return still or [output]
+            return still or [with_named_heads(output)]
         if not self.live:
             return still or [displayed(words or NEEDS_KERNEL)]
         return [*still, displayed(self.widget(data[VIEW]["model_id"], words))]
@@ -86,6 +86,13 @@ class Shown:
         held = {"module": name, "css": state.get("_css", ""), "state": values, "buffers": buffers}
         still = f'<div class="still">{words}</div>' if words else ""
         return f'{shared}<div class="widget">{still}{script(held)}</div>'
+
+
+def with_named_heads(output: NotebookNode) -> NotebookNode:
+    """A table's empty corner is no heading: a screen reader would announce it with every row."""
+    if HTML in output.get("data", {}):
+        output.data[HTML] = output.data[HTML].replace("<th></th>", "<td></td>")
+    return output
 
 
 def script(content: dict[str, Any], identity: str = "") -> str:

@@ -44,7 +44,8 @@ def source(tmp_path_factory) -> Path:
         new_markdown_cell("## The question\n\nIs $W \\in \\mathbb{R}^{d}$ a matrix?\n\n$$x^2$$"),
         new_code_cell("# Folded\nprint(1)", outputs=[shown], metadata={"tags": ["hide-input"]}),
     ]
-    nbformat.write(new_notebook(cells=cells), chapter)
+    python = {"language_info": {"name": "python"}}
+    nbformat.write(new_notebook(cells=cells, metadata=python), chapter)
     staged = folder / "source"
     (staged / "book").mkdir(parents=True)
     nbformat.write(pages.of_notebook(chapter, [], live=False), staged / "book" / chapter.name)
@@ -69,8 +70,7 @@ def test_an_epub_is_well_formed_and_its_formulas_are_mathml(source, tmp_path):
 
 
 def test_the_pdf_is_tagged_and_has_bookmarks(source, tmp_path, chromium):
-    build.sphinx("singlehtml", source, tmp_path / "single")
-    printed = pdf.printed(tmp_path / "single" / "book" / "index.html")
+    printed = pdf.printed(build.one_page(source, tmp_path / "single"))
     book = PdfReader(io.BytesIO(printed))
     catalog = book.trailer["/Root"]
     assert catalog["/MarkInfo"]["/Marked"] and "/StructTreeRoot" in catalog
