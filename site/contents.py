@@ -19,8 +19,8 @@ def write_contents(target: Path, chapters: list[Path], *, chapters_only: bool) -
     names = [c.stem for c in chapters]
     words = ["glossary"] if list((target / "book").glob("glossary.*")) else []
     parts = [toctree("Chapters", names)]
-    if chapters_only:
-        parts.append(toctree("Reference", [*words, "../bibliography"]))
+    if chapters_only:  # on paper the chapters follow the start page, at the level of its title
+        parts = ["# The chapters", *parts, toctree("Reference", [*words, "../bibliography"])]
     else:
         parts.append(toctree("Exercises", [f"../exercises/{name}" for name in names]))
         parts.append(toctree("Teaching", ["teaching", "teacher"]))
