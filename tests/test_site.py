@@ -5,6 +5,7 @@ import json
 import re
 from pathlib import Path
 
+import contents
 import docstrings
 import formulas
 import links
@@ -13,6 +14,8 @@ import outputs
 import pages
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook, new_output
+
+import build
 
 ROOT = Path(__file__).parents[1]
 CHAPTER = ROOT / "book" / "06_turn_the_width_knob.ipynb"
@@ -189,3 +192,38 @@ def test_the_style_of_formulas_is_that_of_their_markup():
         (ROOT / "site" / "katex" / "style" / "katex.min.css").read_text(),
     )
     assert f'version:"{version}"' in script or f'"{version}"' in script
+
+
+def test_a_site_takes_the_place_of_a_site_and_of_nothing_else(tmp_path):
+    made, site = tmp_path / "made", tmp_path / "site"
+    made.mkdir()
+    (made / build.MADE).touch()
+    build.put(made, site)
+    (site / "left.html").touch()
+    build.put(made, site)
+    assert [path.name for path in site.iterdir()] == [build.MADE]
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "thesis.txt").touch()
+    with pytest.raises(SystemExit, match="mine: is no site that was made here"):
+        build.put(made, mine)
+    assert (mine / "thesis.txt").exists()
+
+
+def test_the_start_page_lists_the_chapters_until_the_book_has_a_map(tmp_path):
+    (tmp_path / "book").mkdir()
+    contents.write_contents(tmp_path, PAGES, chapters_only=False)
+    start = (tmp_path / "book" / "index.md").read_text()
+    assert "- [06 · Turn the width knob](06_turn_the_width_knob.ipynb). Measured at" in start
+    assert "\n../exercises/13_kernels_toeplitz_flash_sparse\n" in start
+    assert "../api/index\n../bibliography\n" in start and "glossary" not in start
+
+
+def test_the_reference_has_a_page_for_every_part_of_the_library():
+    parts = contents.parts_in_order()
+    assert parts.index("tasks") < parts.index("mixers") < parts.index("widgets")
+    here = {path.stem for path in (ROOT / "zoology_teach").iterdir() if path.stem[0] != "_"}
+    assert set(parts) == here - {"data", "py"}
+    page = contents.reference("grading")
+    assert ".. automodule:: zoology_teach.grading.inside.wire\n" in page
+    assert "ladders.ch" not in page
