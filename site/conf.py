@@ -19,6 +19,7 @@ extensions = [
     "sphinx.ext.autodoc",
     "formulas",
     "screen_reader",
+    "lighter",
     "sphinxcontrib.bibtex",
     "sphinx_copybutton",
 ]

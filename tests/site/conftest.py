@@ -57,5 +57,6 @@ def browser(chromium):
 def visits(request, browser, site, served, pages) -> dict[str, Visit]:
     """Each page as it was found, by its path."""
     address = site.as_uri() if request.param == "file" else served
-    with browser.new_context(viewport={"width": 1400, "height": 1000}) as context:
-        return {page: visit(context, address, page) for page in pages if page != "index.html"}
+    with browser.new_context() as context:
+        tab = context.new_page()
+        return {page: visit(tab, address, page) for page in pages if page != "index.html"}

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote, urlparse
 
-from playwright.sync_api import BrowserContext, Request
+from playwright.sync_api import ConsoleMessage, Page, Request
 
 FLAGS = [
     *("--no-sandbox --disable-gpu --no-first-run --disable-background-networking").split(),
@@ -31,14 +31,14 @@ class Visit:
 
     loaded: set[str] = field(default_factory=set)
     elsewhere: list[str] = field(default_factory=list)
-    complaints: list[str] = field(default_factory=list)
+    complaints: list[object] = field(default_factory=list)
     desk: dict[str, Any] = field(default_factory=dict)
     phone: dict[str, Any] = field(default_factory=dict)
 
 
-def visit(context: BrowserContext, address: str, page: str) -> Visit:
+def visit(tab: Page, address: str, page: str) -> Visit:
     """Open a page of the site at `address` and look at it twice."""
-    found, tab = Visit(), context.new_page()
+    found = Visit()
 
     def asked(request: Request) -> None:
         if request.url.startswith(address):
@@ -46,9 +46,14 @@ def visit(context: BrowserContext, address: str, page: str) -> Visit:
         elif not request.url.startswith(("data:", "blob:")):
             found.elsewhere.append(request.url)
 
-    tab.on("request", asked)
-    tab.on("console", lambda m: m.type in ("error", "warning") and found.complaints.append(m.text))
-    tab.on("pageerror", lambda error: found.complaints.append(str(error)))
+    def said(message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning"):
+            found.complaints.append(message.text)
+
+    heard = {"request": asked, "console": said, "pageerror": found.complaints.append}
+    for event, listener in heard.items():
+        tab.on(event, listener)
+    tab.set_viewport_size({"width": 1400, "height": 1000})
     tab.emulate_media(color_scheme="light")
     tab.goto(f"{address}/{page}")
     tab.wait_for_function(SETTLED)
@@ -56,5 +61,6 @@ def visit(context: BrowserContext, address: str, page: str) -> Visit:
     tab.set_viewport_size({"width": 390, "height": 844})
     tab.emulate_media(color_scheme="dark")
     found.phone = tab.evaluate(LOOK)
-    tab.close()
+    for event, listener in heard.items():
+        tab.remove_listener(event, listener)
     return found
