@@ -7,6 +7,7 @@ A widget without a kernel is its still (for print, and for readers without JavaS
 import base64
 import hashlib
 import json
+import re
 import struct
 from typing import Any
 
@@ -15,6 +16,7 @@ from nbformat import NotebookNode
 
 PNG, HTML = "image/png", "text/html"
 VIEW = "application/vnd.jupyter.widget-view+json"
+PANDAS_STYLE = re.compile(r"<style scoped>.*?</style>", re.DOTALL)
 UNREAD = {"layout", "tabbable", "tooltip"}  # what every widget has and no front end reads
 BY_KERNEL = ("LiveTraining", "Menu")  # their front ends show only what Python answers
 NEEDS_KERNEL = (
@@ -61,7 +63,7 @@ class Shown:
         else:
             still, words = [], data.get(HTML, "")
         if VIEW not in data:
-            return still or [with_named_heads(output)]
+            return still or [tidy(output)]
         if not self.live:
             return still or [displayed(words or NEEDS_KERNEL)]
         return [*still, displayed(self.widget(data[VIEW]["model_id"], words))]
@@ -88,10 +90,13 @@ class Shown:
         return f'{shared}<div class="widget">{still}{script(held)}</div>'
 
 
-def with_named_heads(output: NotebookNode) -> NotebookNode:
-    """A table's empty corner is no heading: a screen reader would announce it with every row."""
+def tidy(output: NotebookNode) -> NotebookNode:
+    """A table without what pandas adds: a style that is no XHTML, and an empty corner for a
+    heading, which a screen reader would announce with every row.
+    """
     if HTML in output.get("data", {}):
-        output.data[HTML] = output.data[HTML].replace("<th></th>", "<td></td>")
+        markup = PANDAS_STYLE.sub("", output.data[HTML])
+        output.data[HTML] = markup.replace("<th></th>", "<td></td>")
     return output
 
 

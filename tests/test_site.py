@@ -4,6 +4,7 @@ import base64
 import json
 import re
 from pathlib import Path
+from xml.etree import ElementTree
 
 import contents
 import docstrings
@@ -12,6 +13,7 @@ import links
 import nbformat
 import outputs
 import pages
+import pandas as pd
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
@@ -227,3 +229,12 @@ def test_the_reference_has_a_page_for_every_part_of_the_library():
     page = contents.reference("grading")
     assert ".. automodule:: zoology_teach.grading.inside.wire\n" in page
     assert "ladders.ch" not in page
+
+
+def test_a_table_of_pandas_is_xhtml_without_an_empty_heading(tmp_path):
+    markup = pd.DataFrame({"a": [1]})._repr_html_()
+    assert "<style scoped>" in markup and "<th></th>" in markup
+    output = new_output("display_data", {"text/html": markup})
+    (cell,) = page_of(tmp_path, new_code_cell("x", outputs=[output]))
+    (table,) = ElementTree.fromstring(cell.outputs[0].data["text/html"]).iter("table")
+    assert [head.text for head in table.iter("th")] == ["a", "0"]
