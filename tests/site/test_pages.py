@@ -111,7 +111,7 @@ def test_papers_are_cited_with_their_numbers(site):
     library = (site / "api" / "mixers.html").read_text()
     behind = library.partition("arXiv:2312.00752</a>")[2][:200]
     assert re.search(
-        r'bibtex-citation.*bibliography\.html#id\d+" title="Albert Gu, Tri Dao', behind
+        r'bibtex-citation.*bibliography\.html#id\d+" title="Albert Gu and Tri Dao', behind
     )
     listed = (site / "bibliography.html").read_text()
     assert "Selective State Spaces" in listed and "abs/2312.00752" in listed

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote, urlparse
 
-from playwright.sync_api import ConsoleMessage, Page, Request
+from playwright.sync_api import ConsoleMessage, Error, Page, Request
 
 FLAGS = [
     *("--no-sandbox --disable-gpu --no-first-run --disable-background-networking").split(),
@@ -31,7 +31,7 @@ class Visit:
 
     loaded: set[str] = field(default_factory=set)
     elsewhere: list[str] = field(default_factory=list)
-    complaints: list[object] = field(default_factory=list)
+    complaints: list[str] = field(default_factory=list)
     desk: dict[str, Any] = field(default_factory=dict)
     phone: dict[str, Any] = field(default_factory=dict)
 
@@ -50,7 +50,10 @@ def visit(tab: Page, address: str, page: str) -> Visit:
         if message.type in ("error", "warning"):
             found.complaints.append(message.text)
 
-    heard = {"request": asked, "console": said, "pageerror": found.complaints.append}
+    def failed(error: Error) -> None:
+        found.complaints.append(error.message)
+
+    heard = {"request": asked, "console": said, "pageerror": failed}
     for event, listener in heard.items():
         tab.on(event, listener)
     tab.set_viewport_size({"width": 1400, "height": 1000})
