@@ -114,7 +114,7 @@ def test_papers_are_cited_with_their_numbers(site):
         r'bibtex-citation.*bibliography\.html#id\d+" title="Albert Gu and Tri Dao', behind
     )
     listed = (site / "bibliography.html").read_text()
-    assert "Selective State Spaces" in listed and "abs/2312.00752" in listed
+    assert "selective state spaces" in listed and "abs/2312.00752" in listed
 
 
 def test_no_repository_no_links_into_it(site, pages):
