@@ -20,7 +20,7 @@ WORKERS ?= -n auto
 SAMPLE ?= 300
 MUTATE ?=
 
-.PHONY: help lab style types layers quick test mutate book release sweep gpu
+.PHONY: help lab style types layers quick test mutate book release site epub pdf sweep gpu
 .DELETE_ON_ERROR:
 
 help:  ## say what make can do
@@ -57,6 +57,15 @@ book: .venv/.installed  ## run the chapters whose text has changed
 
 release: .venv/.installed  ## write exercises/ from solutions/
 	$(BIN)/zoology-teach release
+
+site: .venv/.installed  ## the book as pages that open anywhere: build/site (SOLUTIONS=1: with solutions)
+	$(BIN)/python site/build.py html $(if $(SOLUTIONS),--solutions)
+
+epub: .venv/.installed  ## the same for an e-reader: build/zoology_teach.epub
+	$(BIN)/python site/build.py epub $(if $(SOLUTIONS),--solutions)
+
+pdf: .venv/.installed  ## the chapters to print, by Chromium: build/zoology_teach.pdf
+	$(BIN)/python site/build.py pdf
 
 sweep: .venv/.installed  ## measure the tables of chapter 06 (continues where it stopped)
 	$(BIN)/zoology-teach sweep figure2 --preset laptop

@@ -16,6 +16,7 @@ TESTS = Path(__file__).parent
 MARKED = {
     "kernel": "kernels mixers/test_mixers_in_triton.py",
     "training": "training experiments",
+    "browser": "site",
     "sandbox": (
         "grading/test_worker.py grading/test_grade.py grading/test_corpus.py "
         "grading/test_nbgrader.py grading/test_teaching.py"

@@ -1,0 +1,47 @@
+"""One page of the whole book -> a tagged PDF with bookmarks, printed by Chromium."""
+
+from pathlib import Path
+
+from playwright.sync_api import sync_playwright
+
+from zoology_teach.doctor import find_browser
+
+FLAGS = ["--no-sandbox", "--disable-gpu"]
+FOOTER = (
+    '<div style="font-size: 8px; width: 100%; text-align: center">'
+    '<span class="pageNumber"></span></div>'
+)
+# Pictures far below are loaded and folded text is opened before anything is laid out.
+READY = """async () => {
+    document.querySelectorAll("details").forEach((folded) => (folded.open = true));
+    await document.fonts.ready;
+    await Promise.all([...document.images].map((image) => {
+        image.loading = "eager";
+        return image.decode();
+    }));
+}"""
+
+
+def printed(index: Path) -> bytes:
+    """The PDF of one HTML file. Raises FileNotFoundError where there is no Chromium."""
+    browser_path = find_browser()
+    if browser_path is None:
+        raise FileNotFoundError("chromium: not found; to repair: apt-get install chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=browser_path, args=FLAGS)
+        page = browser.new_page()
+        page.goto(index.resolve().as_uri())
+        page.evaluate(READY)
+        page.emulate_media(media="print", color_scheme="light")
+        content = page.pdf(
+            format="A4",
+            print_background=True,
+            tagged=True,
+            outline=True,
+            margin={"top": "18mm", "bottom": "18mm", "left": "16mm", "right": "16mm"},
+            display_header_footer=True,
+            header_template="<span></span>",
+            footer_template=FOOTER,
+        )
+        browser.close()
+    return content
