@@ -7,7 +7,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from zoology_teach.grading import grade
+from zoology_teach.grading import chosen
 
 ROOT = Path(__file__).parents[1]
 KERNEL_CHAPTERS = ("12_kernels_short_conv_and_gate", "13_kernels_toeplitz_flash_sparse")
@@ -76,16 +76,16 @@ except ValueError as error:
 
 
 def test_the_grader_leaves_kernels_out_where_none_runs(monkeypatch):
-    monkeypatch.setattr(grade, "failure_in_a_process", lambda: "there is none")
-    judged, (note,) = grade.judgeable(grade.chosen(None))
+    monkeypatch.setattr(chosen, "failure_in_a_process", lambda: "there is none")
+    judged, (note,) = chosen.judgeable(chosen.chosen(None))
     assert {exercise.id[:2] for exercise in judged} == {f"{n:02}" for n in range(12)}
     assert note.startswith("12.a, 12.b, 12.c, 13.a") and note.endswith("and there is none")
-    assert grade.judgeable(grade.chosen("03")) == (grade.chosen("03"), [])
+    assert chosen.judgeable(chosen.chosen("03")) == (chosen.chosen("03"), [])
     with pytest.raises(ValueError, match=r"exercise = '12.a, 12.b, 12.c': must be graded where"):
-        grade.judgeable(grade.chosen("12"))
+        chosen.judgeable(chosen.chosen("12"))
 
 
 @pytest.mark.kernel
 def test_the_grader_judges_kernels_where_they_run():
     pytest.importorskip("triton")
-    assert grade.judgeable(grade.chosen("12")) == (grade.chosen("12"), [])
+    assert chosen.judgeable(chosen.chosen("12")) == (chosen.chosen("12"), [])

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from zoology_teach.grading.grade import chosen
+from zoology_teach.grading.chosen import chosen
 from zoology_teach.grading.ladder import Exercise, Outcome
 from zoology_teach.grading.origins import key_of
 from zoology_teach.grading.records import Graded, visible

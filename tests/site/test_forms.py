@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from xml.etree import ElementTree
 
+import build
 import contents
 import nbformat
 import pages
@@ -17,7 +18,6 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 from PIL import Image
 from pypdf import PdfReader
 
-import build
 from zoology_teach.plots import Picture, axes
 
 ROOT = Path(__file__).parents[2]

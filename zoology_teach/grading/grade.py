@@ -6,28 +6,25 @@ is written in one piece; a run that was killed loses the submissions it was busy
 """
 
 import os
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import cache
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Event, Lock
 
 from zoology_teach import files, version
 from zoology_teach.checks import require, require_int, require_positive
-from zoology_teach.doctor import failure_of
 from zoology_teach.grading import sandbox as sandboxes
 from zoology_teach.grading.answers import GIVEN_NOTHING, given_lines
 from zoology_teach.grading.bubblewrap import SandboxUnavailable
+from zoology_teach.grading.chosen import chosen, judgeable
 from zoology_teach.grading.comments import read_comments
 from zoology_teach.grading.exports import FILES, KINDS, export
 from zoology_teach.grading.feedback import write_feedback
 from zoology_teach.grading.gradebook import write_gradebook
 from zoology_teach.grading.ladder import Exercise
-from zoology_teach.grading.ladders import EXERCISES
 from zoology_teach.grading.manual import odd_marks, read_marks
 from zoology_teach.grading.records import Graded
 from zoology_teach.grading.sandbox import Limits, Sandbox
@@ -173,36 +170,6 @@ def _records(path: Path) -> dict[str, Graded]:
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
     return {graded.key: graded for graded in lines}
-
-
-def chosen(chapter: str | None) -> list[Exercise]:
-    """The graded exercises of a chapter, or of all. Raises ValueError for an unknown chapter."""
-    chapters = sorted({name[:2] for name in EXERCISES})
-    require(chapter is None or chapter in chapters, "exercise", chapter, f"one of {chapters}")
-    return [EXERCISES[name] for name in sorted(EXERCISES) if chapter in (None, name[:2])]
-
-
-def judgeable(exercises: Sequence[Exercise]) -> tuple[list[Exercise], list[str]]:
-    """Those that can be judged on this machine, and a sentence about the others.
-
-    A kernel can be judged where Triton's interpreter gives a known sum; elsewhere it would cost
-    everybody their marks. Raises ValueError where nothing can be judged.
-    """
-    kernels = [exercise for exercise in exercises if exercise.kernel]
-    why = failure_in_a_process() if kernels else ""
-    if not why:
-        return list(exercises), []
-    names = ", ".join(exercise.id for exercise in kernels)
-    kept = [exercise for exercise in exercises if not exercise.kernel]
-    require(bool(kept), "exercise", names, f"graded where Triton's interpreter runs: {why}")
-    return kept, [f"{names} are left out: they need Triton's interpreter, and {why}"]
-
-
-@cache
-def failure_in_a_process() -> str:
-    """Why no kernel is interpreted in a process of its own, as in the sandbox; "" where one is."""
-    command = [sys.executable, "-m", "zoology_teach.kernels.smallest"]
-    return failure_of(command, {**os.environ, "TRITON_INTERPRET": "1"})
 
 
 def _done(path: Path, submissions: Sequence[Submission]) -> dict[str, Graded]:
