@@ -68,7 +68,8 @@ def in_order(mixers: Iterable[str]) -> list[str]:
 PADDING = 8  # pixels
 CARD = f"background: white; border-radius: 8px; padding: {PADDING}px; box-sizing: border-box"
 
-PAIR_COLOURS = ("#009E73", "#CC79A7", "#56B4E9", "#E69F00")
+# What is no mixer: lengths, pairs, parts of a drawing.
+OTHER_COLOURS = ("#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 LENGTH_MARKERS = "osD^vPX" + OTHER_MARKERS
 
 
@@ -230,7 +231,7 @@ def collapse(table: pd.DataFrame, mixer: str = "base_conv") -> Picture:
     pairs, lengths = (sorted(cells[name].unique()) for name in ("num_pairs", "seq_len"))
     for (k, n), rows in cells.groupby(["num_pairs", "seq_len"]):
         require_one_set_up(rows)
-        colour = PAIR_COLOURS[pairs.index(k) % len(PAIR_COLOURS)]
+        colour = OTHER_COLOURS[pairs.index(k) % len(OTHER_COLOURS)]
         marker = LENGTH_MARKERS[lengths.index(n) % len(LENGTH_MARKERS)]
         for panel, per in zip(panels, ("seq_len", "num_pairs"), strict=True):
             width = rows["d_model"] / rows[per]
