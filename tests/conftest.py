@@ -39,6 +39,14 @@ def pytest_collection_modifyitems(items):
 
 
 @pytest.fixture(scope="session")
+def playwright(chromium):
+    """What starts browsers: one for all tests, for a second one is refused beside it."""
+    sync_api = pytest.importorskip("playwright.sync_api")
+    with sync_api.sync_playwright() as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
 def chromium() -> str:
     """Path of a browser. Without one the test is skipped, or fails where one is required."""
     path = find_browser()

@@ -26,7 +26,7 @@ def test_slices_and_their_perplexities():
 
 
 def test_a_row_says_which_rows_ask(preset, tmp_path):
-    mixers = ("hybrid_induction", "hybrid_programmatic_induction", "hybrid_random_induction")
+    mixers = ("hybrid_induction", "hybrid_programmatic_short_conv", "hybrid_random_short_conv")
     table = sweep.run([preset.run(m) for m in mixers], out=tmp_path / "t.csv", executor="here")
     table = table.set_index("mixer")
     none, programmatic, random = (table.loc[m, "asking_share"] for m in mixers)
@@ -36,5 +36,5 @@ def test_a_row_says_which_rows_ask(preset, tmp_path):
     expected = seen_before(inputs, blank=None).double().mean().item()
     assert programmatic == pytest.approx(expected, abs=1e-4)
     # A hit's bigram was seen before, so the row that predicts it asks.
-    assert table.loc["hybrid_programmatic_induction", "asking_ar_share"] == 1
-    assert 0 < table.loc["hybrid_random_induction", "asking_ar_share"] < 1
+    assert table.loc["hybrid_programmatic_short_conv", "asking_ar_share"] == 1
+    assert 0 < table.loc["hybrid_random_short_conv", "asking_ar_share"] < 1

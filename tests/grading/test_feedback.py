@@ -144,21 +144,19 @@ def test_any_text_stays_text(text):
     harmless(page(class_[0], EXERCISES))
 
 
-def test_the_policy_allows_exactly_its_own_style(chromium, tmp_path):
-    playwright = pytest.importorskip("playwright.sync_api")
+def test_the_policy_allows_exactly_its_own_style(playwright, chromium, tmp_path):
     evil = graded('"><script>document.title="x"</script>', reason="<svg onload=alert(1)>")
     injected = page(evil, EXERCISES).replace(
         "</main>", "<script>document.title='ran'</script><b style='color:red'>b</b></main>"
     )
     (tmp_path / "a.html").write_text(injected)
-    with playwright.sync_playwright() as p:
-        browser = p.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        tab = browser.new_page()
-        tab.goto((tmp_path / "a.html").as_uri())
-        assert tab.title().startswith("Feedback for")
-        width = tab.evaluate("getComputedStyle(document.body).maxWidth")
-        colour = tab.evaluate("getComputedStyle(document.querySelector('b')).color")
-        browser.close()
+    browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+    tab = browser.new_page()
+    tab.goto((tmp_path / "a.html").as_uri())
+    assert tab.title().startswith("Feedback for")
+    width = tab.evaluate("getComputedStyle(document.body).maxWidth")
+    colour = tab.evaluate("getComputedStyle(document.querySelector('b')).color")
+    browser.close()
     assert width == "800px", "its own style holds"
     assert colour == "rgb(26, 26, 26)", "a style that came with a submission does not"
 

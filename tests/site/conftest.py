@@ -8,7 +8,6 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import sync_playwright
 
 from tests.site.visits import FLAGS, Visit, visit
 
@@ -47,10 +46,11 @@ def served(site):
 
 
 @pytest.fixture(scope="session")
-def browser(chromium):
+def browser(playwright, chromium):
     """Chromium, to which no host but this one exists."""
-    with sync_playwright() as playwright:
-        yield playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+    browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+    yield browser
+    browser.close()
 
 
 @pytest.fixture(scope="session", params=["file", "http"])

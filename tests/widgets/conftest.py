@@ -5,7 +5,6 @@ import json
 
 import pytest
 from ipywidgets.widgets.widget import _remove_buffers
-from playwright.sync_api import sync_playwright
 
 from tests.widgets.lab import FLAGS
 
@@ -36,12 +35,10 @@ SHOW = """async ([script, state, buffers]) => {
 
 
 @pytest.fixture(scope="session")
-def browser(chromium):
-    """The one browser of all these tests: Playwright refuses a second one beside it."""
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
-        yield browser
-        browser.close()
+def browser(playwright, chromium):
+    browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+    yield browser
+    browser.close()
 
 
 @pytest.fixture

@@ -26,7 +26,8 @@ class Attention(Mixer):
                 W_o = 1, plus the same noise, so that at the start equal tokens find each other.
                 "induction": W_q = W_k, and the convolution on k starts at the previous token,
                 so that a token finds what followed its earlier occurrences; the copying (W_v
-                and W_o) starts as usual and has to be learned. Needs short_conv >= 2.
+                and W_o) starts as usual and has to be learned. Needs short_conv >= 2. Starts
+                that imitate what trained attention looks like: arXiv:2305.09828.
 
     Raises ValueError for sizes that do not fit.
     """

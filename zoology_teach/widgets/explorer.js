@@ -73,6 +73,7 @@ function render({ model, el }) {
     + "background: white; border-radius: 8px; padding: 8px; margin: 0.4em 0; line-height: 0");
   const canvas = element("canvas", "max-width: 100%; height: auto");
   canvas.setAttribute("role", "img");
+  canvas.setAttribute("aria-label", "A picture that is being drawn");
   const caption = element("p", "margin: 0.3em 0; max-width: 60em");
   caption.setAttribute("aria-live", "polite");
   const rows = controls.map((control, i) => row(control, `${prefix}-${i}`, (k) => {

@@ -2,19 +2,19 @@
 
 import re
 from collections.abc import Sequence
-from pathlib import Path
 
 import anywidget
 import traitlets
 
 from zoology_teach.checks import require
+from zoology_teach.widgets.front_end import front_end
 from zoology_teach.widgets.still import WithStill, Words
 
 
 class _Guess(WithStill, anywidget.AnyWidget):
     """What both share: a question, and the key under which the browser keeps its guess."""
 
-    _esm = Path(__file__).with_name("predict.js")
+    _esm = front_end("predict.js")
     role = traitlets.Unicode().tag(sync=True)
     key = traitlets.Unicode().tag(sync=True)
     question = traitlets.Unicode().tag(sync=True)

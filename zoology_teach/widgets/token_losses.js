@@ -87,7 +87,8 @@ function render({ model, el }) {
 
   let byDifference = false, at = 0, spans = [[], []], column = null, theme = LIGHT;
   const names = model.get("models"), most = model.get("most");
-  const passage = () => model.get("passages")[model.get("passage")];
+  const passages = JSON.parse(model.get("passages"));
+  const passage = () => passages[model.get("passage")];
   const sides = () => [model.get("left"), model.get("right")];
   const losses = (side) => passage().losses[sides()[side]];
   const shown = (i) => passage().shown?.[i] ?? passage().tokens[i];
@@ -185,7 +186,7 @@ function render({ model, el }) {
     model.save_changes();
   }
 
-  const titles = model.get("passages").map((p) => p.title);
+  const titles = passages.map((p) => p.title);
   controls.append(
     menu("passage", titles, model.get("passage"), (i) => set("passage", i)),
     menu("left", names, model.get("left"), (i) => set("left", i)),

@@ -1,5 +1,6 @@
 """The losses of two models on the same passage, token by token (chapter 10)."""
 
+import json
 from typing import Any
 
 import anywidget
@@ -31,7 +32,10 @@ class TokenLosses(WithStill, anywidget.AnyWidget):
     """
 
     _esm = front_end("token_losses.js")
-    passages = traitlets.List(traitlets.Dict()).tag(sync=True)
+    # As one string: a notebook gives each number of a list a line of its own.
+    passages = traitlets.List(traitlets.Dict()).tag(
+        sync=True, to_json=lambda pages, _: json.dumps(pages, separators=(",", ":"))
+    )
     models = traitlets.List(traitlets.Unicode()).tag(sync=True)
     most = traitlets.Float(MOST).tag(sync=True)
     passage = traitlets.Int(0).tag(sync=True)
@@ -71,7 +75,7 @@ def _page(rows: pd.DataFrame, models: list[str]) -> dict[str, Any]:
         "shown": {str(i): shown for i, (token, shown) in printed if shown != token},
         "hits": rows["ar"].astype(bool).tolist(),
         "opportunities": rows["opportunity"].astype(bool).tolist(),
-        "losses": [rows[name].astype(float).round(3).tolist() for name in models],
+        "losses": [rows[name].astype(float).round(2).tolist() for name in models],
     }
 
 
