@@ -1,24 +1,18 @@
 """Table -> picture. Every picture carries its text alternative; colours are Okabe and Ito's."""
 
-import base64
-import html
-import io
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
-from PIL import Image
 
 from zoology_teach.checks import require
 from zoology_teach.experiments.cells import best as best  # plots.best is where readers look
 from zoology_teach.experiments.cells import require_one_set_up, spread
+from zoology_teach.picture import Picture as Picture  # plots.Picture too
 
 LABELS = {
     "attention": "attention",
@@ -64,53 +58,9 @@ def in_order(mixers: Iterable[str]) -> list[str]:
     return [m for m in LABELS if m in names] + [m for m in names if m not in LABELS]
 
 
-# Colours are made for white: on a dark page a picture is a light card.
-PADDING = 8  # pixels
-CARD = f"background: white; border-radius: 8px; padding: {PADDING}px; box-sizing: border-box"
-
 # What is no mixer: lengths, pairs, parts of a drawing.
 OTHER_COLOURS = ("#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 LENGTH_MARKERS = "osD^vPX" + OTHER_MARKERS
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A figure and the sentence that says what it shows, for those who cannot see it."""
-
-    figure: Figure
-    alt: str
-    dpi: int = 100
-
-    def pixels(self) -> NDArray[np.uint8]:
-        """The figure as (height, width, 3) numbers."""
-        canvas = FigureCanvasAgg(self.figure)
-        self.figure.set_dpi(self.dpi)
-        canvas.draw()  # once; `savefig` draws twice
-        return np.asarray(canvas.buffer_rgba())[..., :3].copy()
-
-    def png(self) -> bytes:
-        """The figure as a PNG of 64 colours: small enough to keep many in a notebook."""
-        # A palette that covers all colours: a small marker keeps its own beside many greys.
-        method, dither = Image.Quantize.MAXCOVERAGE, Image.Dither.NONE
-        palette = Image.fromarray(self.pixels()).quantize(64, method=method, dither=dither)
-        small = io.BytesIO()
-        palette.save(small, format="png", optimize=True)
-        return small.getvalue()
-
-    def base64(self) -> str:
-        """`png` as base64 text."""
-        return base64.b64encode(self.png()).decode()
-
-    def _repr_mimebundle_(
-        self, include: object = None, exclude: object = None
-    ) -> tuple[dict[str, str], dict[str, Any]]:
-        # JupyterLab gives an image/png no alt attribute, so the page gets an <img> of its own.
-        width, png = round(self.figure.get_figwidth() * self.dpi), self.base64()
-        alt = html.escape(self.alt, quote=True)
-        look = f'width="{width + 2 * PADDING}" style="{CARD}; max-width: 100%"'
-        tag = f'<img alt="{alt}" {look} src="data:image/png;base64,{png}">'
-        data = {"text/html": tag, "image/png": png, "text/plain": self.alt}
-        return data, {"image/png": {"alt": self.alt, "width": width}}
 
 
 def axes(

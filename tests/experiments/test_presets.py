@@ -104,7 +104,7 @@ def test_models_of_a_text_table_with_a_control():
 def test_four_passes_of_the_table_are_told_from_one():
     longer, laptop = text_presets.PRESETS["longer"], text_presets.PRESETS["laptop"]
     runs = longer.runs([0])
-    assert len(runs) == 6 and {run.mixer for run in runs} < set(laptop.mixers)
+    assert len(runs) == 8 and {run.mixer for run in runs} < set(laptop.mixers)
     assert {run.train.steps for run in runs} == {4 * 800}
     assert not {run.id for run in runs} & {run.id for run in laptop.runs()}
 

@@ -275,6 +275,36 @@ def written(book) -> list[tuple]:
     ]
 
 
+def another_rate(book, text: Text) -> list[tuple]:
+    """By the two plays that are not reported, seed 0."""
+    both = pd.concat([text.rows[text.rows["init"] == "usual"], book.table("text_rates")])
+    first = both[both["seed"] == 0].pivot_table("choosing_ppl", ["mixer", "warm_up"], "lr")
+    first = first.dropna()
+    assert len(first) == 20
+    return [("it beat # for every model", 1.5e-3, (first[3e-3] < first[1.5e-3]).all())]
+
+
+def four_passes(book, text: Text) -> list[tuple]:
+    """The taught attention and BaseConv alone, seed 0, after four passes and after one."""
+
+    def shown(rows: pd.DataFrame, column: str) -> list[float]:
+        found = rows[rows["seed"] == 0].set_index(["mixer", "warm_up"])[column]
+        return [found["attention_short_conv", 200], found["base_conv", 0]]
+
+    longer = book.table("text_longer")
+    return [
+        ("taught attention has #, BaseConv alone #", *shown(longer, "ppl")),
+        ("where one pass gave # and #", *shown(text.rows, "ppl")),
+        ("on hits # and #", *shown(longer, "ar_ppl")),
+    ]
+
+
+def by_hand(text: Text) -> list[tuple]:
+    """The control whose start was given."""
+    hits = text.rows[text.rows["mixer"] == "hybrid_induction"]["ar_ppl"]
+    return [("no lesson, comes to # to # on hits", hits.min(), hits.max(), len(hits) == 3)]
+
+
 def claims(book):
     text = Text(book)
     sizes, tokens = text.rows["parameters"], text.rows["tokens"][0]
@@ -294,5 +324,8 @@ def claims(book):
         ),
         ("at # million tokens convolutions", tokens / 1e6),
         ("One learning rate, 3e-3, for all", set(text.rows["lr"]) == {0.003}),
+        *another_rate(book, text),
+        *four_passes(book, text),
+        *by_hand(text),
         ("one pass over # plays", len(load("shakespeare").train.names)),
     ]

@@ -1,13 +1,11 @@
 """Guesses and results in a real browser without a kernel: kept, and shown side by side."""
 
 import json
-from pathlib import Path
 
 import pytest
 
 from zoology_teach.widgets import Predict, Reveal
 
-SCRIPT = Path(__file__).parents[2] / "zoology_teach" / "widgets" / "predict.js"
 PLACE = "http://book.test/"
 
 SHARE = Predict("00.1", "Which share is answered?", unit=" %", low=0, high=100)
@@ -19,11 +17,11 @@ WIDGETS = [
     Reveal(FACTOR, "2"),
 ]
 
-# A page as the static book makes it: the module and a small model object for each widget.
-_SHOW = """async ([script, states]) => {
-    const url = URL.createObjectURL(new Blob([script], { type: "text/javascript" }));
-    const { default: widget } = await import(url);
-    for (const state of states) {
+# A page as the static book makes it: a module and a small model object for each widget.
+_SHOW = """async (widgets) => {
+    for (const [script, state] of widgets) {
+        const url = URL.createObjectURL(new Blob([script], { type: "text/javascript" }));
+        const { default: widget } = await import(url);
         const el = document.createElement("div");
         document.body.append(el);
         const model = {
@@ -41,7 +39,7 @@ def state_of(widget) -> dict:
 
 
 def fill(page):
-    page.evaluate(_SHOW, [SCRIPT.read_text(), [state_of(w) for w in WIDGETS]])
+    page.evaluate(_SHOW, [[w._esm, state_of(w)] for w in WIDGETS])
 
 
 @pytest.fixture
@@ -121,7 +119,8 @@ def test_words_stand_in_where_widgets_are_not_shown():
 
 
 def test_the_state_is_small():
-    assert len(json.dumps([state_of(w) for w in WIDGETS])) < 4000 > SCRIPT.stat().st_size / 2
+    assert len(json.dumps([state_of(w) for w in WIDGETS])) < 4000
+    assert all(len(w._esm) < 4000 for w in WIDGETS)
 
 
 @pytest.mark.parametrize(

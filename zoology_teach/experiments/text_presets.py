@@ -4,7 +4,7 @@
           and with a lesson in recall first (`mqar_first`). 800 updates of 8 blocks are one pass
           over the training plays. One control is given the addressing of an induction head by
           hand instead of the lesson (`Attention`, init="induction").
-`longer`  four passes: the hybrid, attention and the best of the convolutions.
+`longer`  four passes: the hybrid, attention and two convolutions.
 `gpu_shipped`  the same question at 15M parameters, where there is a GPU and no network: four
           passes over the training plays.
 `gpu`     no lesson, on the first 200 million tokens of the Pile.
@@ -161,8 +161,8 @@ LAPTOP = Preset(
 PRESETS = {
     "laptop": LAPTOP,
     "longer": replace(
-        LAPTOP.only(("hybrid_short_conv", "attention_short_conv", "hyena")),
-        train=replace(LAPTOP.train, steps=3200, eval_every=200),
+        LAPTOP.only(("hybrid_short_conv", "attention_short_conv", "base_conv", "hyena")),
+        train=replace(LAPTOP.train, steps=3200),
     ),
     "gpu_shipped": replace(
         LAPTOP,

@@ -1,30 +1,8 @@
 // A curve that the reader draws before it is shown, and both curves after it. The browser keeps
-// the guess under the chapter's key, as `predict.js` does: "accuracy accuracy ...", in percent.
-const PLACE = "zoology_teach/guess/", CHANGED = "zoology_teach-guess";
-const onThisPage = (globalThis.zoologyTeachGuesses ??= new Map());
+// the guess under the chapter's key, after `guess.js`: "accuracy accuracy ...", in percent.
 const HIGH = 270, TOP = 16, BASE = 220, LEFT = 50;
 const STEPS = { ArrowUp: 2, ArrowRight: 2, ArrowDown: -2, ArrowLeft: -2, PageUp: 10, PageDown: -10 };
 const PAPER = "var(--jp-layout-color1, var(--color-background-primary, Canvas))";
-
-function kept(key) {
-  try {
-    return localStorage.getItem(PLACE + key) ?? onThisPage.get(key) ?? null;
-  } catch {
-    return onThisPage.get(key) ?? null;
-  }
-}
-
-function keep(key, guess) {
-  onThisPage.set(key, guess);
-  let where = "in this browser";
-  try {
-    localStorage.setItem(PLACE + key, guess);
-  } catch {
-    where = "while this page is open";
-  }
-  window.dispatchEvent(new CustomEvent(CHANGED, { detail: key }));
-  return where;
-}
 
 function svg(tag, attributes, ...children) {
   const made = document.createElementNS("http://www.w3.org/2000/svg", tag);

@@ -23,7 +23,7 @@ class DrawCurve(WithStill, anywidget.AnyWidget):
     ValueError for another key, fewer than two places, or curves that are no accuracies there.
     """
 
-    _esm = front_end("draw_curve.js")
+    _esm = front_end("guess.js", "draw_curve.js")
     key = traitlets.Unicode().tag(sync=True)
     question = traitlets.Unicode().tag(sync=True)
     label = traitlets.Unicode().tag(sync=True)

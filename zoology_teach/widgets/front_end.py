@@ -4,7 +4,8 @@ import re
 from pathlib import Path
 
 
-def front_end(name: str) -> str:
-    """A module of this folder, without indentation and lines that are comments."""
-    script = (Path(__file__).parent / name).read_text(encoding="utf-8")
+def front_end(*names: str) -> str:
+    """One module of scripts in this folder, without indentation and lines that are comments."""
+    folder = Path(__file__).parent
+    script = "".join((folder / name).read_text(encoding="utf-8") for name in names)
     return re.sub(r"^ *(//.*\n)?", "", script, flags=re.MULTILINE)

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-MOST_COLOURS = 96
-APART = 16  # in red, green or blue: closer ones are edges that were smoothed
+MOST_COLOURS = 64
+APART = 24  # in red, green or blue: closer ones are edges that were smoothed
 
 
 def pack(numbers: Iterable[int], pictures: list[NDArray[np.uint8]]) -> dict[str, Any]:

@@ -14,8 +14,6 @@ from zoology_teach.widgets.still import WithStill, Words
 class _Guess(WithStill, anywidget.AnyWidget):
     """What both share: a question, and the key under which the browser keeps its guess."""
 
-    _esm = front_end("predict.js")
-    role = traitlets.Unicode().tag(sync=True)
     key = traitlets.Unicode().tag(sync=True)
     question = traitlets.Unicode().tag(sync=True)
     unit = traitlets.Unicode().tag(sync=True)
@@ -33,6 +31,7 @@ class Predict(_Guess):
     twice, and for `low` not below `high`.
     """
 
+    _esm = front_end("guess.js", "boxed.js", "predict.js")
     choices = traitlets.List(traitlets.Unicode()).tag(sync=True)
     low = traitlets.Float(None, allow_none=True).tag(sync=True)
     high = traitlets.Float(None, allow_none=True).tag(sync=True)
@@ -53,7 +52,7 @@ class Predict(_Guess):
         in_order = low is None or high is None or low < high
         require(in_order, "low", low, f"below high, {high}")
         super().__init__(
-            role="predict", key=key, question=question, choices=list(choices), unit=unit,
+            key=key, question=question, choices=list(choices), unit=unit,
             low=low, high=high,
         )  # fmt: skip
         among = f" One of: {'; '.join(choices)}." if choices else ""
@@ -71,6 +70,7 @@ class Reveal(_Guess):
     Raises ValueError for an answer that could not have been guessed.
     """
 
+    _esm = front_end("guess.js", "boxed.js", "reveal.js")
     answer = traitlets.Unicode().tag(sync=True)
     value = traitlets.Float(None, allow_none=True).tag(sync=True)
     because = traitlets.Unicode().tag(sync=True)
@@ -90,7 +90,7 @@ class Reveal(_Guess):
             require(answer in asked.choices, "answer", answer, f"one of {asked.choices}")
         shown = str(answer) if value is None else f"{value:,.{digits}f}"
         super().__init__(
-            role="reveal", key=asked.key, question=asked.question, unit=asked.unit,
+            key=asked.key, question=asked.question, unit=asked.unit,
             answer=shown, value=value, because=because, tempting=tempting,
         )  # fmt: skip
         aside = f" Tempting: {tempting}" if tempting else ""
