@@ -151,13 +151,14 @@ def test_a_printed_table_is_noticed():
 
 
 def test_guesses_are_asked_kept_and_answered(source, tidy):
-    roles = {"predict": [], "reveal": []}
+    keys = {"Predict": [], "Reveal": []}
     models = tidy.metadata["widgets"]["application/vnd.jupyter.widget-state+json"]["state"]
     for state in (model["state"] for model in models.values()):
-        if state.get("role") in roles:
-            roles[state["role"]].append(state["key"])
-    assert len(roles["predict"]) >= 2 and sorted(roles["predict"]) == sorted(roles["reveal"])
-    assert all(key.startswith(source.stem[:2]) for key in roles["predict"])
+        widget = state.get("_anywidget_id", "").rpartition(".")[2]
+        if widget in keys:
+            keys[widget].append(state["key"])
+    assert len(keys["Predict"]) >= 2 and sorted(keys["Predict"]) == sorted(keys["Reveal"])
+    assert all(key.startswith(source.stem[:2]) for key in keys["Predict"])
 
 
 def test_a_chapter_leads_on(source, tidy):

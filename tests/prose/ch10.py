@@ -242,7 +242,7 @@ def hybrids(book, text: Text) -> list[tuple]:
             alone["asking_ar_share"],
             abs(alone["asking_share"] - taught["asking_share"]) < 2,
         ),
-        ("the number # was chosen", rows),
+        ("The number # was chosen", rows),
     ]
 
 
@@ -281,7 +281,7 @@ def another_rate(book, text: Text) -> list[tuple]:
     first = both[both["seed"] == 0].pivot_table("choosing_ppl", ["mixer", "warm_up"], "lr")
     first = first.dropna()
     assert len(first) == 20
-    return [("it beat # for every model", 1.5e-3, (first[3e-3] < first[1.5e-3]).all())]
+    return [("it beat 1.5e-3 for every model", (first[3e-3] < first[1.5e-3]).all())]
 
 
 def four_passes(book, text: Text) -> list[tuple]:
