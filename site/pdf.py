@@ -11,8 +11,12 @@ FOOTER = (
     '<div style="font-size: 8px; width: 100%; text-align: center">'
     '<span class="pageNumber"></span></div>'
 )
-# Pictures far below are loaded and folded text is opened before anything is laid out.
+# Pictures far below are loaded and folded text is opened before anything is laid out. Opened
+# text fades in, and what is still transparent would not be printed.
 READY = """async () => {
+    const still = document.createElement("style");
+    still.textContent = "* { animation: none !important; transition: none !important }";
+    document.head.append(still);
     document.querySelectorAll("details").forEach((folded) => (folded.open = true));
     await document.fonts.ready;
     await Promise.all([...document.images].map((image) => {

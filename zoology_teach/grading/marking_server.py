@@ -13,6 +13,7 @@ machine. With ?names=hidden no page tells whose an answer is.
 
 import json
 import secrets
+import signal
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -63,7 +64,9 @@ class Server(ThreadingHTTPServer):
         self.address = f"http://{self.host}/{self.token}/"
 
     def serve_until_interrupted(self) -> None:
-        """Answer until Ctrl-C."""
+        """Answer until Ctrl-C or a request to end; also where a shell started it with `&`."""
+        for end in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(end, signal.default_int_handler)
         with suppress(KeyboardInterrupt):
             self.serve_forever()
 
