@@ -134,10 +134,15 @@ def most_telling(runs: Sequence[SyntheticRun]) -> list[SyntheticRun]:
     return sorted(runs, key=place)
 
 
+def compiled_tests() -> list[Path]:
+    """What a GPU tests: the kernels, and the mixers that call them."""
+    of_mixers = ROOT / "tests" / "mixers" / "test_mixers_in_triton.py"
+    return [*sorted((ROOT / "tests" / "kernels").glob("test_*.py")), of_mixers]
+
+
 def pieces(workers: int) -> list[Piece]:
     """All of it, on the GPU."""
-    paths = [*sorted((ROOT / "tests/kernels").glob("test_*.py"))]
-    paths.append(ROOT / "tests" / "test_mixers_in_triton.py")
+    paths = compiled_tests()
     figure2 = most_telling(SYNTHETIC["figure2"]["released"]())
     text, shipped = TEXT["gpu_shipped"].runs(), RESULTS / "text_gpu_shipped.csv"
     return [

@@ -72,6 +72,11 @@ def records(folder, run):
     return len(checkpoint.load(folder / f"{run.id}.pt")["records"])
 
 
+def test_what_a_gpu_tests_is_there(gpu):
+    paths = gpu.compiled_tests()
+    assert len(paths) > 8 and all(path.exists() for path in paths)
+
+
 def test_the_papers_figure_is_cut_off_and_goes_on(gpu, ticking, tmp_path):
     runs, out = synthetic_runs(gpu), tmp_path / "figure2.csv"
     piece = gpu.trainings("figure2", runs, out, "cpu", workers=1)
