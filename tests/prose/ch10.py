@@ -299,6 +299,19 @@ def four_passes(book, text: Text) -> list[tuple]:
     ]
 
 
+def at_15m(book) -> list[tuple]:
+    """Larger models, one seed: taught, then alone."""
+    rows = book.table("text_gpu_shipped").set_index(["mixer", "warm_up"])
+    attention, hybrid = rows.loc["attention_short_conv"], rows.loc["hybrid_short_conv"]
+    millions = rows["parameters"].mean() / 1e6
+    return [
+        ("at #M parameters (eight layers", millions, set(rows["seed"]) == {0}),
+        ("takes it, # on hits where alone it has #", *attention["ar_ppl"][[200, 0]]),
+        ("pays with # for # overall", *attention["ppl"][[200, 0]]),
+        ("in 200 updates, # for #", *hybrid["ar_ppl"][[200, 0]]),
+    ]
+
+
 def by_hand(text: Text) -> list[tuple]:
     """The control whose start was given."""
     hits = text.rows[text.rows["mixer"] == "hybrid_induction"]["ar_ppl"]
@@ -326,6 +339,7 @@ def claims(book):
         ("One learning rate, 3e-3, for all", set(text.rows["lr"]) == {0.003}),
         *another_rate(book, text),
         *four_passes(book, text),
+        *at_15m(book),
         *by_hand(text),
         ("one pass over # plays", len(load("shakespeare").train.names)),
     ]

@@ -40,7 +40,8 @@ class Sources:
 
     def table(self, name: str) -> pd.DataFrame:
         """A table of `book/results`."""
-        own_columns = dict.fromkeys(("text", "text_rates", "text_longer"), text_runs.COLUMNS)
+        of_text = ("text", "text_rates", "text_longer", "text_gpu_shipped")
+        own_columns = dict.fromkeys(of_text, text_runs.COLUMNS)
         own_columns["lesson"] = LessonRun.columns
         columns = [own_columns[name]] if name in own_columns else []
         own = name in ("cost", "text_documents", "text_continued")
