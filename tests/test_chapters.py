@@ -42,7 +42,10 @@ EXPECTED_SLUGS = [
     "12_kernels_short_conv_and_gate",
     "13_kernels_toeplitz_flash_sparse",
 ]
-YET_TO_TIDY = (*EXPECTED_SLUGS[7:10], *EXPECTED_SLUGS[11:])  # chapters that the tests of a tidy page leave out; it shrinks
+YET_TO_TIDY = (
+    *EXPECTED_SLUGS[7:10],
+    *EXPECTED_SLUGS[11:],
+)  # chapters that the tests of a tidy page leave out; it shrinks
 HEADER = re.compile(
     r"\*\*Claim\.\*\* .+\*\*Paper\.\*\* .+"
     r"\*\*Reading\*\* (?P<minutes>\d+) minutes · \*\*CPU\*\* (?P<cpu>\d+) s · \*\*Needs\*\* .+",

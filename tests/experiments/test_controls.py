@@ -106,8 +106,8 @@ def test_mambas_and_rwkvs_own_starts():
     mamba = LanguageModel(ModelConfig(32, 64, (layer("mamba"),) * 4))
     start_as_published(mamba)
     for mixer in mamba.mixers:
-        assert 0.9 / 8 < mixer.project_in.weight.abs().max() <= 1 / 8  # ±1/sqrt(64)
-        assert 0.9 / 16 < mixer.out.weight.abs().max() <= 1 / 16  # over sqrt(4 layers)
+        assert 0.97 / 8 < mixer.project_in.weight.abs().max() <= 1 / 8  # ±1/sqrt(64)
+        assert 0.97 / 16 < mixer.out.weight.abs().max() <= 1 / 16  # over sqrt(4 layers)
     rwkv = LanguageModel(ModelConfig(32, 64, (layer("rwkv"),)))
     start_as_published(rwkv)
     mixer = rwkv.mixers[0]

@@ -51,6 +51,7 @@ def test_every_role_fits_the_schema(notebook):
         assert re.fullmatch(r"[a-zA-Z0-9_-]+", grade_id)
         assert role.grade == ("points" in role)
         assert role.locked != role.solution
+        assert role.solution == grade_id.endswith(("-function", "-answer"))
         assert cell.cell_type == "code" or (role.grade and role.solution)
 
 

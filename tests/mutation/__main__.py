@@ -14,12 +14,13 @@ import json
 import math
 import os
 import random
+import re
 import shutil
 import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
-from functools import partial
+from functools import cache, partial
 from itertools import product
 from pathlib import Path
 
@@ -166,14 +167,28 @@ def for_fault(fault: Mutation, tests: list[dict]) -> list[dict]:
     place = f"{fault.module}:{fault.function}"
     able = [test for test in tests if place in test["functions"]]
     if not (able or fault.in_body):  # a constant, or the default of something
-        prefix = f"{fault.module}:"
-        able = [t for t in tests if any(name.startswith(prefix) for name in t["functions"])]
+        prefix, looking = f"{fault.module}:", looking_at(fault.module)
+        able = [t for t in tests if t["name"].split("::")[0] in looking]
+        able += [t for t in tests if any(name.startswith(prefix) for name in t["functions"])]
+        able = list({test["name"]: test for test in able}.values())
     chosen, seconds = [], 0.0
     for test in able:
         seconds += test["seconds"]
         if seconds < BUDGET or not chosen:
             chosen.append(test)
     return chosen
+
+
+@cache
+def looking_at(module: str) -> frozenset[str]:
+    """The files of tests that import a module, or all modules there are."""
+    package, _, name = module.removesuffix(".py").removesuffix("/__init__").rpartition("/")
+    package = re.escape(package.replace("/", "."))
+    named = rf"{package}\.{name}\b|from {package} import [^#]*?\b{name}\b"
+    imports = re.compile(rf"{named}|walk_packages")
+    paths = (COPY / "tests").rglob("test_*.py")
+    found = [path for path in paths if imports.search(path.read_text())]
+    return frozenset(path.relative_to(COPY).as_posix() for path in found)
 
 
 def report(outcomes: list[tuple[Mutation, str]]) -> None:

@@ -61,3 +61,10 @@ def test_no_two_stages_draw_the_same():
     batches = [drawn(stage_seed(TASK, *one)) for one in seeds]
     unseen = [drawn(2 * seed + 1) for seed, lesson in seeds if lesson == 0]
     assert len({tuple(x) for x in batches + unseen}) == 12
+
+
+def test_the_seed_of_the_task_itself_is_twice_that_of_the_training():
+    assert stage_seed(TASK, 3) == stage_seed(TASK, 3, lesson=0) == 6
+    assert stage_seed(toy_blocks(), 3) == 3_000_009
+    lessons = {stage_seed(task, 3, lesson) for task in (TASK, toy_blocks()) for lesson in (1, 2)}
+    assert len(lessons) == 2 and 6 not in lessons, "of the lesson, whatever its task"

@@ -187,3 +187,9 @@ def test_an_accuracy_to_wait_for_is_a_fraction(value):
 def test_an_accuracy_that_is_never_looked_at_is_refused():
     with pytest.raises(ValueError, match=r"stop_accuracy = 0\.9: must be None, or eval_every set"):
         TrainConfig(stop_accuracy=0.9)
+
+
+def test_lessons_in_a_list_are_kept_in_a_tuple():
+    config = TrainConfig(before=[Stage(EASY, 1, 2)])
+    assert config == TrainConfig(before=(Stage(EASY, 1, 2),)) and isinstance(config.before, tuple)
+    hash(config)

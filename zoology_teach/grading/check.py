@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from zoology_teach.grading.ladder import CallFailed, Exercise, Outcome, climb
+from zoology_teach.grading.ladder import CallFailed, Exercise, Outcome, climb, explained
 from zoology_teach.grading.ladders import EXERCISES
 from zoology_teach.grading.rendering import render
 from zoology_teach.kernels import interpreter
@@ -36,15 +36,18 @@ class Report:
     def __repr__(self) -> str:
         head = f"{self.exercise.id} {self.exercise.title}: {self.earned} of {self.exercise.points}"
         lines = [f"{head} points"]
-        for outcome in self.outcomes:
+        for outcome, said in explained(self.outcomes):
             lines.append(f"  {'ok  ' if outcome.earned else 'not '} {outcome.rung}")
-            if outcome.reason:
-                lines.append(f"       {outcome.reason}")
+            if said:
+                lines.append(f"       {said}")
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
         return render(
-            "check.html", exercise=self.exercise, outcomes=self.outcomes, earned=self.earned
+            "check.html",
+            exercise=self.exercise,
+            rows=explained(self.outcomes),
+            earned=self.earned,
         )
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from zoology_teach import files
 from zoology_teach.checks import require
 from zoology_teach.grading.gradebook import Write, in_order
-from zoology_teach.grading.ladder import Exercise
+from zoology_teach.grading.ladder import Exercise, explained, reading
 from zoology_teach.grading.manual import OPEN_POINTS, Marks, open_questions, points_of, total
 from zoology_teach.grading.origins import platform_ids
 from zoology_teach.grading.records import Graded, visible
@@ -109,7 +109,7 @@ def _comment(graded: Graded, exercises: Sequence[Exercise], marks: Marks) -> str
         lost = [o for o in graded.exercises.get(exercise.id, ()) if not o.earned]
         earned = points_of(graded, exercise.id, marks)
         line = f"{exercise.id} {exercise.title}: {earned:g} of {exercise.points}"
-        lines.append(line + (f"; lost {lost[0].rung}: {lost[0].reason}" if lost else ""))
+        lines.append(line + (f"; lost {lost[0].rung}: {reading(lost[0])}" if lost else ""))
     for question in open_questions(exercises):
         if (graded.key, question) in marks:
             lines.append(f"{question}: {marks[graded.key, question]:g} of {OPEN_POINTS}")
@@ -139,9 +139,9 @@ def _gradescope(
 
 def _results(graded: Graded, exercises: Sequence[Exercise], marks: Marks) -> dict[str, object]:
     tests = [
-        _test(f"{e.id} {e.title}: {o.rung}", o.earned, o.points, o.reason)
+        _test(f"{e.id} {e.title}: {o.rung}", o.earned, o.points, said)
         for e in exercises
-        for o in graded.exercises.get(e.id, ())
+        for o, said in explained(graded.exercises.get(e.id, ()))
     ]
     for question in open_questions(exercises):
         if (graded.key, question) in marks:

@@ -13,7 +13,7 @@ from markupsafe import Markup
 from zoology_teach import files
 from zoology_teach.grading.comments import Comments
 from zoology_teach.grading.gradebook import Write
-from zoology_teach.grading.ladder import Exercise, Outcome
+from zoology_teach.grading.ladder import Exercise, Outcome, explained
 from zoology_teach.grading.manual import OPEN_POINTS, Marks, open_questions, points_of, total
 from zoology_teach.grading.records import Graded
 from zoology_teach.grading.rendering import policy, render, style
@@ -98,19 +98,11 @@ def _earned(graded: Graded, exercise: Exercise, marks: Marks) -> str:
 
 
 def _ladder(graded: Graded, exercise: Exercise) -> tuple[Exercise, list[tuple[Outcome, str]], str]:
-    """An exercise, each outcome with what to say of it, and what was printed where one was lost.
-
-    A reason that many rungs share, such as a function that is missing, is said once.
-    """
+    """An exercise, each outcome with what to say of it, and what was printed where one was lost."""
     outcomes = graded.exercises.get(exercise.id, ())
-    rows, before = [], ""
-    for outcome in outcomes:
-        repeated = bool(outcome.reason) and outcome.reason == before
-        rows.append((outcome, "the same" if repeated else outcome.reason))
-        before = outcome.reason
     printed = graded.output.get(exercise.id, "")
     lost = any(not outcome.earned for outcome in outcomes)
-    return exercise, rows, printed if lost and printed.strip() else ""
+    return exercise, explained(outcomes), printed if lost and printed.strip() else ""
 
 
 def _merged(cells: Sequence[tuple[int, str]]) -> list[tuple[str, str]]:

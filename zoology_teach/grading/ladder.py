@@ -6,7 +6,7 @@ function itself; a grader can put a process boundary there without a change to a
 
 import re
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,9 +14,11 @@ import torch
 from torch import Tensor
 
 from zoology_teach.checks import require
+from zoology_teach.grading.diagnosis import called, common_mistake, exchanged
 
 Call = Callable[..., Any]
 Test = Callable[[Call, torch.Generator], None]
+NOT_WRITTEN = "not written yet"
 
 
 @dataclass(frozen=True)
@@ -62,12 +64,31 @@ class Exercise:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What happened on one rung; `reason` is empty when it passed."""
+    """What happened on one rung; `reason` is empty when it passed.
+
+    `call` is the last call of the student's function before the rung was lost, as one would
+    type it; "" where there was none or the function is not written.
+    """
 
     rung: str
     points: int
     earned: int
     reason: str = ""
+    call: str = ""
+
+
+def explained(outcomes: Sequence[Outcome]) -> list[tuple[Outcome, str]]:
+    """Each outcome with what a student reads beside it: only the first lost rung is explained.
+
+    What comes after it often falls by the same mistake.
+    """
+    first = next((outcome for outcome in outcomes if not outcome.earned), None)
+    return [(o, reading(o) if o is first else "") for o in outcomes]
+
+
+def reading(outcome: Outcome) -> str:
+    """The reason of a lost rung, and the call to try it with."""
+    return f"{outcome.reason} Tried: {outcome.call}" if outcome.call else outcome.reason
 
 
 class CallFailed(Exception):
@@ -77,7 +98,7 @@ class CallFailed(Exception):
     def raised(cls, kind: str, message: str) -> "CallFailed":
         """For a function that raised an error of type `kind`; the reason is one line."""
         if kind == "NotImplementedError":
-            return cls("not written yet")
+            return cls(NOT_WRITTEN)
         line = message.split("\n")[0][:200]
         return cls(f"your function raised {kind}: {without_addresses(line)}")
 
@@ -89,24 +110,34 @@ def without_addresses(text: str) -> str:
 
 def climb(exercise: Exercise, call: Call, seed: int) -> list[Outcome]:
     """Try every rung, each with random inputs of its own drawn from `seed`."""
-    outcomes = []
-    for rung in exercise.rungs:
-        name = f"{seed}/{exercise.id}/{rung.name}"
-        generator = torch.Generator().manual_seed(zlib.crc32(name.encode()))
-        try:
-            rung.test(call, generator)
-        except CallFailed as failure:
-            outcomes.append(Outcome(rung.name, rung.points, 0, str(failure)))
-        except AssertionError as failure:
-            said = str(failure)[:500]  # an answer may be quoted in it, of any length
-            detail = f" ({said})" if said else ""
-            outcomes.append(Outcome(rung.name, rung.points, 0, rung.mistake + detail))
-        except Exception as error:  # an answer that no assertion foresaw
-            detail = f" (your answer cannot be judged: {type(error).__name__})"
-            outcomes.append(Outcome(rung.name, rung.points, 0, rung.mistake + detail))
-        else:
-            outcomes.append(Outcome(rung.name, rung.points, rung.points))
-    return outcomes
+    return [_try(exercise, rung, call, seed) for rung in exercise.rungs]
+
+
+def _try(exercise: Exercise, rung: Rung, call: Call, seed: int) -> Outcome:
+    name = f"{seed}/{exercise.id}/{rung.name}"
+    generator = torch.Generator().manual_seed(zlib.crc32(name.encode()))
+    asked = ""
+
+    def remembered(*arguments: Any, **keywords: Any) -> Any:
+        nonlocal asked
+        asked = called(exercise.function, arguments, keywords)
+        return call(*arguments, **keywords)
+
+    try:
+        rung.test(remembered, generator)
+    except CallFailed as failure:
+        reason = str(failure)
+        if reason == NOT_WRITTEN:
+            return Outcome(rung.name, rung.points, 0, reason)
+    except AssertionError as failure:
+        said = str(failure)[:500]  # an answer may be quoted in it, of any length
+        reason = rung.mistake + (f" ({said})" if said else "")
+    except Exception as error:  # an answer that no assertion foresaw
+        kind = type(error).__name__
+        reason = f"{rung.mistake} (your answer cannot be judged: {kind})"
+    else:
+        return Outcome(rung.name, rung.points, rung.points)
+    return Outcome(rung.name, rung.points, 0, reason, asked)
 
 
 def expect(actual: Any, expected: Tensor, *, tolerance: float = 1e-4) -> None:
@@ -123,20 +154,36 @@ def expect(actual: Any, expected: Tensor, *, tolerance: float = 1e-4) -> None:
             actual.double(), expected.double(), rtol=tolerance, atol=tolerance, equal_nan=False
         )
     else:
-        assert actual.dtype == expected.dtype, f"dtype {actual.dtype}, expected {expected.dtype}"
+        same_kind = actual.dtype == expected.dtype or (_counts(actual) and _counts(expected))
+        assert same_kind, f"dtype {actual.dtype}, expected {expected.dtype}"
         right = actual == expected
     if not right.all():
         where = tuple((~right).nonzero()[0].tolist())
+        mistake = common_mistake(actual, expected)
         raise AssertionError(
             f"at {list(where)} you return {actual[where].item():.4g}, "
-            f"expected {expected[where].item():.4g}"
+            f"expected {expected[where].item():.4g}" + (f"; {mistake}" if mistake else "")
         )
+
+
+def _counts(x: Tensor) -> bool:
+    """Whether these are whole numbers, of any size."""
+    return x.dtype in (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
 
 
 def expect_shape(actual: Any, shape: tuple[int, ...]) -> None:
     """Assert that `actual` is a tensor of that shape."""
-    assert isinstance(actual, Tensor), f"you return a {type(actual).__name__}, expected a tensor"
-    assert tuple(actual.shape) == shape, f"shape {tuple(actual.shape)}, expected {shape}"
+    assert isinstance(actual, Tensor), f"you return {_kind(actual)}, expected a tensor"
+    mistake = exchanged(actual.shape, shape)
+    assert tuple(actual.shape) == shape, f"shape {tuple(actual.shape)}, expected {shape}" + (
+        f": {mistake}" if mistake else ""
+    )
+
+
+def _kind(value: Any) -> str:
+    """The kind of an answer, with its article."""
+    name = type(value).__name__
+    return f"{'an' if name[:1] in 'aeiou' else 'a'} {name}"
 
 
 def expect_number(actual: Any, expected: float, *, tolerance: float = 1e-4) -> None:
@@ -144,8 +191,11 @@ def expect_number(actual: Any, expected: float, *, tolerance: float = 1e-4) -> N
     if isinstance(actual, Tensor) and actual.numel() == 1:
         actual = actual.item()
     is_number = isinstance(actual, int | float) and not isinstance(actual, bool)
-    assert is_number, f"you return a {type(actual).__name__}, expected a number"
+    assert is_number, f"you return {_kind(actual)}, expected a number"
     error = abs(actual - expected)
-    assert error <= tolerance * max(1.0, abs(expected)), (
-        f"you return {actual:.6g}, expected {expected:.6g}"
-    )
+    if not error <= tolerance * max(1.0, abs(expected)):
+        mistake = common_mistake(*torch.tensor([[actual], [expected]], dtype=torch.float64))
+        raise AssertionError(
+            f"you return {actual:.6g}, expected {expected:.6g}"
+            + (f"; {mistake}" if mistake else "")
+        )
