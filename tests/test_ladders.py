@@ -107,6 +107,9 @@ def test_a_mistake_falls_off_the_rung_named_for_it(exercise_id, rung, mutant):
     assert rung in [outcome.rung for outcome in lost], report
     assert lost[0].rung == rung, f"it should fall at {rung!r} first\n{report}"
     assert "raised" not in lost[0].reason, "the message should name the mistake"
+    function = EXERCISES[exercise_id].function
+    assert lost[0].call.startswith(f"{function}("), "the message should show the call"
+    assert f"Tried: {lost[0].call}" in repr(report)
 
 
 @pytest.mark.parametrize("exercise_id", sorted(EXERCISES))
