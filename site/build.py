@@ -14,7 +14,6 @@ from tempfile import TemporaryDirectory
 
 import pdf
 from stage import stage
-
 from zoology_teach.files import replace, replacing
 
 HERE = Path(__file__).parent

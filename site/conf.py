@@ -7,7 +7,6 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
 
 import docstrings  # noqa: E402
-
 from zoology_teach import __version__  # noqa: E402
 
 project, author = "zoology_teach", "The zoology_teach authors"

@@ -7,8 +7,9 @@ import tomllib
 from pathlib import Path
 from types import ModuleType
 
-import links
 import nbformat
+
+import links
 
 ROOT = Path(__file__).parent.parent
 LEFT_OUT = ("zoology_teach.grading.ladders.", "zoology_teach.data")  # checks of exercises; a folder

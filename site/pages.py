@@ -5,11 +5,11 @@ from collections.abc import Collection
 from pathlib import Path
 
 import jupytext
-import links
 import nbformat
-import outputs
 from nbformat import NotebookNode
 
+import links
+import outputs
 from zoology_teach.grading.stub import BEGIN, END, without_solution
 
 FOLDED, BARE = "hide-input", "remove-input"

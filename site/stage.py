@@ -3,8 +3,9 @@
 import shutil
 from pathlib import Path
 
-import contents
 import nbformat
+
+import contents
 import pages
 
 ROOT = Path(__file__).parent.parent

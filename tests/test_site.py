@@ -6,17 +6,18 @@ import re
 from pathlib import Path
 from xml.etree import ElementTree
 
+import nbformat
+import pandas as pd
+import pytest
+from nbformat.v4 import new_code_cell, new_notebook, new_output
+
 import build
 import contents
 import docstrings
 import formulas
 import links
-import nbformat
 import outputs
 import pages
-import pandas as pd
-import pytest
-from nbformat.v4 import new_code_cell, new_notebook, new_output
 
 ROOT = Path(__file__).parents[1]
 CHAPTER = ROOT / "book" / "06_turn_the_width_knob.ipynb"

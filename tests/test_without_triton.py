@@ -1,5 +1,6 @@
 """Where Triton is not published: chapters 12 and 13 say so, the rest works, and no mark is lost."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -73,6 +74,40 @@ except ValueError as error:
         "exercise = '12.a': cannot be judged here (no mark lost): "
         "Triton is not installed here; it is published for Linux only\n"
     )
+
+
+def autograded(script: str) -> subprocess.CompletedProcess:
+    """`script` as a cell that `nbgrader autograde` runs, in a Python that finds no Triton."""
+    env = {**os.environ, "NBGRADER_EXECUTION": "autograde"}
+    command = [sys.executable, "-c", HIDDEN + script]
+    return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=120)
+
+
+@pytest.mark.parametrize(
+    ("cell", "asked"),
+    [
+        ("stop_without_triton()", ""),
+        ("check('12.a', len)", "12.a: "),
+    ],
+)
+def test_nbgrader_is_left_no_cell_to_give_no_points_for(cell, asked):
+    """It gives 0 for a cell that raises, and refuses a submission whose kernel has ended."""
+    script = """
+from zoology_teach.grading import check
+from zoology_teach.kernels.interpreter import stop_without_triton
+try:
+    CELL
+finally:
+    print("graded")
+"""
+    done = autograded(script.replace("CELL", cell))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.strip() == (
+        f"Not graded, and no mark lost: {asked}"
+        "Triton is not installed here; it is published for Linux only."
+    )
+    judged = autograded("from zoology_teach.grading import check\nprint(check('00.a', len).earned)")
+    assert (judged.returncode, judged.stdout) == (0, "0\n")
 
 
 def test_the_grader_leaves_kernels_out_where_none_runs(monkeypatch):

@@ -8,16 +8,16 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from xml.etree import ElementTree
 
-import build
-import contents
 import nbformat
-import pages
-import pdf
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from PIL import Image
 from pypdf import PdfReader
 
+import build
+import contents
+import pages
+import pdf
 from zoology_teach.plots import Picture, axes
 
 ROOT = Path(__file__).parents[2]

@@ -2,8 +2,9 @@
 
 nbgrader strips the solutions, hands out and collects. A function is a solution cell, its
 `check` an autograded cell whose last value, the points, is nbgrader's partial credit, and an
-open question gets a cell for the answer that a person grades. nbgrader itself is not needed
-here: a cell's role is a few entries of its metadata.
+open question gets a cell for the answer that a person grades. Where no kernel runs, autograde
+refuses chapters 12 and 13 and gives no points. nbgrader itself is not needed here: a cell's role
+is a few entries of its metadata.
 """
 
 import re

@@ -5,6 +5,8 @@ What depends on how Triton is built inside stands here and nowhere else. It was 
 is known, and refused where that is wrong.
 """
 
+import os
+import time
 from collections.abc import Callable
 from functools import cache
 
@@ -74,10 +76,23 @@ class NoTriton(Exception):
         return [str(self)]
 
 
+def leave_ungraded(why: str) -> None:
+    """Where `nbgrader autograde` runs this process, say `why` on its terminal and end the process.
+
+    nbgrader gives 0 points for a cell that raises. A submission whose kernel is gone it refuses,
+    with no points for anybody: it can be graded elsewhere.
+    """
+    if os.environ.get("NBGRADER_EXECUTION") == "autograde":
+        os.write(2, f"\nNot graded, and no mark lost: {why}.\n".encode())
+        time.sleep(1)  # until ipykernel, which reads what is written there, has passed it on
+        os._exit(1)
+
+
 def stop_without_triton() -> None:
     """Raise NoTriton, which says what to do, where no kernel can run."""
     why = failure()
     if why:
+        leave_ungraded(why)
         raise NoTriton(
             f"{why}. So this notebook stops here, and the outputs below are those it came with. "
             "To run it: Linux, WSL 2 on Windows, or Colab."
