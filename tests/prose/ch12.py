@@ -27,7 +27,7 @@ def claims(book):
             all(x[2048][1] > x[2048][3] for x in (gated, convolutions)),
         ),
         (
-            "at 512 ours take as long as at 2,048, or longer: that",
+            "at 512 tokens ours take as long as at 2,048, or longer: that",
             all(x[512][1] > 0.95 * x[2048][1] for x in (fused, gated, convolutions)),
         ),
         ("up to thirty times the floor", abs(convolutions[512][1] / convolutions[512][0] - 30) < 2),

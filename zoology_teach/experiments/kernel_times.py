@@ -19,7 +19,8 @@ def side_by_side(
     """A row a kernel and length N: floor, our time, and the fastest other implementation.
 
     Times are medians in microseconds. What was measured to give a wrong result is left out
-    (column `note`), and so is any way of our own but the one that "auto" takes.
+    (column `note`), and so is any way of our own but the one that "auto" takes. A case that the
+    table lacks has no row.
     """
     cases = table[(table["direction"] == direction) & (table["dtype"] == dtype)]
     cases = cases[cases["note"].isna()]
@@ -28,7 +29,10 @@ def side_by_side(
         for n in lengths:
             times = cases[(cases["kernel"] == kernel) & (cases["N"] == n)]
             times = times.set_index("implementation")
-            ours, others = times.loc[OURS], times[~times.index.str.startswith(OURS)]
+            others = times[~times.index.str.startswith(OURS)]
+            if OURS not in times.index or others.empty:
+                continue
+            ours = times.loc[OURS]
             fastest = others["ms"].idxmin()
             rows.append(
                 {
