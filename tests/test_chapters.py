@@ -42,10 +42,13 @@ EXPECTED_SLUGS = [
     "12_kernels_short_conv_and_gate",
     "13_kernels_toeplitz_flash_sparse",
 ]
-YET_TO_TIDY = (
-    *EXPECTED_SLUGS[7:10],
-    *EXPECTED_SLUGS[11:],
-)  # chapters that the tests of a tidy page leave out; it shrinks
+YET_TO_TIDY = (  # chapters that the tests of a tidy page leave out; it shrinks
+    "07_memory_is_a_budget",
+    "08_filters_that_know_the_input",
+    "09_a_little_attention",
+    "11_count_the_cost",
+    "13_kernels_toeplitz_flash_sparse",
+)
 HEADER = re.compile(
     r"\*\*Claim\.\*\* .+\*\*Paper\.\*\* .+"
     r"\*\*Reading\*\* (?P<minutes>\d+) minutes · \*\*CPU\*\* (?P<cpu>\d+) s · \*\*Needs\*\* .+",

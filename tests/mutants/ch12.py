@@ -68,8 +68,8 @@ def conv_kernel(
 
 
 def conv(u, h, out, block, *, programs=None, period=None, sign=1, steps=None, masked=True,
-         halo=True, lanes_masked=True):  # fmt: skip
-    (b, n, d), taps = u.shape, h.shape[1]
+         halo=True, taps=None):  # fmt: skip
+    (b, n, d), taps = u.shape, taps or h.shape[1]
     grid = (triton.cdiv(b * n, block) if programs is None else programs,)
     period, length = (n, n) if period is None else (period, period)
     width = triton.next_power_of_2(d)
@@ -81,7 +81,8 @@ def conv(u, h, out, block, *, programs=None, period=None, sign=1, steps=None, ma
 
 
 def reversed_taps(u, h, out, block):
-    return conv(u, h.flip(1).contiguous(), out, block)
+    taps = h.shape[1]
+    return conv(u, h[:, taps - 1 :], out, block, steps=(taps, -1), taps=taps)
 
 
 def reads_the_future(u, h, out, block):

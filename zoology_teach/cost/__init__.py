@@ -11,17 +11,13 @@ of arithmetic and memory). `measure` asks the clock instead.
 """
 
 import statistics
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
-from torch._ops import OpOverload
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
 from zoology_teach.checks import require_int, require_positive
+from zoology_teach.cost.operations import Traffic as Traffic
 from zoology_teach.cost.timing import measure as measure  # cost.measure is where readers look
 from zoology_teach.cost.timing import one_thread, seconds_of
 from zoology_teach.mixers import find
@@ -148,29 +144,6 @@ def decode(mixer: Mixer, batch: int, n: int) -> Decode:
     )
 
 
-class _Counter(TorchDispatchMode):
-    """Adds up the tensors that each operation reads and writes."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.bytes = self.calls = 0
-
-    def __torch_dispatch__(
-        self,
-        operation: OpOverload,
-        types: Sequence[type],
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> Any:
-        result = operation(*args, **(kwargs or {}))
-        if not operation.is_view:
-            leaves = tree_leaves((args, kwargs, result))
-            tensors = {id(t): t for t in leaves if isinstance(t, Tensor)}
-            self.bytes += sum(t.numel() * t.element_size() for t in tensors.values())
-            self.calls += 1
-        return result
-
-
 @torch.no_grad()
 def traffic(mixer: Mixer, batch: int, n: int) -> tuple[int, int]:
     """Bytes and number of PyTorch operations of one forward pass as this library runs it.
@@ -182,9 +155,9 @@ def traffic(mixer: Mixer, batch: int, n: int) -> tuple[int, int]:
     require_int("batch", batch, 1)
     require_int("n", n, 1)
     u = torch.zeros(batch, n, mixer.d_model)
-    with _Counter() as counter:
+    with Traffic() as counted:
         mixer(u)
-    return counter.bytes, counter.calls
+    return counted.bytes, len(counted.moved)
 
 
 @dataclass(frozen=True)

@@ -76,12 +76,19 @@ class Session:
 
     def call(self, name: str, *arguments: Any, **keywords: Any) -> Any:
         """What the student's function `name` returns. Raises CallFailed or OutOfTime."""
+        return self._call("call", name, arguments, keywords)
+
+    def trace(self, name: str, *arguments: Any) -> Any:
+        """The same, with what the kernels it launched did, as `kernels.trace.traced` tells it."""
+        return self._call("trace", name, arguments, {})
+
+    def _call(self, do: str, name: str, arguments: tuple, keywords: dict[str, Any]) -> Any:
         if self.late[name] >= MOST_LATE:
             raise CallFailed(f"not tried: {MOST_LATE} calls of your function had run out of time")
         self.run_cells()
         seconds = self.limits.call_seconds
         try:
-            reply = self._ask("call", name, arguments, keywords, seconds=seconds)
+            reply = self._ask(do, name, arguments, keywords, seconds=seconds)
         except Lost as lost:
             self.stopped = self.stopped or visible(f"the process of `{name}` {lost}")
             self.late[name] += lost.late
@@ -178,8 +185,10 @@ def grade_one(
 def try_rungs(session: Session, exercise: Exercise, seed: int) -> list[Outcome]:
     """The outcome of every rung, one after another, whatever an answer does to an assertion."""
 
+    ask = session.trace if exercise.kernel else session.call
+
     def call(*arguments: Any, **keywords: Any) -> Any:
-        return session.call(exercise.function, *arguments, **keywords)
+        return ask(exercise.function, *arguments, **keywords)
 
     outcomes: list[Outcome] = []
     for rung in exercise.rungs:

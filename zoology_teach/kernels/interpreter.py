@@ -7,9 +7,12 @@ is known, and refused where that is wrong.
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
+from typing import Any, Protocol
 
+import numpy as np
 import torch
 
 from zoology_teach.checks import require
@@ -36,6 +39,7 @@ ABSENT = "Triton is not installed here; it is published for Linux only"
 NOT_SWITCHED_ON = "TRITON_INTERPRET=1 was not set before Triton was imported: restart, and set it"
 # What `triton.jit` makes, by the name of its class: is it interpreted?
 KINDS = {"JITFunction": False, "InterpretedFunction": True}
+UNSPECIFIED = 97  # what stands for NaN where a masked load of integers gives anything at all
 
 
 def interpreting() -> bool:
@@ -97,3 +101,115 @@ def stop_without_triton() -> None:
             f"{why}. So this notebook stops here, and the outputs below are those it came with. "
             "To run it: Linux, WSL 2 on Windows, or Colab."
         )
+
+
+class Watcher(Protocol):
+    """Whom the interpreter tells what a kernel does. Addresses, masks and values are by lane."""
+
+    def launched(self, grid: tuple[int, int, int]) -> None:
+        """A kernel is launched; what follows is done by its programs."""
+
+    def at_program(self, number: tuple[int, int, int]) -> None:
+        """What follows is done by this program."""
+
+    def loaded(self, places: np.ndarray, mask: np.ndarray, values: np.ndarray) -> None:
+        """It has loaded `values` where `mask` holds."""
+
+    def stored(
+        self, places: np.ndarray, mask: np.ndarray, values: np.ndarray, *, atomic: bool = False
+    ) -> None:
+        """It has stored `values` where `mask` holds."""
+
+    def unspecified(self, lanes: int) -> None:
+        """So many lanes of a masked load without `other` were switched off."""
+
+
+@contextmanager
+def watched(watcher: Watcher) -> Iterator[None]:
+    """Inside, `watcher` is told what interpreted kernels do, and `other` has to be given.
+
+    Triton does not say what a masked load without `other` gives where the mask is off. Its
+    interpreter fills in 0, which hides the mistake; inside it is NaN (in integers UNSPECIFIED).
+    """
+    from triton.runtime import interpreter as inside
+
+    builder = inside.interpreter_builder
+    names = "set_grid_dim set_grid_idx create_masked_load create_masked_store"
+    names += " create_atomic_rmw create_atomic_cas"
+    own = {name: getattr(builder, name) for name in names.split()}
+
+    def launched(x: int, y: int, z: int) -> None:
+        own["set_grid_dim"](x, y, z)
+        watcher.launched((x, y, z))
+
+    def at_program(x: int, y: int, z: int) -> None:
+        own["set_grid_idx"](x, y, z)
+        watcher.at_program((x, y, z))
+
+    def load(places: Any, mask: Any, other: Any, *how: Any, **named: Any) -> Any:
+        off = int(np.count_nonzero(~mask.data))
+        if other is None and off:
+            watcher.unspecified(off)
+            other = _anything(inside, places)
+        found = own["create_masked_load"](places, mask, other, *how, **named)
+        watcher.loaded(places.data, mask.data, found.data)
+        return found
+
+    def store(places: Any, value: Any, mask: Any, *how: Any, **named: Any) -> Any:
+        own["create_masked_store"](places, value, mask, *how, **named)
+        watcher.stored(places.data, mask.data, value.data)
+
+    def update(operation: Any, places: Any, value: Any, mask: Any, *how: Any) -> Any:
+        before = own["create_atomic_rmw"](operation, places, value, mask, *how)
+        _tell_update(inside, watcher, places.data, mask.data, before.data)
+        return before
+
+    def exchange(places: Any, expected: Any, value: Any, *how: Any) -> Any:
+        before = own["create_atomic_cas"](places, expected, value, *how)
+        every = np.ones_like(places.data, dtype=bool)
+        _tell_update(inside, watcher, places.data, every, before.data)
+        return before
+
+    spies = (launched, at_program, load, store, update, exchange)
+    vars(builder).update(zip(own, spies, strict=True))
+    try:
+        yield
+    finally:
+        for name in own:
+            vars(builder).pop(name, None)
+
+
+@contextmanager
+def counted(grids: list[tuple[int, ...]]) -> Iterator[None]:
+    """Inside, the grid of each launch of a compiled kernel is noted, () where it is computed."""
+    own = triton.JITFunction.run
+
+    def run(self: Any, *arguments: Any, grid: Any, **named: Any) -> Any:
+        grids.append(() if callable(grid) else tuple(grid))
+        return own(self, *arguments, grid=grid, **named)
+
+    triton.JITFunction.run = run
+    try:
+        yield
+    finally:
+        triton.JITFunction.run = own
+
+
+def _anything(inside: Any, places: Any) -> Any:
+    """What a load gives where nothing says what: NaN, or UNSPECIFIED."""
+    kind = places.get_element_ty()
+    values = np.full_like(places.data, UNSPECIFIED, dtype=inside._get_np_dtype(kind))
+    if kind.is_floating():
+        values = values.astype(np.float32) if kind.is_bf16() else values
+        values[...] = np.nan
+        values = (values.view(np.uint32) >> 16).astype(np.uint16) if kind.is_bf16() else values
+    return inside.TensorHandle(values, kind)
+
+
+def _tell_update(
+    inside: Any, watcher: Watcher, places: np.ndarray, mask: np.ndarray, before: np.ndarray
+) -> None:
+    """An atomic update: what was there, and what is there after it."""
+    watcher.loaded(places, mask, before)
+    after = inside._interpreter.load(places, mask, before, before.dtype)
+    watcher.stored(places, mask, after, atomic=True)

@@ -40,6 +40,7 @@ WARM = (
     "torch._dynamo",  # every optimiser imports it with its first step
     "IPython.display",
     "matplotlib.pyplot",
+    "zoology_teach.kernels.trace",
     "zoology_teach.mixers",
     "zoology_teach.tasks.mqar",
 )

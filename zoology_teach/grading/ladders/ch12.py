@@ -1,16 +1,11 @@
-"""Ladders of chapter 12: kernels for a masked sum, a short convolution and its gradient.
-
-Outputs go in full of NaN and with room behind what is to be written, so that a number no
-program wrote is seen, and so is one that lies beyond the end.
-"""
-
-from typing import Any
+"""Ladders of chapter 12: kernels for a masked sum, a short convolution and its gradient."""
 
 import torch
 from torch import Tensor
 
 from zoology_teach.grading.inputs import randn
-from zoology_teach.grading.ladder import Call, Exercise, expect, expect_shape
+from zoology_teach.grading.ladder import Call, Exercise
+from zoology_teach.grading.launches import LAUNCH, Launched, launch, poisoned
 from zoology_teach.grading.truths import convolution_by_matrices
 
 A = Exercise("12.a", "scale_and_add", "Scale and add", minutes=10, difficulty=1, kernel=True)
@@ -19,32 +14,17 @@ C = Exercise("12.c", "grad_input", "What reaches the input", minutes=25, difficu
 EXERCISES = [A, B, C]
 
 
-def launch(call: Call, *arguments: Any, out: Tensor, block: int) -> Tensor:
-    """What the student's launcher makes of `out`; on a GPU where there is one."""
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    moved = [a.to(device) if isinstance(a, Tensor) else a for a in arguments]
-    found = call(*moved, out.to(device), block)
-    expect_shape(found, tuple(out.shape))
-    return found.cpu()
-
-
-def poisoned(rows: int, block: int, *columns: int) -> Tensor:
-    """NaN, with room for a block and a half behind the rows that are to be written."""
-    return torch.full((rows + 3 * block // 2, *columns), float("nan"))
-
-
-def expect_untouched(found: Tensor) -> None:
-    """Assert that the room behind the output is as it was."""
-    touched = (~found.isnan()).flatten(1).any(1) if found.dim() > 1 else ~found.isnan()
-    assert not touched.any(), f"you wrote {int(touched.sum())} places behind the end"
-
-
-def add(call: Call, generator: torch.Generator, n: int, block: int) -> Tensor:
-    """Check a x + y for n numbers; the room behind them is returned."""
+def add(call: Call, generator: torch.Generator, n: int, block: int) -> Launched:
+    """Check a x + y for n numbers."""
     x, y = randn(generator, 2, n)
-    found = launch(call, -1.5, x, y, out=poisoned(n, block), block=block)
-    expect(found[:n], y - 1.5 * x)
-    return found[n:]
+    found = launch(call, a=-1.5, x=x, y=y, out=poisoned(n, block), block=block)
+    return found.expect(y - 1.5 * x, share=block)
+
+
+@A.rung("a kernel does it", 2, LAUNCH)
+def _(call: Call, generator: torch.Generator) -> None:
+    x, y = randn(generator, 2, 16)
+    launch(call, a=-1.5, x=x, y=y, out=poisoned(16, 16), block=16).expect_read("x", "y")
 
 
 @A.rung("one full block", 1, "With n = block one program does it all: load, a x + y, store.")
@@ -69,21 +49,31 @@ def _(call: Call, generator: torch.Generator) -> None:
 @A.rung("nothing behind the end", 2, "Lanes with i >= n must not store: give the store a mask.")
 def _(call: Call, generator: torch.Generator) -> None:
     for n, block in ((19, 8), (16, 8)):
-        expect_untouched(add(call, generator, n, block))
+        add(call, generator, n, block).expect_untouched()
 
 
 @A.rung("smaller than a block", 1, "One program, most of whose lanes are masked, must do.")
 def _(call: Call, generator: torch.Generator) -> None:
     for n, block in ((3, 32), (1, 4), (1, 1)):
-        expect_untouched(add(call, generator, n, block))
+        add(call, generator, n, block).expect_untouched()
 
 
-def convolve(call: Call, u: Tensor, h: Tensor, block: int) -> Tensor:
-    """Check h * u against matrices; the room behind it is returned."""
-    (b, n, d), rows = u.shape, u.shape[0] * u.shape[1]
-    found = launch(call, u, h, out=poisoned(rows, block, d), block=block)
-    expect(found[:rows].view(b, n, d), convolution_by_matrices(u, h))
-    return found[rows:]
+def launch_convolution(call: Call, u: Tensor, h: Tensor, block: int) -> Launched:
+    """Launch the student's h * u."""
+    (b, n, d) = u.shape
+    return launch(call, u=u, h=h, out=poisoned(b * n, block, d), block=block)
+
+
+def convolve(call: Call, u: Tensor, h: Tensor, block: int) -> Launched:
+    """Check h * u against matrices."""
+    found = launch_convolution(call, u, h, block)
+    return found.expect(convolution_by_matrices(u, h).flatten(0, 1), share=block * u.shape[2])
+
+
+@B.rung("a kernel does it", 2, LAUNCH)
+def _(call: Call, generator: torch.Generator) -> None:
+    u, h = randn(generator, 1, 8, 4), randn(generator, 4, 3)
+    launch_convolution(call, u, h, 8).expect_read("u", "h")
 
 
 @B.rung("one tap", 1, "With a single tap there is no past: y = h_0 u, channel by channel.")
@@ -127,7 +117,7 @@ def _(call: Call, generator: torch.Generator) -> None:
 )
 def _(call: Call, generator: torch.Generator) -> None:
     for d, n in ((4, 11), (5, 8), (3, 11)):
-        expect_untouched(convolve(call, randn(generator, 2, n, d), randn(generator, d, 3), 8))
+        convolve(call, randn(generator, 2, n, d), randn(generator, d, 3), 8).expect_untouched()
 
 
 @B.rung(
@@ -140,18 +130,29 @@ def _(call: Call, generator: torch.Generator) -> None:
         convolve(call, randn(generator, b, n, d), randn(generator, d, taps), 4)
 
 
-def go_back(call: Call, h: Tensor, g: Tensor, e: Tensor, *, block: int) -> Tensor:
-    """Check the gradient of u against autograd in float64; the room behind is returned."""
-    (b, n, d), rows = e.shape, e.shape[0] * e.shape[1]
+def launch_gradient(call: Call, h: Tensor, g: Tensor, e: Tensor, block: int) -> Launched:
+    """Launch the student's gradient of u."""
+    (b, n, d) = e.shape
+    return launch(call, h=h, g=g, e=e, out=poisoned(b * n, block, d), block=block)
+
+
+def go_back(call: Call, h: Tensor, g: Tensor, e: Tensor, *, block: int) -> Launched:
+    """Check the gradient of u against autograd in float64."""
+    b, n, d = e.shape
     u = torch.zeros(b, n, d, dtype=torch.float64, requires_grad=True)
     y = sum(
         torch.nn.functional.pad(u[:, : n - lag], (0, 0, lag, 0)) * h[:, lag].double()
         for lag in range(min(n, h.shape[1]))
     )
     (expected,) = torch.autograd.grad(y * g.double(), u, e.double())
-    found = launch(call, h, g, e, out=poisoned(rows, block, d), block=block)
-    expect(found[:rows].view(b, n, d), expected.float())
-    return found[rows:]
+    found = launch_gradient(call, h, g, e, block)
+    return found.expect(expected.float().flatten(0, 1), share=block * d)
+
+
+@C.rung("a kernel does it", 2, LAUNCH)
+def _(call: Call, generator: torch.Generator) -> None:
+    h, (g, e) = randn(generator, 4, 3), randn(generator, 2, 1, 8, 4)
+    launch_gradient(call, h, g, e, 8).expect_read("h", "e")
 
 
 @C.rung("one tap", 1, "With one tap the gradient is h_0 times gate times e, token by token.")
@@ -197,7 +198,7 @@ def _(call: Call, generator: torch.Generator) -> None:
 def _(call: Call, generator: torch.Generator) -> None:
     for d, n in ((4, 11), (5, 8), (3, 11)):
         h, (g, e) = randn(generator, d, 3), randn(generator, 2, 2, n, d)
-        expect_untouched(go_back(call, h, g, e, block=8))
+        go_back(call, h, g, e, block=8).expect_untouched()
 
 
 @C.rung(

@@ -1,15 +1,13 @@
-"""Ladders of chapter 13: a Toeplitz tile, a softmax in one pass, attention of selected rows.
-
-As in chapter 12, outputs go in full of NaN and with room behind what is to be written.
-"""
+"""Ladders of chapter 13: a Toeplitz tile, a softmax in one pass, attention of selected rows."""
 
 import math
 
 import torch
 from torch import Tensor
 
-from zoology_teach.grading.ladder import Call, Exercise, expect
-from zoology_teach.grading.ladders.ch12 import expect_untouched, launch, poisoned, randn
+from zoology_teach.grading.inputs import randn
+from zoology_teach.grading.ladder import Call, Exercise
+from zoology_teach.grading.launches import LAUNCH, Launched, launch, poisoned
 
 A = Exercise("13.a", "toeplitz_tile", "The tile of lag k", minutes=15, difficulty=1, kernel=True)
 B = Exercise("13.b", "softmax_average", "One pass of softmax", 25, difficulty=2, kernel=True)
@@ -17,8 +15,8 @@ C = Exercise("13.c", "sparse_rows", "Selected rows", minutes=40, difficulty=3, k
 EXERCISES = [A, B, C]
 
 
-def fill(call: Call, generator: torch.Generator, n: int, k: int, block: int) -> Tensor:
-    """Check T_k entry by entry; the room behind it is returned. Taps beyond the n-th are NaN."""
+def fill(call: Call, generator: torch.Generator, n: int, k: int, block: int) -> Launched:
+    """Check T_k entry by entry. Taps beyond the n-th are NaN."""
     h = torch.full((n + 3 * block,), float("nan"))
     h[:n] = randn(generator, n)
     expected = torch.zeros(block, block)
@@ -26,9 +24,18 @@ def fill(call: Call, generator: torch.Generator, n: int, k: int, block: int) -> 
         for s in range(block):
             if 0 <= k * block + t - s < n:
                 expected[t, s] = h[k * block + t - s]
-    found = launch(call, h, n, k, out=poisoned(block, block, block), block=block)
-    expect(found[:block], expected)
-    return found[block:]
+    found = launch_tile(call, h, n, k, block)
+    return found.expect(expected, share=block * block)
+
+
+def launch_tile(call: Call, h: Tensor, n: int, k: int, block: int) -> Launched:
+    """Launch the student's T_k."""
+    return launch(call, h=h, n=n, k=k, out=poisoned(block, block, block), block=block)
+
+
+@A.rung("a kernel does it", 2, LAUNCH)
+def _(call: Call, generator: torch.Generator) -> None:
+    launch_tile(call, randn(generator, 16), 16, 0, 16).expect_read("h")
 
 
 @A.rung(
@@ -60,15 +67,23 @@ def _(call: Call, generator: torch.Generator) -> None:
 
 @A.rung("nothing behind the end", 1, "P rows of P numbers are yours, and no more.")
 def _(call: Call, generator: torch.Generator) -> None:
-    expect_untouched(fill(call, generator, 40, 1, 16))
+    fill(call, generator, 40, 1, 16).expect_untouched()
 
 
-def average(call: Call, z: Tensor, v: Tensor, block: int) -> Tensor:
-    """Check softmax(z) v against float64; the room behind it is returned."""
-    rows = len(z)
-    found = launch(call, z, v, out=poisoned(rows, block, v.shape[1]), block=block)
-    expect(found[:rows], (z.double().softmax(1) @ v.double()).float())
-    return found[rows:]
+def launch_average(call: Call, z: Tensor, v: Tensor, block: int) -> Launched:
+    """Launch the student's softmax(z) v."""
+    return launch(call, z=z, v=v, out=poisoned(len(z), block, v.shape[1]), block=block)
+
+
+def average(call: Call, z: Tensor, v: Tensor, block: int) -> Launched:
+    """Check softmax(z) v against float64."""
+    expected = (z.double().softmax(1) @ v.double()).float()
+    return launch_average(call, z, v, block).expect(expected, share=v.shape[1])
+
+
+@B.rung("a kernel does it", 2, LAUNCH)
+def _(call: Call, generator: torch.Generator) -> None:
+    launch_average(call, randn(generator, 3, 16), randn(generator, 16, 4), 16).expect_read("z", "v")
 
 
 @B.rung("one block", 1, "Weights e^z, divided by their sum, times the rows of v: a row a program.")
@@ -118,26 +133,33 @@ def _(call: Call, generator: torch.Generator) -> None:
 @B.rung("only its own numbers", 1, "A lane beyond the last channel must not store.")
 def _(call: Call, generator: torch.Generator) -> None:
     for m, n, c in ((3, 20, 5), (2, 33, 3), (1, 4, 1)):
-        expect_untouched(average(call, randn(generator, m, n), randn(generator, n, c), 16))
+        average(call, randn(generator, m, n), randn(generator, n, c), 16).expect_untouched()
 
 
 def select(
     call: Call, q: Tensor, k: Tensor, v: Tensor, positions: Tensor, block: int, unseen: int = 0
-) -> Tensor:
-    """Check the rows one by one in float64; the room behind them is returned.
+) -> Launched:
+    """Check the rows one by one in float64.
 
     The last `unseen` keys and values are NaN for the student, and seen by no row.
     """
-    rows, d = q.shape
+    d = q.shape[1]
     expected = torch.stack([
         (k[: t + 1].double() @ x.double() / math.sqrt(d)).softmax(0) @ v[: t + 1].double()
         for x, t in zip(q, positions.tolist(), strict=True)
     ])  # fmt: skip
     k, v = k.clone(), v.clone()
     k[len(k) - unseen :] = v[len(v) - unseen :] = float("nan")
-    found = launch(call, q, k, v, positions, out=poisoned(rows, block, d), block=block)
-    expect(found[:rows], expected.float())
-    return found[rows:]
+    found = launch_rows(call, q, k, v, positions, block)
+    return found.expect(expected.float(), share=block * d)
+
+
+def launch_rows(
+    call: Call, q: Tensor, k: Tensor, v: Tensor, positions: Tensor, block: int
+) -> Launched:
+    """Launch the student's attention of selected rows."""
+    out = poisoned(len(q), block, q.shape[1])
+    return launch(call, q=q, k=k, v=v, positions=positions, out=out, block=block)
 
 
 def draw(generator: torch.Generator, rows: int, n: int, d: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -148,6 +170,13 @@ def draw(generator: torch.Generator, rows: int, n: int, d: int) -> tuple[Tensor,
 def shuffled(generator: torch.Generator, n: int) -> Tensor:
     """0 .. n - 1 in random order."""
     return torch.randperm(n, generator=generator)
+
+
+@C.rung("a kernel does it", 2, LAUNCH)
+def _(call: Call, generator: torch.Generator) -> None:
+    launch_rows(call, *draw(generator, 1, 16, 16), torch.tensor([15]), 16).expect_read(
+        "q", "k", "v"
+    )
 
 
 @C.rung("the last row", 1, "A row at position N - 1 sees all: softmax(q k^T / sqrt(d)) v.")
@@ -199,4 +228,4 @@ def _(call: Call, generator: torch.Generator) -> None:
 def _(call: Call, generator: torch.Generator) -> None:
     for rows, n, d in ((5, 21, 5), (19, 23, 8), (1, 1, 1)):
         positions = shuffled(generator, n)[:rows]
-        expect_untouched(select(call, *draw(generator, rows, n, d), positions, 16))
+        select(call, *draw(generator, rows, n, d), positions, 16).expect_untouched()

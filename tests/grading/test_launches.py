@@ -1,0 +1,236 @@
+"""A kernel exercise is done by a kernel: PyTorch, under whatever cover, earns nothing."""
+
+import math
+
+import pytest
+import torch
+from torch.nn.functional import pad
+
+from tests.mutants import ch12, ch13
+from zoology_teach.grading import check
+from zoology_teach.grading.check import EXERCISES
+from zoology_teach.grading.notebooks import as_notebook
+from zoology_teach.grading.sandbox import Sandbox
+from zoology_teach.grading.session import grade_one
+from zoology_teach.grading.submissions import Submission
+from zoology_teach.kernels.interpreter import tl, triton
+
+pytestmark = [pytest.mark.kernel]
+pytest.importorskip("triton")
+
+
+def scale_and_add(a, x, y, out, block):
+    out[: len(x)] = a * x + y
+    return out
+
+
+def short_conv(u, h, out, block):
+    n = u.shape[1]
+    total = sum(pad(u[:, : n - i], (0, 0, i, 0)) * h[:, i] for i in range(min(n, h.shape[1])))
+    out[: u.shape[0] * n] = total.flatten(0, 1)
+    return out
+
+
+def grad_input(h, g, e, out, block):
+    n, c = e.shape[1], g * e
+    total = sum(pad(c[:, i:], (0, 0, 0, i)) * h[:, i] for i in range(min(n, h.shape[1])))
+    out[: e.shape[0] * n] = total.flatten(0, 1)
+    return out
+
+
+def toeplitz_tile(h, n, k, out, block):
+    lag = k * block + torch.arange(block)[:, None] - torch.arange(block)
+    out[:block] = h[lag.clamp(0, n - 1)].where((lag >= 0) & (lag < n), 0.0)
+    return out
+
+
+def softmax_average(z, v, out, block):
+    out[: len(z)] = z.softmax(1) @ v
+    return out
+
+
+def sparse_rows(q, k, v, positions, out, block):
+    for i, t in enumerate(positions.tolist()):
+        weights = (k[: t + 1] @ q[i] / math.sqrt(q.shape[1])).softmax(0)
+        out[i] = weights @ v[: t + 1]
+    return out
+
+
+PLAIN = [scale_and_add, short_conv, grad_input, toeplitz_tile, softmax_average, sparse_rows]
+IDS = dict(zip([e for e in sorted(EXERCISES) if EXERCISES[e].kernel], PLAIN, strict=True))
+
+
+@pytest.mark.parametrize("exercise_id", IDS)
+def test_plain_pytorch_is_called_by_its_name(exercise_id):
+    report = check(exercise_id, IDS[exercise_id])
+    assert report.earned == 0
+    assert report.outcomes[0].rung == "a kernel does it"
+    assert "no Triton kernel was launched: PyTorch" in report.outcomes[0].reason
+
+
+@triton.jit
+def load_and_store(x, y, source, out, n, BLOCK: tl.constexpr):
+    i = tl.arange(0, BLOCK)
+    mine = i < n
+    idle = tl.load(x + i, mask=mine, other=0.0) + tl.load(y + i, mask=mine, other=0.0)
+    tl.store(out + i, tl.load(source + i, mask=mine, other=0.0) + 0 * idle, mask=mine)
+
+
+@triton.jit
+def store_one(out, i, value):
+    tl.store(out + i, value)
+
+
+def carry(x, y, source, out):
+    load_and_store[(1,)](x, y, source, out, len(x), triton.next_power_of_2(len(x)))
+    return out
+
+
+def for_show(a, x, y, out, block):
+    carry(x, y, torch.zeros_like(x), out)
+    return scale_and_add(a, x, y, out, block)
+
+
+def carried_over(a, x, y, out, block):
+    return carry(x, y, a * x + y, out)
+
+
+def through_an_input(a, x, y, out, block):
+    x.copy_(a * x + y)
+    return carry(x, y, x, out)
+
+
+def through_the_output(a, x, y, out, block):
+    return carry(x, y, scale_and_add(a, x, y, out, block), out)
+
+
+def through_room_of_its_own(a, x, y, out, block):
+    scratch = torch.zeros_like(x)
+    carry(x, y, torch.zeros_like(x), scratch)
+    scratch.copy_(a * x + y)
+    return carry(x, y, scratch, out)
+
+
+def one_by_one(a, x, y, out, block):
+    for i, value in enumerate((a * x + y).tolist()):
+        store_one[(1,)](out, i, value)
+    return out
+
+
+def says_what_was_done(a, x, y, out, block):
+    return scale_and_add(a, x, y, out, block), {"grids": [(1, 1, 1)]}
+
+
+def elsewhere(a, x, y, out, block):
+    ch12.add(a, x, y, torch.empty_like(out), block)
+    return scale_and_add(a, x, y, out, block)
+
+
+FORGED = {
+    for_show: "PyTorch wrote out[0], not your kernel",
+    carried_over: "program 0 read a tensor that PyTorch had made",
+    through_an_input: "program 0 read x[0] after PyTorch had changed it",
+    through_the_output: "program 0 read out[0] after PyTorch had changed it",
+    through_room_of_its_own: "program 0 read a tensor that PyTorch had made",
+    one_by_one: "16 launches: let the programs of one grid do it",
+    says_what_was_done: "no Triton kernel was launched",
+    elsewhere: "no program stored a number in `out`",
+}
+
+
+@pytest.mark.parametrize("forged", FORGED, ids=lambda f: f.__name__)
+def test_pytorch_under_cover_of_a_kernel_earns_nothing(forged):
+    report = check("12.a", forged)
+    assert report.earned == 0
+    assert FORGED[forged] in report.outcomes[0].reason
+
+
+def reason(exercise_id, f, rung):
+    (outcome,) = [o for o in check(exercise_id, f).outcomes if o.rung == rung]
+    return outcome.reason
+
+
+def test_a_failed_kernel_is_shown_program_by_program():
+    def too_few(a, x, y, out, block):
+        return ch12.add(a, x, y, out, block, programs=2)
+
+    assert reason("12.a", too_few, "a ragged end").endswith(
+        "(at [16] you return nan, expected 1.654; 2 programs; "
+        "0 read x 0-7, y 0-7, wrote out 0-7; 1 read x 8-15, y 8-15, wrote out 8-15)"
+    )
+
+
+def test_two_programs_that_write_one_number_are_named():
+    told = reason("12.a", ch12.all_take_the_first_block, "several blocks")
+    assert "programs 0 and 1 both wrote out[0]" in told
+
+
+def test_one_program_may_not_do_the_work_of_all():
+    def alone(u, h, out, block):
+        return ch12.conv(u, h, out, triton.next_power_of_2(len(out)))
+
+    told = reason("12.b", alone, "over the edge of a tile")
+    assert "program 0 wrote 64 numbers; 16 are its own" in told
+
+
+def test_reading_beyond_an_input_is_seen():
+    def loose(h, n, k, out, block):
+        return ch13.tile(h, n, k, out, block, taps=len(h) + 1)
+
+    assert "read beyond the end of h" not in reason("13.a", loose, "below the diagonal")
+    assert reason("12.a", ch12.one_too_many, "nothing behind the end")
+
+
+@triton.jit
+def unguarded_conv(u, h, out, M, N, D: tl.constexpr, TAPS: tl.constexpr, BM: tl.constexpr):
+    row, d = tl.program_id(0) * BM + tl.arange(0, BM)[:, None], tl.arange(0, 8)[None, :]
+    mine, place = (row < M) & (d < D), row * D + d
+    total = tl.zeros((BM, 8), tl.float32)
+    for lag in tl.static_range(TAPS):
+        tile = tl.load(u + place - lag * D, mask=mine & (row % N >= lag))
+        total += tile * tl.load(h + d * TAPS + lag, mask=d < D, other=0.0)
+    tl.store(out + place, total, mask=mine)
+
+
+def test_a_masked_load_without_other_fails_and_is_named():
+    def conv(u, h, out, block):
+        (b, n, d), grid = u.shape, (triton.cdiv(u.shape[0] * u.shape[1], block),)
+        unguarded_conv[grid](u, h, out, b * n, n, d, h.shape[1], block)
+        return out
+
+    told = reason("12.b", conv, "a spike shows the filter")
+    assert "a masked load without other= gives anything, here NaN" in told
+
+
+SOLVED = """
+import triton
+import triton.language as tl
+@triton.jit
+def kernel(a, x, y, out, n, BLOCK: tl.constexpr):
+    i = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    mine = i < n
+    tl.store(out + i, a * tl.load(x + i, mask=mine) + tl.load(y + i, mask=mine), mask=mine)
+def scale_and_add(a, x, y, out, block):
+    kernel[(triton.cdiv(len(x), block),)](a, x, y, out, len(x), block)
+    return out
+"""
+PLAINLY = """
+def scale_and_add(a, x, y, out, block):
+    out[: len(x)] = a * x + y
+    return out
+"""
+TURNED_OFF = """
+import zoology_teach.kernels.trace as trace
+trace.traced = lambda f, *arguments: (f(*arguments), {"grids": [(1, 1, 1)], "touched": 3})
+"""
+
+
+@pytest.mark.sandbox
+@pytest.mark.parametrize(
+    ("source", "earned"), [(SOLVED, 9), (PLAINLY, 0), (TURNED_OFF + PLAINLY, 0)], ids=range(3)
+)
+def test_the_grader_sees_the_same(sandbox_kind, source, earned):
+    handed_in = Submission("A", "a-00000000", "a.ipynb", "0" * 64, as_notebook([source]))
+    with Sandbox(kind=sandbox_kind) as sandbox:
+        row = grade_one(sandbox, handed_in, [EXERCISES["12.a"]], 3)
+    assert sum(o.earned for o in row.exercises["12.a"]) == earned

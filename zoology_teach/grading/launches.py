@@ -1,0 +1,173 @@
+"""What a rung of a kernel exercise sees: the output, and which program read and wrote what.
+
+Outputs go in full of NaN and with room behind what is to be written, so that a number no
+program wrote is seen, and so is one that lies beyond the end. What the programs did is told by
+`zoology_teach.kernels.trace`; where kernels are compiled only the launches are known.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from zoology_teach.grading.ladder import Call, expect, expect_shape
+from zoology_teach.kernels.trace import ATOMIC, LOAD, STORE
+
+MOST_PROGRAMS, MOST_RUNS = 3, 3  # that a picture in words shows
+MOST_LAUNCHES = 2  # of one call: the grid is for the rest
+LAUNCH = "The exercise asks for a Triton kernel: launch one that loads the inputs and stores `out`"
+
+
+def poisoned(rows: int, block: int, *columns: int) -> Tensor:
+    """NaN, with room for a block and a half behind the rows that are to be written."""
+    return torch.full((rows + 3 * block // 2, *columns), float("nan"))
+
+
+class Launched:
+    """A launcher's output, of which kernels have written every number.
+
+    Raises AssertionError where none was launched, and where PyTorch wrote `out` or anything that
+    a kernel read. What is told comes out of the student's process: evidence, not proof; to forge
+    it takes the kernel's own addresses and values.
+    """
+
+    def __init__(self, answer: Any, told: dict[str, Any], inputs: dict[str, Any], out: Tensor):
+        self.tensors = {n: t for n, t in (inputs | {"out": out}).items() if isinstance(t, Tensor)}
+        self.names = list(self.tensors)
+        assert told["grids"], "no Triton kernel was launched: PyTorch, or nobody, did the work"
+        times = len(told["grids"])
+        assert times <= MOST_LAUNCHES, f"{times} launches: let the programs of one grid do it"
+        self.programs = max(map(size, told["grids"]))
+        self.touched, self.unspecified = told.get("touched"), told.get("unspecified", 0)
+        if self.touched is not None:
+            assert self.rows("out", STORE, ATOMIC).numel(), "no program stored a number in `out`"
+            self._refuse_foreign(told["foreign"])
+        expect_shape(answer, tuple(out.shape))
+        self.out = answer.cpu()
+        if self.touched is not None:
+            self._refuse_pytorchs(told["images"][self.names.index("out")])
+
+    def _refuse_foreign(self, foreign: Sequence[tuple[int, int, int, int]]) -> None:
+        for _, program, number, offset in foreign:
+            if number >= 0:
+                where = self.place(self.names[number], offset)
+                raise AssertionError(f"program {program} read {where} after PyTorch had changed it")
+            made = "a tensor that PyTorch had made: read the inputs as they came"
+            raise AssertionError(f"program {program} read {made}")
+
+    def _refuse_pytorchs(self, image: Tensor) -> None:
+        image = image.view(self.out.shape)
+        same = (self.out == image) | (self.out.isnan() & image.isnan())
+        if not same.all():
+            offset = int((~same).flatten().nonzero()[0])
+            raise AssertionError(f"PyTorch wrote {self.place('out', offset)}, not your kernel")
+
+    def rows(self, name: str, *kinds: int) -> Tensor:
+        """(T, 3): launch, program and offset of each number of `name` touched in these ways."""
+        assert isinstance(self.touched, Tensor) and self.touched.shape[1:] == (5,)
+        launch, program, kind, number, offset = self.touched.T
+        chosen = (number == self.names.index(name)) & torch.isin(kind, torch.tensor(kinds))
+        return torch.stack([launch, program, offset], 1)[chosen]
+
+    def place(self, name: str, offset: int) -> str:
+        """As in out[3, 0]."""
+        if not 0 <= offset < self.tensors[name].numel():
+            return f"the memory beside {name}"
+        index = torch.unravel_index(torch.tensor(offset), self.tensors[name].shape)
+        return f"{name}[{', '.join(str(int(i)) for i in index)}]"
+
+    def expect(self, expected: Tensor, *, share: int) -> "Launched":
+        """Assert that `out` begins with `expected`, that no two programs wrote one number of it,
+        and none more than `share`.
+        """
+        try:
+            self._refuse_races()
+            expect(self.out[: len(expected)], expected)
+            self._refuse_lone_programs(expected.numel(), share)
+        except AssertionError as failure:
+            raise AssertionError(f"{failure}{self.hint()}; {self.picture()}") from None
+        self.room = self.out[len(expected) :]
+        return self
+
+    def expect_untouched(self) -> None:
+        """Assert that the room behind the output is as it was, and nothing beyond was read."""
+        touched = (
+            (~self.room.isnan()).flatten(1).any(1) if self.room.dim() > 1 else ~self.room.isnan()
+        )
+        assert not touched.any(), f"you wrote {int(touched.sum())} places behind the end"
+        for name in self.names if self.touched is not None else []:
+            rows = self.rows(name, LOAD)
+            beyond = rows[(rows[:, 2] < 0) | (rows[:, 2] >= self.tensors[name].numel())]
+            assert not len(beyond), f"program {int(beyond[0, 1])} read beyond the end of {name}"
+
+    def _refuse_races(self) -> None:
+        if self.touched is None:
+            return
+        writers: dict[tuple[int, int], int] = {}
+        for launch, program, offset in self.rows("out", STORE).tolist():
+            other = writers.setdefault((launch, offset), program)
+            where = self.place("out", offset)
+            assert other == program, f"programs {other} and {program} both wrote {where}"
+
+    def _refuse_lone_programs(self, wanted: int, share: int) -> None:
+        if self.touched is None:
+            return
+        rows = self.rows("out", STORE)
+        programs, counts = rows[rows[:, 2] < wanted][:, :2].unique(dim=0, return_counts=True)
+        for (_, program), count in zip(programs.tolist(), counts.tolist(), strict=True):
+            assert count <= share, f"program {program} wrote {count} numbers; {share} are its own"
+
+    def expect_read(self, *names: str) -> None:
+        """Assert that programs loaded every number of these inputs."""
+        for name in names if self.touched is not None else ():
+            every = torch.arange(self.tensors[name].numel())
+            missing = ~torch.isin(every, self.rows(name, LOAD)[:, 2])
+            if missing.any():
+                where = self.place(name, int(missing.nonzero()[0]))
+                raise AssertionError(f"no program read {where}; {self.picture()}")
+
+    def hint(self) -> str:
+        """What a NaN may come from."""
+        loose = self.unspecified and bool(self.out.isnan().any())
+        return "; a masked load without other= gives anything, here NaN" if loose else ""
+
+    def picture(self) -> str:
+        """Which program read and wrote what, in words."""
+        told = f"{self.programs} program{'s' if self.programs > 1 else ''}"
+        if self.touched is None:
+            return told
+        for program in range(min(self.programs, MOST_PROGRAMS)):
+            read = [self.runs(n, program, LOAD) for n in self.names]
+            wrote = self.runs("out", program, STORE, ATOMIC) or "nothing"
+            told += f"; {program} read {', '.join(filter(None, read)) or 'nothing'}, wrote {wrote}"
+        return told
+
+    def runs(self, name: str, program: int, *kinds: int) -> str:
+        """As in "u rows 0-3, 8": what a program touched, rows where there are several axes."""
+        shape = self.tensors[name].shape
+        rows = self.rows(name, *kinds)
+        numbers = rows[rows[:, 1] == program][:, 2] // (shape[-1] if len(shape) > 1 else 1)
+        found: list[list[int]] = []
+        for n in numbers.unique().tolist():
+            if found and n == found[-1][1] + 1:
+                found[-1][1] = n
+            else:
+                found.append([n, n])
+        parts = [str(a) if a == b else f"{a}-{b}" for a, b in found]
+        several = " rows" if len(shape) > 1 else ""
+        cut = parts[:MOST_RUNS] + ["…"] * (len(parts) > MOST_RUNS)
+        return f"{name}{several} {', '.join(cut)}" if parts else ""
+
+
+def size(grid: Sequence[int]) -> int:
+    """How many programs a grid has; 1 where that is not known."""
+    return int(torch.tensor(list(grid)).prod())
+
+
+def launch(call: Call, *, out: Tensor, block: int, **inputs: Any) -> Launched:
+    """Call a launcher with its inputs in order, `out` and `block`; on a GPU where there is one."""
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    moved = [a.to(device) if isinstance(a, Tensor) else a for a in inputs.values()]
+    answer, told = call(*moved, out.to(device), block)
+    return Launched(answer, told, inputs, out)
