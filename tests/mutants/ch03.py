@@ -43,32 +43,41 @@ def plain_exponentials(q, k, v, scale):
     return loud / loud.sum(dim=-1, keepdim=True) @ v
 
 
-def digits(count, c):
-    return torch.arange(count)[:, None] >> torch.arange(c) & 1
+def signs(count, c=None):
+    """The digits of 0 .. count - 1, as in the chapter."""
+    c = (count - 1).bit_length() if c is None else c
+    return 2.0 * (torch.arange(count)[:, None] >> torch.arange(c) & 1) - 1
+
+
+def with_parity(codes):
+    return torch.cat([codes, codes.prod(dim=1, keepdim=True)], dim=1)
+
+
+def the_chapters_own(count):
+    return signs(count, max(1, math.ceil(math.log2(count))))
 
 
 def zeros_and_ones(count):
-    return 1.0 * digits(count, max(1, math.ceil(math.log2(count))))
+    return (with_parity(signs(count)) + 1) / 2
 
 
-def one_hot(count):
-    return torch.eye(count)
+def every_digit_twice(count):
+    return torch.cat([signs(count)] * 2, dim=1) if count > 1 else torch.ones(1, 1)
 
 
 def rounded_down(count):
-    return 2.0 * digits(count, max(1, int(math.log2(count)))) - 1
+    return with_parity(signs(count, int(math.log2(count))))
 
 
-def no_channel_for_one(count):
-    return 2.0 * digits(count, math.ceil(math.log2(count))) - 1
+def odd_or_even_number(count):
+    return torch.cat([signs(count), 2.0 * (torch.arange(count)[:, None] % 2) - 1], dim=1)
 
 
 def random_signs(count):
-    c = max(1, math.ceil(math.log2(count)))
     generator = torch.Generator().manual_seed(count)
-    signs = torch.randint(2, (count, c), generator=generator)
-    signs[:1], signs[1:2] = 0, 1
-    return 2.0 * signs - 1
+    drawn = torch.randint(2, (count, (count - 1).bit_length() + 1), generator=generator)
+    drawn[:1], drawn[1:2] = 0, 1
+    return 2.0 * drawn - 1
 
 
 def induction(tokens, codes, scale, *, gate=True, lag=1, flag_weight=None, half_scale=True):
@@ -130,11 +139,12 @@ MUTANTS = [
     ("03.a", "scale", scaled_twice),
     ("03.a", "who asks whom", queries_and_keys_exchanged),
     ("03.a", "loud scores", plain_exponentials),
-    ("03.b", "only signs", zeros_and_ones),
-    ("03.b", "shape", one_hot),
-    ("03.b", "any count", rounded_down),
-    ("03.b", "a single key", no_channel_for_one),
-    ("03.b", "all different", random_signs),
+    ("03.b", "two keys", the_chapters_own),
+    ("03.b", "two keys", zeros_and_ones),
+    ("03.b", "no channel too many", every_digit_twice),
+    ("03.b", "no channel too many", rounded_down),
+    ("03.b", "two signs apart", odd_or_even_number),
+    ("03.b", "two signs apart", random_signs),
     ("03.c", "keys find keys", blanks_have_a_code),
     ("03.c", "keys find keys", whole_scale),
     ("03.c", "the flag", flag_counts_one),

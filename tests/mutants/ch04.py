@@ -18,47 +18,69 @@ def by_fft(u: Tensor, h: Tensor, length: int) -> Tensor:
     return torch.fft.irfft(spectrum, n=length, dim=1)[:, : u.shape[1]]
 
 
-def keeps_the_tail(u: Tensor, h: Tensor) -> Tensor:
-    return by_fft(pad(u, (0, 0, 0, h.shape[1] - 1)), h, u.shape[1] + h.shape[1] - 1)
+def with_holes(h: Tensor, dilation: int) -> Tensor:
+    spread = torch.zeros(len(h), (h.shape[1] - 1) * dilation + 1)
+    spread[:, ::dilation] = h
+    return spread
 
 
-def reversed_filter(u: Tensor, h: Tensor) -> Tensor:
-    return conv(u, h.flip(1))
+def the_chapters_own(u, h, dilation):
+    return conv(u, h)
 
 
-def without_padding(u: Tensor, h: Tensor) -> Tensor:
+def counts_the_holes(u, h, dilation):
+    return conv(u, with_holes(h, dilation + 1))
+
+
+def keeps_the_tail(u, h, dilation):
+    h = with_holes(h, dilation)
+    return conv(pad(u, (0, 0, 0, h.shape[1] - 1)), h)
+
+
+def reversed_filter(u, h, dilation):
+    return conv(u, with_holes(h.flip(1), dilation))
+
+
+def without_padding(u, h, dilation):
+    h = with_holes(h, dilation)
     return by_fft(u, h, max(u.shape[1], h.shape[1]))
 
 
-def centred(u: Tensor, h: Tensor) -> Tensor:
-    half = h.shape[1] // 2
-    return conv(pad(u, (0, 0, 0, half)), h)[:, half:]
+def previous_tokens_only(u, h, dilation):
+    return pad(conv(u, with_holes(h, dilation))[:, :-1], (0, 0, 1, 0))
 
 
-def previous_tokens_only(u: Tensor, h: Tensor) -> Tensor:
-    return pad(conv(u, h)[:, :-1], (0, 0, 1, 0))
+def share(u, write):
+    return (u @ write).sigmoid()[..., None]
 
 
-def transposed_weight(u, weight, bias_proj, filter, bias_conv):
-    return (u @ weight.T + bias_proj) * (conv(u, filter) + bias_conv)
+def the_chapters_base_conv(u, weight, bias_proj, filter, bias_conv, write):
+    return (u @ weight + bias_proj) * (conv(u, filter) + bias_conv)
 
 
-def convolves_the_projection(u, weight, bias_proj, filter, bias_conv):
-    projected = u @ weight + bias_proj
-    return projected * (conv(projected, filter) + bias_conv)
+def transposed_weight(u, weight, bias_proj, filter, bias_conv, write):
+    read = conv(share(u, write) * u, filter) + bias_conv
+    return u + (u @ weight.T + bias_proj) * read
 
 
-def adds_instead(u, weight, bias_proj, filter, bias_conv):
-    return (u @ weight + bias_proj) + (conv(u, filter) + bias_conv)
+def gates_what_was_convolved(u, weight, bias_proj, filter, bias_conv, write):
+    return u + (u @ weight + bias_proj) * (share(u, write) * conv(u, filter) + bias_conv)
 
 
-def squashed_gate(u, weight, bias_proj, filter, bias_conv):
-    return torch.sigmoid(u @ weight + bias_proj) * (conv(u, filter) + bias_conv)
+def a_share_for_each_channel(u, weight, bias_proj, filter, bias_conv, write):
+    written = (u * write).sigmoid() * u
+    return u + (u @ weight + bias_proj) * (conv(written, filter) + bias_conv)
 
 
-def wraps_round(u, weight, bias_proj, filter, bias_conv):
+def projects_what_is_written(u, weight, bias_proj, filter, bias_conv, write):
+    written = share(u, write) * u
+    return u + (written @ weight + bias_proj) * (conv(written, filter) + bias_conv)
+
+
+def wraps_round(u, weight, bias_proj, filter, bias_conv, write):
     length = max(u.shape[1], filter.shape[1])
-    return (u @ weight + bias_proj) * (by_fft(u, filter, length) + bias_conv)
+    read = by_fft(share(u, write) * u, filter, length) + bias_conv
+    return u + (u @ weight + bias_proj) * read
 
 
 def no_shift(codes: Tensor, numbers: Tensor) -> Tensor:
@@ -99,16 +121,18 @@ def rolls(codes: Tensor, numbers: Tensor) -> Tensor:
 
 
 MUTANTS = [
-    ("04.a", "shape", keeps_the_tail),
+    ("04.a", "a spike shows the filter", the_chapters_own),
+    ("04.a", "a spike shows the filter", counts_the_holes),
     ("04.a", "a spike shows the filter", reversed_filter),
-    ("04.a", "a spike shows the filter", centred),
+    ("04.a", "shape", keeps_the_tail),
     ("04.a", "one tap", previous_tokens_only),
     ("04.a", "nothing from the future", without_padding),
-    ("04.b", "only the gate", transposed_weight),
-    ("04.b", "only the convolution", convolves_the_projection),
-    ("04.b", "only the gate", adds_instead),
-    ("04.b", "only the gate", squashed_gate),
-    ("04.b", "only the convolution", wraps_round),
+    ("04.b", "only the skip", the_chapters_base_conv),
+    ("04.b", "only the gate that reads", transposed_weight),
+    ("04.b", "only the gate that reads", projects_what_is_written),
+    ("04.b", "what a token writes", gates_what_was_convolved),
+    ("04.b", "what a token writes", a_share_for_each_channel),
+    ("04.b", "what a token writes", wraps_round),
     ("04.c", "one pair, one query", no_shift),
     ("04.c", "two keys stay apart", no_writing_gate),
     ("04.c", "two keys stay apart", no_reading_gate),

@@ -5,48 +5,51 @@ import math
 import torch
 
 
+def _hold(worst, widths, level, there=torch.log2, back=torch.exp2):
+    below = (worst < level).nonzero().flatten().tolist()
+    if not below:
+        return float(widths[0])
+    if below[-1] == len(widths) - 1:
+        return math.inf
+    return _between(worst, widths, level, below[-1], there, back)
+
+
+def _between(worst, widths, level, i, there=torch.log2, back=torch.exp2):
+    part = (level - worst[i]) / (worst[i + 1] - worst[i])
+    low, high = there(widths[i]), there(widths[i + 1])
+    return float(back(low + part * (high - low)))
+
+
 def linear_in_the_width(widths, accuracies, level):
-    return _cross(widths, accuracies, level, lambda w: w, lambda x: x)
+    return _hold(accuracies.amin(0), widths, level, lambda w: w, lambda x: x)
 
 
 def no_infinity(widths, accuracies, level):
-    found = _cross(widths, accuracies, level, torch.log2, lambda x: 2**x)
+    found = _hold(accuracies.amin(0), widths, level)
     return float(widths[-1]) if found == math.inf else found
 
 
-def always_interpolates(widths, accuracies, level):
-    low, high = accuracies[0], accuracies[1]
-    if level < low:
-        part = (level - low) / (high - low)
-        return float(widths[0] * (widths[1] / widths[0]) ** part)
-    return _cross(widths, accuracies, level, torch.log2, lambda x: 2**x)
+def mean_of_the_seeds(widths, accuracies, level):
+    return _hold(accuracies.mean(0), widths, level)
 
 
-def nearest_point(widths, accuracies, level):
-    if level > accuracies.max():
-        return math.inf
-    return float(widths[(accuracies - level).abs().argmin()])
+def the_chapters_crossing_of_the_mean(widths, accuracies, level):
+    return first_crossing(widths, accuracies.mean(0, keepdim=True), level)
 
 
-def last_crossing(widths, accuracies, level):
-    below = (accuracies < level).nonzero().flatten()
-    if len(below) == 0:
-        return float(widths[0])
-    i = int(below[-1])
-    if i == len(widths) - 1:
-        return math.inf
-    return _cross(widths[i:], accuracies[i:], level, torch.log2, lambda x: 2**x)
-
-
-def _cross(widths, accuracies, level, there, back):
-    if accuracies[0] >= level:
+def first_crossing(widths, accuracies, level):
+    worst = accuracies.amin(0)
+    if worst[0] >= level:
         return float(widths[0])
     for i in range(len(widths) - 1):
-        low, high = accuracies[i], accuracies[i + 1]
-        if high >= level:
-            a, b = there(widths[i]), there(widths[i + 1])
-            return float(back(a + (level - low) / (high - low) * (b - a)))
+        if worst[i + 1] >= level:
+            return _between(worst, widths, level, i)
     return math.inf
+
+
+def next_measured_width(widths, accuracies, level):
+    found = _hold(accuracies.amin(0), widths, level)
+    return found if found == math.inf else float(widths[widths >= found - 1e-3][0])
 
 
 def same_width(accuracy):
@@ -70,52 +73,57 @@ def squared(accuracy):
     return (accuracy[:-1, :-1] - accuracy[1:, 1:]).square().mean().sqrt()
 
 
-def sums_over_the_batch(keys, values, queries, candidates):
-    memory = (keys * values).sum(dim=(0, 1))
+def _read(memory, queries, candidates):
     return ((queries * memory) @ candidates.T).argmax(-1)
 
 
-def forgets_the_query(keys, values, queries, candidates):
-    memory = (keys * values).sum(1, keepdim=True)
-    return (memory.expand_as(queries) @ candidates.T).argmax(-1)
+def _fading(keys, values, keep):
+    age = torch.arange(keys.shape[1]).flip(0)
+    return (keep ** age[:, None] * keys * values).sum(1, keepdim=True)
 
 
-def only_the_first_pair(keys, values, queries, candidates):
-    memory = (keys * values)[:, :1]
-    return ((queries * memory) @ candidates.T).argmax(-1)
+def the_chapters_sum(keys, values, queries, candidates, keep):
+    return _read((keys * values).sum(1, keepdim=True), queries, candidates)
 
 
-def returns_codes(keys, values, queries, candidates):
-    memory = (keys * values).sum(1, keepdim=True)
-    return queries * memory
+def the_first_pair_wins(keys, values, queries, candidates, keep):
+    return _read(_fading(keys.flip(1), values.flip(1), keep), queries, candidates)
 
 
-def answers_every_key(keys, values, queries, candidates):
-    memory = (keys * values).sum(1, keepdim=True)
-    answers = ((keys * memory) @ candidates.T).argmax(-1)
-    return answers[:, : queries.shape[1]]
+def sums_over_the_batch(keys, values, queries, candidates, keep):
+    return _read(_fading(keys, values, keep).sum(0), queries, candidates)
 
 
-def rounds_the_memory(keys, values, queries, candidates):
-    memory = (keys * values).sum(1, keepdim=True).sign()
-    return ((queries * memory) @ candidates.T).argmax(-1)
+def forgets_the_query(keys, values, queries, candidates, keep):
+    return _read(_fading(keys, values, keep), torch.ones_like(queries), candidates)
+
+
+def answers_every_key(keys, values, queries, candidates, keep):
+    return _read(_fading(keys, values, keep), keys, candidates)[:, : queries.shape[1]]
+
+
+def only_the_last_pair_is_fresh(keys, values, queries, candidates, keep):
+    written = keys * values
+    memory = keep * written[:, :-1].sum(1, keepdim=True) + written[:, -1:]
+    return _read(memory, queries, candidates)
 
 
 MUTANTS = [
     ("06.a", "halfway is a geometric mean", linear_in_the_width),
     ("06.a", "never reached", no_infinity),
-    ("06.a", "below the first stair", always_interpolates),
-    ("06.a", "halfway is a geometric mean", nearest_point),
-    ("06.a", "the first crossing counts", last_crossing),
+    ("06.a", "the worst seed", mean_of_the_seeds),
+    ("06.a", "the worst seed", the_chapters_crossing_of_the_mean),
+    ("06.a", "reached and lost again", first_crossing),
+    ("06.a", "halfway is a geometric mean", next_measured_width),
     ("06.b", "one pair of cells", same_width),
     ("06.b", "signs do not cancel", signed),
     ("06.b", "a mean, not a sum", summed),
     ("06.b", "any table", main_diagonal_only),
     ("06.b", "a mean, not a sum", squared),
+    ("06.c", "told twice", the_chapters_sum),
+    ("06.c", "told twice", the_first_pair_wins),
     ("06.c", "each sequence has its own memory", sums_over_the_batch),
     ("06.c", "one pair", forgets_the_query),
-    ("06.c", "many pairs", only_the_first_pair),
-    ("06.c", "shape", returns_codes),
     ("06.c", "queries in any order", answers_every_key),
-    ("06.c", "as blurred as the definition", rounds_the_memory),
+    ("06.c", "as blurred as the definition", only_the_last_pair_is_fresh),
 ]

@@ -6,13 +6,14 @@ import torch
 from torch import Tensor
 
 
-def convolution_by_matrices(u: Tensor, h: Tensor) -> Tensor:
+def convolution_by_matrices(u: Tensor, h: Tensor, dilation: int = 1) -> Tensor:
     """The convolution as a banded matrix a channel, filled entry by entry, in float64."""
     n, (d, taps) = u.shape[1], h.shape
     matrices = torch.zeros(d, n, n, dtype=torch.float64)
     for t in range(n):
-        for s in range(max(0, t - taps + 1), t + 1):
-            matrices[:, t, s] = h[:, t - s]
+        for tap in range(taps):
+            if tap * dilation <= t:
+                matrices[:, t, t - tap * dilation] = h[:, tap]
     return torch.einsum("dts,bsd->btd", matrices, u.double()).float()
 
 
@@ -47,13 +48,18 @@ def induction_by_loops(tokens: Tensor, codes: Tensor, scale: float) -> Tensor:
     return weights
 
 
-def base_conv_one_by_one(u: Tensor, weight: Tensor, b1: Tensor, h: Tensor, b2: Tensor) -> Tensor:
-    """BaseConv from its definition, one position at a time."""
+def base_conv_one_by_one(
+    u: Tensor, weight: Tensor, b1: Tensor, h: Tensor, b2: Tensor, write: Tensor
+) -> Tensor:
+    """BaseConv with a skip and a gate that writes, one position at a time."""
     n, taps = u.shape[1], h.shape[1]
+    shares = [1 / (1 + torch.exp(-(u[:, t] @ write))) for t in range(n)]
     rows = []
     for t in range(n):
-        past = sum(h[:, lag] * u[:, t - lag] for lag in range(min(taps, t + 1)))
-        rows.append((torch.einsum("bi,io->bo", u[:, t], weight) + b1) * (past + b2))
+        lags = range(min(taps, t + 1))
+        past = sum(h[:, lag] * shares[t - lag][:, None] * u[:, t - lag] for lag in lags)
+        gate = torch.einsum("bi,io->bo", u[:, t], weight) + b1
+        rows.append(u[:, t] + gate * (past + b2))
     return torch.stack(rows, dim=1)
 
 

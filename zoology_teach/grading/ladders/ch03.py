@@ -11,7 +11,7 @@ from zoology_teach.grading.truths import attention_by_loops, induction_by_loops
 from zoology_teach.tasks.mqar import MQAR
 
 A = Exercise("03.a", "causal_attention", "Causal attention", minutes=10, difficulty=1)
-B = Exercise("03.b", "sign_codes", "Sign codes", minutes=10, difficulty=1)
+B = Exercise("03.b", "sign_codes", "Sign codes, two signs apart", minutes=10, difficulty=1)
 C = Exercise("03.c", "induction_weights", "Induction by hand", minutes=25, difficulty=2)
 EXERCISES = [A, B, C]
 
@@ -79,60 +79,61 @@ def _(call: Call, generator: Generator) -> None:
 def checked_codes(call: Call, count: int) -> Tensor:
     """The student's codes as float64, after shape and entries have been looked at."""
     codes = call(count)
-    width = next(c for c in range(1, 64) if 2**c >= count)
+    width = 1 + next(c for c in range(64) if 2**c >= count)
     expect_shape(codes, (count, width))
-    assert not codes.is_complex(), "complex numbers, expected -1.0 and 1.0"
+    assert codes.dtype.is_floating_point, f"dtype {codes.dtype}, expected a float"
+    expect(codes.abs().float(), torch.ones(count, width))
     return codes.double()
 
 
-@B.rung("shape", 1, "count rows, and as many channels as count - 1 has binary digits")
+def expect_apart(codes: Tensor) -> None:
+    """Assert that any two rows differ in two signs or more."""
+    rows = codes.tolist()
+    for i, row in enumerate(rows):
+        for j in range(i):
+            differ = sum(a != b for a, b in zip(row, rows[j], strict=True))
+            assert differ >= 2, f"rows {j} and {i} of {len(rows)} differ in {differ} of their signs"
+
+
+@B.rung("one key", 1, "a single key has one channel, and in it -1.0 or 1.0, as a float")
 def _(call: Call, generator: Generator) -> None:
-    checked_codes(call, 8)
+    checked_codes(call, 1)
 
 
-@B.rung("only signs", 1, "every entry is -1.0 or 1.0, as a float: the digit 0 becomes -1")
+@B.rung("two keys", 1, "two keys need two channels, in each -1.0 for one and 1.0 for the other")
 def _(call: Call, generator: Generator) -> None:
-    codes = call(16)
-    expect_shape(codes, (16, 4))
-    assert codes.dtype.is_floating_point, f"dtype {codes.dtype}, expected a float"
-    expect(codes.abs(), torch.ones(16, 4))
-
-
-@B.rung("two keys", 1, "two keys need one channel, -1 for one of them and 1 for the other")
-def _(call: Call, generator: Generator) -> None:
-    expect(checked_codes(call, 2).sort(dim=0).values.float(), torch.tensor([[-1.0], [1.0]]))
-
-
-@B.rung("all different", 2, "two keys share a code, so no attention can tell them apart")
-def _(call: Call, generator: Generator) -> None:
-    rows = {tuple(row) for row in checked_codes(call, 64).tolist()}
-    assert len(rows) == 64, f"{len(rows)} different codes for 64 keys"
+    expect_apart(checked_codes(call, 2))
 
 
 @B.rung(
-    "any count",
+    "no channel too many",
     1,
-    "a count that is no power of two rounds the number of channels up, and one above a power "
-    "of two needs another channel",
+    "count - 1 has so many binary digits, rounded up, and one channel more is enough",
 )
 def _(call: Call, generator: Generator) -> None:
+    for count in (3, 4):
+        expect_shape(call(count), (count, 3))
+
+
+@B.rung("two signs apart", 2, "two keys differ in one sign or in none: the gap is not doubled")
+def _(call: Call, generator: Generator) -> None:
+    for count in (3, 4, 16):
+        expect_apart(checked_codes(call, count))
+
+
+@B.rung("any count", 1, "one key above a power of two needs another channel")
+def _(call: Call, generator: Generator) -> None:
     for count in (5, 33, int(torch.randint(66, 127, (1,), generator=generator)) | 1):
-        rows = {tuple(row) for row in checked_codes(call, count).tolist()}
-        assert len(rows) == count, f"{len(rows)} different codes for {count} keys"
+        expect_apart(checked_codes(call, count))
 
 
-@B.rung("scores", 1, "a code scores c with itself and at most c - 2 with any other")
+@B.rung("scores", 2, "a code scores c with itself and at most c - 4 with any other")
 def _(call: Call, generator: Generator) -> None:
     codes = checked_codes(call, 100)
     scores = codes @ codes.T
-    expect(scores.diagonal().float(), torch.full((100,), 7.0))
+    expect(scores.diagonal().float(), torch.full((100,), 8.0))
     best_other = (scores - 1000 * torch.eye(100)).max().item()
-    assert best_other <= 5 + 1e-6, f"two different keys score {best_other:g}"
-
-
-@B.rung("a single key", 1, "one key still needs one channel: log2(1) is 0, take at least 1")
-def _(call: Call, generator: Generator) -> None:
-    expect(checked_codes(call, 1).abs().float(), torch.ones(1, 1))
+    assert best_other <= 4 + 1e-6, f"two different keys score {best_other:g}"
 
 
 def distinct_codes(half: int, generator: Generator) -> Tensor:

@@ -1,4 +1,4 @@
-"""Ladders of chapter 04: a causal convolution, BaseConv, recall by running sums."""
+"""Ladders of chapter 04: a dilated convolution, BaseConv with two gates, running sums."""
 
 import torch
 from torch import Tensor
@@ -11,108 +11,117 @@ from zoology_teach.grading.truths import (
     recall_by_dictionary,
 )
 
-A = Exercise("04.a", "causal_conv", "A causal convolution", minutes=10, difficulty=1)
-B = Exercise("04.b", "base_conv", "BaseConv", minutes=15, difficulty=2)
+A = Exercise("04.a", "causal_conv", "A dilated convolution", minutes=10, difficulty=1)
+B = Exercise(
+    "04.b", "base_conv", "BaseConv with a skip and a second gate", minutes=15, difficulty=2
+)
 C = Exercise("04.c", "running_recall", "Running recall", minutes=25, difficulty=3)
-
-
-@A.rung("shape", 1, "The output has the shape of u, (B, N, D), however many taps h has")
-def _(call: Call, generator: torch.Generator) -> None:
-    expect_shape(call(randn(generator, 2, 6, 3), randn(generator, 3, 4)), (2, 6, 3))
 
 
 @A.rung("one tap", 1, "With a single tap there is no past: y = h_0 u, channel by channel")
 def _(call: Call, generator: torch.Generator) -> None:
-    u, h = randn(generator, 2, 5, 3), randn(generator, 3, 1)
-    expect(call(u, h), u * h[:, 0])
+    u, h = randn(generator, 1, 2, 2), randn(generator, 2, 1)
+    expect(call(u, h, 2), u * h[:, 0])
+
+
+@A.rung("shape", 1, "The output has the shape of u, (B, N, D), however far h reaches")
+def _(call: Call, generator: torch.Generator) -> None:
+    expect_shape(call(randn(generator, 2, 4, 3), randn(generator, 3, 2), 2), (2, 4, 3))
 
 
 @A.rung(
     "a spike shows the filter",
-    2,
-    "One spike at time 0 must reproduce the filter from lag 0 on: is it reversed or moved",
+    3,
+    "One spike at time 0 must reproduce the filter from lag 0 on, a tap every `dilation` tokens "
+    "and 0 between them: is it reversed, moved, or without holes",
 )
 def _(call: Call, generator: torch.Generator) -> None:
-    u = torch.zeros(1, 5, 2)
+    u = torch.zeros(1, 5, 1)
     u[0, 0] = 1
-    h = randn(generator, 2, 5)
-    expect(call(u, h), h.T[None])
+    h = randn(generator, 1, 3)
+    holes = torch.zeros(1, 5, 1)
+    holes[0, ::2, 0] = h[0]
+    expect(call(u, h, 2), holes)
 
 
 @A.rung(
     "nothing from the future",
-    2,
+    1,
     "An output changed with a later input: pad in front, or pad the FFT, so that nothing wraps",
 )
 def _(call: Call, generator: torch.Generator) -> None:
-    u, h = randn(generator, 2, 8, 3), randn(generator, 3, 8)
+    u, h = randn(generator, 1, 5, 1), randn(generator, 1, 3)
     changed = u.clone()
-    changed[:, 5:] = randn(generator, 2, 3, 3)
-    before, after = call(u, h), call(changed, h)
-    expect_shape(before, (2, 8, 3))
-    expect_shape(after, (2, 8, 3))
-    expect(after[:, :5], before[:, :5])
+    changed[:, 4:] += 1
+    before, after = call(u, h, 2), call(changed, h, 2)
+    expect_shape(before, (1, 5, 1))
+    expect_shape(after, (1, 5, 1))
+    expect(after[:, :4], before[:, :4])
 
 
 @A.rung(
     "agrees with the matrix",
     2,
-    "Values differ from a Toeplitz matrix a channel: check the lags, and that no channel mixes",
+    "Values differ from a banded matrix a channel: check the lags, and that no channel mixes",
 )
 def _(call: Call, generator: torch.Generator) -> None:
-    u, h = randn(generator, 3, 7, 4), randn(generator, 4, 7)
-    expect(call(u, h), convolution_by_matrices(u, h))
+    for dilation in (2, 3):
+        u, h = randn(generator, 3, 9, 4), randn(generator, 4, 3)
+        expect(call(u, h, dilation), convolution_by_matrices(u, h, dilation))
 
 
 @A.rung(
     "short and long filters",
     2,
-    "The number of taps L may be smaller or larger than N: lags that reach before time 0 read 0",
+    "The filter may end before the sequence does or reach beyond it: lags that reach before "
+    "time 0 read 0",
 )
 def _(call: Call, generator: torch.Generator) -> None:
-    for n, taps in ((6, 3), (4, 9), (1, 5)):
+    for n, taps, dilation in ((1, 5, 2), (4, 3, 9), (6, 9, 1), (7, 4, 2)):
         u, h = randn(generator, 2, n, 3), randn(generator, 3, taps)
-        expect(call(u, h), convolution_by_matrices(u, h))
+        expect(call(u, h, dilation), convolution_by_matrices(u, h, dilation))
 
 
 def problem(generator: torch.Generator, b: int, n: int, d: int, taps: int) -> list[Tensor]:
-    """u, weight, bias_proj, filter, bias_conv at random."""
-    shapes = ((b, n, d), (d, d), (d,), (d, taps), (d,))
+    """u, weight, bias_proj, filter, bias_conv, write at random."""
+    shapes = ((b, n, d), (d, d), (d,), (d, taps), (d,), (d,))
     return [randn(generator, *shape) for shape in shapes]
 
 
-@B.rung("shape", 1, "BaseConv maps (B, N, D) to (B, N, D)")
+@B.rung("only the skip", 2, "With W = 0 and b1 = 0 nothing is read, and u passes unchanged")
 def _(call: Call, generator: torch.Generator) -> None:
-    expect_shape(call(*problem(generator, 2, 6, 3, 6)), (2, 6, 3))
+    u, weight, b1, *rest = problem(generator, 1, 2, 1, 2)
+    expect(call(u, 0 * weight, 0 * b1, *rest), u)
 
 
 @B.rung(
-    "only the gate",
+    "only the gate that reads",
     2,
-    "With the filter 0 and b2 = 1 the output is u W + b1: W multiplies from the right, "
-    "and nothing is transposed",
+    "With the filter 0 and b2 = 1 the output is u + u W + b1: W multiplies u itself, from the "
+    "right, and nothing is transposed",
 )
 def _(call: Call, generator: torch.Generator) -> None:
-    u, weight, b1, h, b2 = problem(generator, 2, 5, 3, 5)
-    expect(call(u, weight, b1, 0 * h, torch.ones_like(b2)), u @ weight + b1)
+    u, weight, b1, h, b2, write = problem(generator, 1, 2, 2, 2)
+    expect(call(u, weight, b1, 0 * h, torch.ones_like(b2), write), u + u @ weight + b1)
 
 
 @B.rung(
-    "only the convolution",
+    "what a token writes",
     2,
-    "With W = 0 and b1 = 1 the output is h * u + b2: convolve u itself, not its projection, "
-    "and add b2 after the convolution",
+    "With W = 0 and b1 = 1 the output is u + h * (w u) + b2: each token is multiplied by its own "
+    "share before it is convolved, and b2 is added after",
 )
 def _(call: Call, generator: torch.Generator) -> None:
-    u, weight, b1, h, b2 = problem(generator, 2, 5, 3, 5)
-    actual = call(u, 0 * weight, torch.ones_like(b1), h, b2)
-    expect(actual, convolution_by_matrices(u, h) + b2)
+    u, weight, b1, h, b2, write = problem(generator, 1, 3, 2, 3)
+    share = 1 / (1 + torch.exp(-(u * write).sum(-1, keepdim=True)))
+    actual = call(u, 0 * weight, torch.ones_like(b1), h, b2, write)
+    expect(actual, u + convolution_by_matrices(share * u, h) + b2)
 
 
 @B.rung(
     "the two meet in a product",
     2,
-    "Projection and convolution are multiplied elementwise: not added, no activation",
+    "Gate and convolution are multiplied elementwise: not added, no activation on the gate",
 )
 def _(call: Call, generator: torch.Generator) -> None:
     arguments = problem(generator, 2, 6, 4, 6)
@@ -121,18 +130,18 @@ def _(call: Call, generator: torch.Generator) -> None:
 
 @B.rung("nothing from the future", 1, "An output changed with a later input")
 def _(call: Call, generator: torch.Generator) -> None:
-    u, *rest = problem(generator, 2, 8, 3, 8)
+    u, *rest = problem(generator, 1, 3, 2, 3)
     changed = u.clone()
-    changed[:, -1] = randn(generator, 2, 3)
+    changed[:, -1] += 1
     before, after = call(u, *rest), call(changed, *rest)
-    expect_shape(before, (2, 8, 3))
-    expect_shape(after, (2, 8, 3))
+    expect_shape(before, (1, 3, 2))
+    expect_shape(after, (1, 3, 2))
     expect(after[:, :-1], before[:, :-1])
 
 
 @B.rung(
     "one token, one channel, short filters",
-    2,
+    1,
     "It must also work for N = 1, D = 1, and for filters shorter or longer than the sequence",
 )
 def _(call: Call, generator: torch.Generator) -> None:

@@ -1,4 +1,4 @@
-"""Ladders of chapter 06: reading a staircase, its collapse, and a memory of signs."""
+"""Ladders of chapter 06: a staircase of several seeds, its collapse, a memory that fades."""
 
 import math
 
@@ -10,35 +10,32 @@ from zoology_teach.grading.ladder import Call, Exercise, expect, expect_number, 
 
 A = Exercise("06.a", "needed_width", "The width a level needs", minutes=15, difficulty=1)
 B = Exercise("06.b", "collapse_error", "The collapse, as a number", minutes=20, difficulty=2)
-C = Exercise("06.c", "holographic_recall", "A memory of signs", minutes=25, difficulty=2)
+C = Exercise("06.c", "holographic_recall", "A memory of signs that fades", minutes=25, difficulty=2)
 EXERCISES = [A, B, C]
 
 
-def staircase(generator: torch.Generator, steps: int = 5) -> tuple[Tensor, Tensor]:
-    """Widths that double and accuracies that rise, well apart."""
-    widths = 16.0 * 2 ** torch.arange(steps)
-    rises = 0.05 + torch.rand(steps, generator=generator)
-    return widths, 0.9 * rises.cumsum(0) / rises.sum()
+def held_from(widths: list[float], worst: list[float], level: float) -> float:
+    """The definition: the narrowest start from which no measured width is below the level."""
+    start = len(widths)
+    while start > 0 and worst[start - 1] >= level:
+        start -= 1
+    if start in (0, len(widths)):
+        return widths[0] if start == 0 else math.inf
+    part = (level - worst[start - 1]) / (worst[start] - worst[start - 1])
+    low, high = math.log2(widths[start - 1]), math.log2(widths[start])
+    return 2 ** (low + part * (high - low))
 
 
-@A.rung("on a measured point", 1, "At a measured accuracy the answer is that point's own width.")
+@A.rung("the narrowest holds it", 1, "A level that every width holds needs the narrowest only.")
 def _(call: Call, generator: torch.Generator) -> None:
-    widths, accuracies = staircase(generator)
-    for i in range(1, 5):
-        found = call(widths, accuracies, accuracies[i].item())
-        expect_number(found, widths[i].item(), tolerance=1e-3)
+    expect_number(call(torch.tensor([16.0]), torch.tensor([[0.5], [0.7]]), 0.4), 16.0)
+    accuracies = torch.tensor([[0.5, 0.6], [0.7, 0.5]])
+    expect_number(call(torch.tensor([16.0, 32.0]), accuracies, 0.5), 16.0)
 
 
-@A.rung("below the first stair", 1, "A level the narrowest model already reaches needs its width.")
+@A.rung("never reached", 1, "If the widest does not hold the level, return math.inf.")
 def _(call: Call, generator: torch.Generator) -> None:
-    widths, accuracies = staircase(generator)
-    expect_number(call(widths, accuracies, accuracies[0].item() / 2), 16.0)
-
-
-@A.rung("never reached", 1, "If no width reaches the level, return math.inf.")
-def _(call: Call, generator: torch.Generator) -> None:
-    widths, accuracies = staircase(generator)
-    found = call(widths, accuracies, 0.95)
+    found = call(torch.tensor([16.0, 32.0]), torch.tensor([[0.2, 0.6], [0.7, 0.5]]), 0.6)
     if isinstance(found, Tensor) and found.numel() == 1:
         found = found.item()
     assert found == math.inf, f"you return {found!r}"
@@ -46,23 +43,32 @@ def _(call: Call, generator: torch.Generator) -> None:
 
 @A.rung("halfway is a geometric mean", 2, "Widths double: interpolate log2(width), not the width.")
 def _(call: Call, generator: torch.Generator) -> None:
-    widths = torch.tensor([16.0, 64.0])
-    found = call(widths, torch.tensor([0.2, 0.6]), 0.4)
+    found = call(torch.tensor([16.0, 64.0]), torch.tensor([[0.2, 0.6]]), 0.4)
     expect_number(found, 32.0, tolerance=1e-3)
 
 
-@A.rung("the first crossing counts", 1, "A noisy staircase can cross twice: take the first time.")
+@A.rung("the worst seed", 1, "At each width the lowest of the seeds counts, whichever it is.")
 def _(call: Call, generator: torch.Generator) -> None:
-    widths = torch.tensor([8.0, 16.0, 32.0, 64.0])
-    found = call(widths, torch.tensor([0.1, 0.5, 0.3, 0.7]), 0.5)
-    expect_number(found, 16.0, tolerance=1e-3)
+    accuracies = torch.tensor([[0.2, 0.9, 1.0], [0.3, 0.6, 0.9]])
+    found = call(torch.tensor([16.0, 64.0, 256.0]), accuracies, 0.4)
+    expect_number(found, 32.0, tolerance=1e-3)
 
 
-@A.rung("anywhere between", 2, "The crossing is not where the line on the log axis has it.")
+@A.rung("reached and lost again", 1, "The level must hold at all wider widths too.")
 def _(call: Call, generator: torch.Generator) -> None:
-    widths, accuracies = staircase(generator)
-    level = (0.3 * accuracies[2] + 0.7 * accuracies[3]).item()
-    expect_number(call(widths, accuracies, level), 64.0 * 2**0.7, tolerance=1e-3)
+    widths, accuracies = torch.tensor([8.0, 16.0, 32.0, 64.0]), torch.tensor([[0.1, 0.5, 0.3, 0.7]])
+    expect_number(call(widths, accuracies, 0.5), 32.0 * 2**0.5, tolerance=1e-3)
+
+
+@A.rung("any staircase", 2, "The width is not where the curve of the worst seeds passes for good.")
+def _(call: Call, generator: torch.Generator) -> None:
+    widths = 16.0 * 2 ** torch.arange(6)
+    for _ in range(3):
+        noise = 0.3 * torch.rand(4, 6, generator=generator)
+        accuracies = torch.linspace(0.0, 0.7, 6) + noise
+        worst = [min(column) for column in accuracies.T.tolist()]
+        expected = held_from(widths.tolist(), worst, 0.5)
+        expect_number(call(widths, accuracies, 0.5), expected, tolerance=1e-3)
 
 
 def by_loop(accuracy: Tensor) -> float:
@@ -111,50 +117,56 @@ def _(call: Call, generator: torch.Generator) -> None:
 
 @C.rung("shape", 1, "Return one candidate number per query: int64 of shape (B, Q).")
 def _(call: Call, generator: torch.Generator) -> None:
-    keys, candidates = signs(generator, 3, 4, 8), signs(generator, 10, 8)
-    found = call(keys, keys, signs(generator, 3, 2, 8), candidates)
-    expect_shape(found, (3, 2))
+    keys, candidates = signs(generator, 2, 2, 4), signs(generator, 3, 4)
+    found = call(keys, keys, signs(generator, 2, 1, 4), candidates, 0.5)
+    expect_shape(found, (2, 1))
     assert found.dtype == torch.int64, f"dtype {found.dtype}"
 
 
 @C.rung("one pair", 1, "With a single pair nothing interferes: key * (key * value) is the value.")
 def _(call: Call, generator: torch.Generator) -> None:
-    keys, candidates = signs(generator, 5, 1, 64), signs(generator, 12, 64)
-    answer = torch.randint(12, (5, 1), generator=generator)
-    expect(call(keys, candidates[answer], keys, candidates), answer)
+    keys, candidates = torch.tensor([[[-1.0, 1.0]]]), torch.tensor([[-1.0, 1.0], [1.0, 1.0]])
+    for answer in (0, 1):
+        found = call(keys, candidates[None, None, answer], keys, candidates, 0.5)
+        expect(found, torch.tensor([[answer]]))
+
+
+@C.rung("told twice", 2, "The later value of a key wins: what was there fades before it is added.")
+def _(call: Call, generator: torch.Generator) -> None:
+    key, candidates = torch.tensor([[[-1.0, 1.0]]]), torch.tensor([[-1.0, 1.0], [1.0, 1.0]])
+    for told in ([0, 1], [1, 0]):
+        found = call(key.expand(1, 2, 2), candidates[told][None], key, candidates, 0.5)
+        expect(found, torch.tensor([told[1:]]))
 
 
 @C.rung("each sequence has its own memory", 1, "Sum over the pairs, not over the batch.")
 def _(call: Call, generator: torch.Generator) -> None:
-    key, candidates = signs(generator, 1, 1, 64), signs(generator, 6, 64)
-    answer = torch.tensor([[0], [3], [5]])
-    keys = key.expand(3, 1, 64)
-    expect(call(keys, candidates[answer], keys, candidates), answer)
-
-
-@C.rung("many pairs", 2, "Every pair must be in the memory, and the query must be multiplied in.")
-def _(call: Call, generator: torch.Generator) -> None:
-    keys, candidates = signs(generator, 4, 6, 1024), signs(generator, 40, 1024)
-    answer = torch.stack([torch.randperm(40, generator=generator)[:6] for _ in range(4)])
-    expect(call(keys, candidates[answer], keys, candidates), answer)
+    key, candidates = signs(generator, 1, 1, 4), torch.tensor([[1.0, 1, 1, 1], [1, -1, 1, -1]])
+    told = torch.tensor([[1, 0], [0, 1], [1, 0]])
+    found = call(key.expand(3, 2, 4), candidates[told], key.expand(3, 1, 4), candidates, 0.5)
+    expect(found, told[:, 1:])
 
 
 @C.rung("queries in any order", 1, "Answer the queries that are asked, in their order.")
 def _(call: Call, generator: torch.Generator) -> None:
-    keys, candidates = signs(generator, 2, 5, 1024), signs(generator, 30, 1024)
-    answer = torch.randint(30, (2, 5), generator=generator)
-    order = torch.tensor([3, 0])
-    expect(call(keys, candidates[answer], keys[:, order], candidates), answer[:, order])
+    keys, candidates = signs(generator, 2, 4, 1024), signs(generator, 20, 1024)
+    keys[:, 3] = keys[:, 0]
+    answer = torch.stack([torch.randperm(20, generator=generator)[:4] for _ in range(2)])
+    order = torch.tensor([2, 0, 1])
+    found = call(keys, candidates[answer], keys[:, order], candidates, 0.75)
+    expect(found, answer[:, [2, 3, 1]])
 
 
-@C.rung("as blurred as the definition", 2, "In a crowded memory your answers are not the sum's.")
+@C.rung("as blurred as the definition", 2, "Each pair fades once for every later one.")
 def _(call: Call, generator: torch.Generator) -> None:
-    keys, candidates = signs(generator, 3, 7, 15), signs(generator, 20, 15)
-    answer = torch.randint(20, (3, 7), generator=generator)
+    keys, candidates = signs(generator, 3, 7, 33), signs(generator, 40, 33)
+    answer = torch.randint(40, (3, 7), generator=generator)
     expected = torch.empty(3, 7, dtype=torch.int64)
     for b in range(3):
-        memory = sum(keys[b, i] * candidates[answer[b, i]] for i in range(7))
+        memory = torch.zeros(33)
+        for i in range(7):
+            memory = 0.8 * memory + keys[b, i] * candidates[answer[b, i]]
         for q in range(7):
             scores = torch.stack([(keys[b, q] * memory) @ c for c in candidates])
             expected[b, q] = scores.argmax()
-    expect(call(keys, candidates[answer], keys, candidates), expected)
+    expect(call(keys, candidates[answer], keys, candidates, 0.8), expected)
