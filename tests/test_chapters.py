@@ -43,7 +43,6 @@ EXPECTED_SLUGS = [
     "13_kernels_toeplitz_flash_sparse",
 ]
 YET_TO_TIDY = (  # chapters that the tests of a tidy page leave out; it shrinks
-    "07_memory_is_a_budget",
     "08_filters_that_know_the_input",
     "09_a_little_attention",
     "11_count_the_cost",

@@ -221,8 +221,17 @@ def _execute(notebook: NotebookNode, folder: Path) -> None:
     for cell in notebook.cells:
         if cell.cell_type == "code":
             cell.outputs = [o for o in cell.outputs if o.get("name") != "stderr"]
+    _leave_out_defaults(notebook)
     seconds = round(max(used, default=0.0), 1)
     notebook.metadata["zoology_teach"] = {"version": __version__, "cpu_seconds": seconds}
+
+
+def _leave_out_defaults(notebook: NotebookNode) -> None:
+    """Without what a widget's layout leaves to the browser: 1 kB for each widget."""
+    for kept in notebook.metadata.get("widgets", {}).values():
+        for model in kept["state"].values():
+            if model["model_name"] == "LayoutModel":
+                model["state"] = {k: v for k, v in model["state"].items() if v is not None}
 
 
 def _cpu_seconds_of_children() -> float:

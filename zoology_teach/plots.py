@@ -96,9 +96,14 @@ def curves(
         if mixer in lost:
             look |= {"linestyle": "--", "label": f"{name(mixer)} (did not train here)"}
         rows = cells[cells["mixer"] == mixer].sort_values(x)
-        bars = np.stack([rows["mean"] - rows["min"], rows["max"] - rows["mean"]]).clip(min=0)
-        panel.errorbar(rows[x], rows["mean"], bars, capsize=3, **look)
+        with_bars(panel, rows[x], rows, **look)
     panel.set_ylim(-0.03, 1.05)
+
+
+def with_bars(panel: Axes, x: Iterable[float], cells: pd.DataFrame, **look: Any) -> None:
+    """The column `mean` of the cells against x, with bars from their `min` to their `max`."""
+    bars = np.stack([cells["mean"] - cells["min"], cells["max"] - cells["mean"]]).clip(min=0)
+    panel.errorbar(x, cells["mean"], bars, capsize=3, **look)
 
 
 def width_axis(panel: Axes, widths: list[int]) -> None:
