@@ -54,6 +54,24 @@ app.command()(commands.sweep)
 app.command()(commands.text)
 
 
+@app.command()
+def examine(
+    plugin: Annotated[Path, typer.Argument(metavar="FILE.py", help="Mixers of your own.")],
+) -> None:
+    """Check what every mixer keeps (causal, step, state, ...) on the mixers of a file."""
+    from zoology_teach.mixers.plugin import load
+    from zoology_teach.mixers.properties import examine as run
+
+    failed = 0
+    for name in load(plugin):
+        typer.echo(name)
+        for found in run(name):
+            failed += found.passed is False
+            typer.echo(f"  {found.verdict:4} {found.name}: {found.saw or found.says}")
+    if failed:
+        raise typer.Exit(1)
+
+
 def chapter_sources(folder: Path) -> list[Path]:
     """What is built when nothing is named: the chapters in order, then the pages about them."""
     pages = (folder / name for name in ("index.md", "glossary.md", "teacher.md"))

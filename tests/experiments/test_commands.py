@@ -194,6 +194,20 @@ def test_a_mixer_from_outside_is_measured_and_shown(mine):
             assert name in picture.alt
 
 
+def test_the_shipped_examples_are_measured_and_shown(tmp_path):
+    files = sorted((Path(__file__).parents[2] / "examples").glob("*.py"))
+    words = ["sweep", "figure2", "--preset", "laptop", *CELL, "--out", tmp_path / "T.csv"]
+    done = command(*words, *(word for file in files for word in ("--plugin", file)))
+    assert done.returncode == 0, done.stderr
+    runs = results.load(tmp_path / "T.csv")
+    own = {"delta_rule:DeltaRule": 256, "gated_delta_rule:GatedDeltaRule": 256}
+    own |= {"mamba2:Mamba2": 16 * 32 + 3 * (16 + 2 * 32)}
+    sizes = runs.set_index("mixer")["state_size"].to_dict()
+    assert sizes == {name: size + 2 * 16 for name, size in own.items()}, "and a short BaseConv"
+    picture = plots.width_and_state(runs, 16, 32)
+    assert all(name in picture.alt for name in own)
+
+
 def test_a_mixer_from_outside_reads_text(mine, preset, tmp_path):
     words = ["text", "--preset", "laptop", "--plugin", mine, "--steps", 3, "--seed", 0]
     done = invoke(*words, "--out", tmp_path / "t.csv")
