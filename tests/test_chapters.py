@@ -307,6 +307,18 @@ def test_build_runs_a_chapter_and_measures_it(tmp_path):
     assert chapters.build(source), "what a build wrote, a build replaces"
 
 
+def test_a_build_keeps_of_a_layout_what_is_set(tmp_path):
+    source = tmp_path / "20_new.md"
+    shown = 'import ipywidgets\n\nipywidgets.Label("a", layout={"width": "9em"})'
+    source.write_text(CHAPTER.replace("sum(i * i for i in range(10**6)) > 0", shown))
+    chapters.build(source)
+    built = nbformat.read(source.with_suffix(".ipynb"), as_version=4)
+    models = built.metadata["widgets"]["application/vnd.jupyter.widget-state+json"]["state"]
+    [layout] = [m["state"] for m in models.values() if m["model_name"] == "LayoutModel"]
+    assert layout["width"] == "9em" and layout["_view_name"] == "LayoutView"
+    assert None not in layout.values()
+
+
 def cpu_seconds_of(notebook) -> float:
     return notebook.metadata["zoology_teach"]["cpu_seconds"]
 

@@ -78,9 +78,9 @@ def test_exchanged_dimensions_and_other_kinds():
     assert exchanged((4, 4), (3, 4)) == exchanged((12,), (3, 4)) == ""
     with pytest.raises(AssertionError, match="expected \\(3, 4\\): dimensions 0 and 1 are"):
         expect_shape(torch.zeros(4, 3), (3, 4))
-    with pytest.raises(AssertionError, match="^you return an int, expected a tensor$"):
+    with pytest.raises(AssertionError, match=r"^you return an int, expected a tensor$"):
         expect(3, torch.tensor(3))
-    with pytest.raises(AssertionError, match="^you return a list, expected a tensor$"):
+    with pytest.raises(AssertionError, match=r"^you return a list, expected a tensor$"):
         expect([1, 2], torch.tensor([1, 2]))
 
 
