@@ -21,7 +21,7 @@ import pytest
 from tests.mutation.operators import Mutation
 
 CRASHED = 70  # our own mistake, not the fault's work
-BY_THE_CLOCK = 30
+BY_THE_CLOCK = 8
 Identity = tuple[str, str, int]  # file, qualified name, first line
 Trial = tuple[Mutation, list[str]]  # a fault and the tests to ask, in this order
 
