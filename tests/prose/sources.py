@@ -12,6 +12,7 @@ import pandas as pd
 from zoology_teach import plots
 from zoology_teach.experiments import results, text_runs
 from zoology_teach.experiments.lesson import LessonRun
+from zoology_teach.experiments.longer import LongerRun
 
 NUMBER = re.compile(r"(?<![\w.,/:^-])(\d{1,3}(?:,\d{3})+|\d*\.\d+|\d+)(\s?%)?(?![\w/:]|\.\d)")
 NO_NUMBERS = re.compile(
@@ -41,7 +42,7 @@ class Sources:
     def table(self, name: str) -> pd.DataFrame:
         """A table of `book/results`."""
         own_columns = dict.fromkeys(("text", "text_rates", "text_longer"), text_runs.COLUMNS)
-        own_columns["lesson"] = LessonRun.columns
+        own_columns |= {"lesson": LessonRun.columns, "longer_usual": LongerRun.columns}
         columns = [own_columns[name]] if name in own_columns else []
         own = name in ("cost", "text_documents", "text_continued")
         path = self.folder / f"{name}.csv"
