@@ -10,6 +10,7 @@ says whether a claim in words holds. A number that no claim covers must be
 """
 
 import inspect
+import json
 import re
 import shutil
 from pathlib import Path
@@ -33,6 +34,7 @@ RESULT_OF = dict.fromkeys(
     "text": "ar_ppl",
     "lesson": "ar_ppl",
     "text_documents": "ar_ppl",
+    "longer_usual": "tested",
     "cost": "flops",
     "paper": "value",
 }
@@ -69,7 +71,15 @@ def tables_read() -> list[tuple[Path, str]]:
     return pairs
 
 
-CHANGES = {"lower": lambda x: 0.9 * x, "other rows": lambda x: x.to_numpy()[::-1]}
+def lower(result):
+    """A tenth less; of a text, [N, K, accuracy, state size] of each test, each accuracy."""
+    if isinstance(result, str):
+        tests = json.loads(result)
+        return json.dumps([[n, k, 0.9 * right, state] for n, k, right, state in tests])
+    return 0.9 * result
+
+
+CHANGES = {"lower": lambda x: x.map(lower), "other rows": lambda x: x.to_numpy()[::-1]}
 
 
 @pytest.mark.parametrize(

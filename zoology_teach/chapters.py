@@ -81,6 +81,7 @@ def build(source: Path, force: bool = False) -> str:
     kept = not force and _keep_outputs(paired, notebook)
     if not kept:
         _execute(notebook, source.parent)
+    _leave_out_defaults(notebook)
     notebook.metadata["zoology_teach"]["cells"] = _digest(notebook)
     for cell in notebook.cells:
         if _is_folded(cell):
@@ -221,7 +222,6 @@ def _execute(notebook: NotebookNode, folder: Path) -> None:
     for cell in notebook.cells:
         if cell.cell_type == "code":
             cell.outputs = [o for o in cell.outputs if o.get("name") != "stderr"]
-    _leave_out_defaults(notebook)
     seconds = round(max(used, default=0.0), 1)
     notebook.metadata["zoology_teach"] = {"version": __version__, "cpu_seconds": seconds}
 

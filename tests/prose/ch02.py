@@ -22,7 +22,8 @@ def claims(book):
     single = mqar.MQAR(64, 8, 256)
     return [
         (
-            "nearly done after 200 steps; on the other it answers about one question in five",
+            "nearly done after 200 steps from its identity-like start; on the other it answers "
+            "about one question in five",
             old > 0.95,
             0.17 < hard < 0.25,
         ),

@@ -10,12 +10,42 @@ def claims(book):
     )
     below = math.exp(ppl) - math.exp(0.07 * ar + 0.93 * other)
     kept = book.out("rows kept at test: # on average")[0]
-    keys, questions = (book.out(f"{x} behind a value #")[0] for x in ("keys", "questions"))
-    eight = cells.loc["learned 8"]
+    questions, keys = book.out("questions behind a value # keys behind a value #")
+    (half,) = book.out("in MQAR: # of 64")
+    (random_half,) = book.out(" 0.50 # 0.50 0.51")
+
+    def closed(start, column):
+        first, last = (book.paper(f"{x}_{column}") for x in (start, "table2_attention"))
+        return 100 * (first - book.paper(f"table2_programmatic_{column}")) / (first - last)
+
+    long_conv, h3, hyena = "table1_long_conv_360", "table1_h3_357", "table1_hyena_358"
     return [
-        ("learned 8 12.5% 332,288 # (# to #)", eight["mean"], eight["min"], eight["max"]),
+        ("learned 8 12.50 332,288 # # #", *cells.loc["learned 8"][["mean", "min", "max"]]),
+        ("in MQAR: # of 64", half, half == 8),
+        ("models above reach? The result: #", random_half, abs(random_half - 0.5) < 0.02),
         (
-            "With $k = 8$ the router gets well over half, with 12 most, with 16 and more "
+            "8 rows answer #, 12 rows #, 16 rows #",
+            *(mean[f"learned {k}"] for k in (8, 12, 16)),
+        ),
+        (
+            "Long Conv all # Long Conv AR hits # H3 AR hits # Hyena AR hits #",
+            *(closed(long_conv, "ppl"), closed(long_conv, "ar")),
+            *(closed(h3, "ar"), closed(hyena, "ar")),
+        ),
+        (
+            "the abstract's, to within the rounding of #",
+            book.paper("table2_programmatic_ppl"),
+            abs(closed(long_conv, "ppl") - book.paper("hybrid_share")) < 0.5 / 3.69,
+        ),
+        (
+            "On AR hits and from a gated convolution between Hyena and H3, it is about # %",
+            book.paper("hybrid_programmatic_closed"),
+            closed(hyena, "ar") < book.paper("hybrid_programmatic_closed") < closed(h3, "ar"),
+        ),
+        ("How can # and # both be true?", 85, book.paper("hybrid_share")),
+        ("And # % is another selection", book.paper("hybrid_learned_closed")),
+        (
+            "the router with $k = 8$ gets well over half, with 12 most, with 16 and more "
             "everything",
             0.55 < learned[8] < 0.75 < learned[12] < 0.95,
             min(learned[16], learned[24], learned[32]) > 0.99,
@@ -41,7 +71,8 @@ def claims(book):
             book.paper("table2_full_other"),
         ),
         (
-            "closes # % of the gap on AR hits, the learned one # %, the random one about #",
+            "On AR hits it says # % for the programmatic choice, # % for the learned one, about # "
+            "for a random one",
             *(book.paper(f"hybrid_{x}_closed") for x in ("programmatic", "learned", "random")),
         ),
         (
@@ -49,8 +80,7 @@ def claims(book):
             *(book.paper(f"hybrid_{x}") for x in ("depth", "layers", "params")),
         ),
         (
-            "Closes # % of the gap\" is the abstract's number for input-dependent sparse attention "
-            "(one report)",
+            "Its abstract says # % for input-dependent sparse attention (one source)",
             book.paper("hybrid_share"),
         ),
     ]

@@ -1,7 +1,7 @@
 import pandas as pd
 import torch
 
-from zoology_teach import cost
+from zoology_teach import cost, plots
 
 MIXERS = [
     "base_conv",
@@ -53,10 +53,33 @@ def claims(book):
     }
     fft = {n: at.loc[("FFT", 64, n), "flops"] for n in (64, 128)}
     equal = cells.query("seq_len == 64 and 4000 < state_size < 4700")
-    crossing = book.out("as much as projections from N = # on")[0]
+    (crossing,) = book.out("as the four projections? The result: # tokens")
+    row_of = here.set_index("mixer")
+
+    def counted(mixer):
+        return cost.count(cost.build(mixer, 64, 512), 4, 512).flops / 1e6
+
+    def speed(name, d):
+        return at.loc[(name, d, 2048), "flops"] / at.loc[(name, d, 2048), "forward_ms"] / 1e6
+
+    def against_all_pairs(d):
+        counted, clock = gain("FFT", "all pairs", d, 2048)
+        bytes_of = at["bytes_as_run"].xs((d, 2048), level=("d_model", "seq_len"))
+        flops_of = at["flops"].xs((d, 2048), level=("d_model", "seq_len"))
+        both = [(speed(m, d), flops_of[m] / bytes_of[m]) for m in ("FFT", "all pairs")]
+        return [counted, *both[0], *both[1], clock]
+
     return [
-        *((f"{m} # 0.", cost.count(cost.build(m, 64, 512), 4, 512).flops / 1e6) for m in MIXERS),
-        *((f"{m} # 0.", at.loc[(m, 64, 512), "flops"] / 1e6) for m in MIXERS),
+        *(
+            (
+                f"{plots.name(m)} # # # # # # #",
+                *(row["flops"] / 1e6, 100 * row["projection_flops"] / row["flops"]),
+                *(row["bytes"] / 1e6, row["bytes_as_run"] / 1e6, row["calls"]),
+                *(row["forward_ms"], row["state"]),
+                m not in MIXERS or abs(counted(m) - row["flops"] / 1e6) < 1e-6,
+            )
+            for m, row in row_of.iterrows()
+        ),
         (
             "Mamba does less arithmetic, keeps a seventh of the state",
             at.loc[("mamba", 64, 64), "flops"] < at.loc[("attention", 64, 64), "flops"],
@@ -68,7 +91,15 @@ def claims(book):
             fft[128] < at.loc[("direct sum", 64, 128), "flops"],
             fft[64] > at.loc[("direct sum", 64, 64), "flops"],
         ),
-        ("Guess 2: 128, or already 64 in a narrow layer", set(lengths.values()) == {64, 128}),
+        ("So 128, or already 64 in a narrow layer", set(lengths.values()) == {64, 128}),
+        (
+            "faster on our CPU? The result: #. # tokens: # ms by FFT, # by definition; "
+            "# tokens: # and #.",
+            *(lengths[64, "direct sum"], 128),
+            *(at.loc[(name, 64, 128), "forward_ms"] for name in ("FFT", "direct sum")),
+            64,
+            *(at.loc[(name, 64, 64), "forward_ms"] for name in ("FFT", "direct sum")),
+        ),
         (
             "A floor of # to # MB becomes # to # MB",
             here["bytes"].min() / 1e6,
@@ -86,11 +117,34 @@ def claims(book):
             20 < 100 - in_order(mixers, arithmetic) < 25,
         ),
         ("in 8-byte integers # MB at N = #", 8 * 2048**2 / 1e6, 2048),
-        ("N = 512, D = 64, hyena against attention: counted #, measured #", *layers[64, 512]),
-        ("N = 512, D = 256, hyena against attention: counted #, measured #", *layers[256, 512]),
         (
-            "A gain of # in the operation becomes # and # in Hyena's layer",
+            "measured 512 64 # # 512 256 # # 2048 64 # # 2048 256 # #",
+            *(x for cell in sorted(layers, key=lambda c: c[::-1]) for x in layers[cell]),
+        ),
+        (
+            "measured 32 # # # # # # 64 # # # # # # 128 # # # # # # 256 # # # # # #",
+            *(x for d in (32, 64, 128, 256) for x in against_all_pairs(d)),
+        ),
+        (
+            "Why is a gain of # only # to # by the clock?",
             gain("FFT", "all pairs", 64, 2048)[0],
+            *(gain("FFT", "all pairs", d, 2048)[1] for d in (256, 32)),
+        ),
+        (
+            "(# GFLOP/s over # GB/s, about #)",
+            *(peak := table[["gflops_per_second", "gbytes_per_second"]].median()),
+            peak.iloc[0] / peak.iloc[1],
+        ),
+        (
+            "at width 64, # × # / # = #. At width 256 it is #.",
+            gain("FFT", "all pairs", 64, 2048)[0],
+            *(speed("FFT", 64), speed("all pairs", 64)),
+            *(gain("FFT", "all pairs", d, 2048)[1] for d in (64, 256)),
+        ),
+        ("the FFT moves # MB", at.loc[("FFT", 256, 2048), "bytes_as_run"] / 1e6),
+        ("The FFT does # FLOPs for each byte", 1.94),
+        (
+            "The gain in the operation becomes # and # in Hyena's layer",
             layers[64, 2048][0],
             layers[256, 2048][0],
         ),
@@ -104,19 +158,23 @@ def claims(book):
             layers[64, 512][1] > 1 > layers[256, 512][1],
         ),
         (
-            "The smallest budget goes to RWKV",
+            "the smallest budget goes to RWKV",
             all(best(cells, n, 400) == "rwkv" for n in (32, 64, 128)),
             all(best(cells, n, 1000) == "mamba" for n in (32, 64, 128)),
             all(best(cells, n, 5000) == "attention" for n in (32, 64, 128)),
         ),
-        ("Guess 3: Mamba, at width 32, with #", cells["mean"]["mamba", 32, 64]),
+        ("recalls most? The result: Mamba. At width 32: #", cells["mean"]["mamba", 32, 64]),
         (
             "recall from a third to everything",
             0.3 < equal["mean"].min() < 0.4,
             equal["mean"].max() > 0.99,
         ),
         ("At width 64 that is # tokens", crossing),
-        ("# tokens; #, in a narrow layer # or less; Mamba", crossing, 128, 64),
+        (
+            "are # bits and would fit into four numbers of #",
+            8 * 14,
+            32,
+        ),
         (
             "V = #, # steps, one state",
             *book.table("figure2")["vocab_size"].unique(),

@@ -12,6 +12,7 @@ import pandas as pd
 from zoology_teach import plots
 from zoology_teach.experiments import results, text_runs
 from zoology_teach.experiments.lesson import LessonRun
+from zoology_teach.experiments.longer import LongerRun
 
 NUMBER = re.compile(r"(?<![\w.,/:^-])(\d{1,3}(?:,\d{3})+|\d*\.\d+|\d+)(\s?%)?(?![\w/:]|\.\d)")
 NO_NUMBERS = re.compile(
@@ -42,7 +43,7 @@ class Sources:
         """A table of `book/results`."""
         of_text = ("text", "text_rates", "text_longer", "text_gpu_shipped")
         own_columns = dict.fromkeys(of_text, text_runs.COLUMNS)
-        own_columns["lesson"] = LessonRun.columns
+        own_columns |= {"lesson": LessonRun.columns, "longer_usual": LongerRun.columns}
         columns = [own_columns[name]] if name in own_columns else []
         own = name in ("cost", "text_documents", "text_continued")
         path = self.folder / f"{name}.csv"
