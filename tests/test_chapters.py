@@ -48,7 +48,6 @@ YET_TO_TIDY = (  # chapters that the tests of a tidy page leave out; it shrinks
     "09_a_little_attention",
     "10_back_to_real_text",
     "11_count_the_cost",
-    "13_kernels_toeplitz_flash_sparse",
 )
 HEADER = re.compile(
     r"\*\*Claim\.\*\* .+\*\*Paper\.\*\* .+"
