@@ -27,9 +27,9 @@ from zoology_teach.kernels.dispatch import launch, must_widen, runs_on, tl, trit
 
 # The longest sequence for which "auto" takes Triton, by the bytes of a number. Arithmetic, not a
 # measurement: benchmarks/kernels.py times both sides again where there is a GPU. On an H100 the
-# passes of torch.fft over memory, at 3 TB/s, take the same time whatever N is; the tiles take N
-# flops a number, at 800 TFLOP/s from 16-bit tensor cores and at 60 TFLOP/s in float32. Chapter 13
-# counts that they are equal at N = 20,000 and at 1,300; 0.4 of it leaves the kernel room to reach
+# passes of torch.fft over memory, at 3.35 TB/s, take the same time whatever N is; the tiles take N
+# flops a number, at 989 TFLOP/s from 16-bit tensor cores and at 67 TFLOP/s in float32. Chapter 13
+# counts that they are equal at N = 22,000 and at 1,200; 0.4 of it leaves the kernel room to reach
 # 0.4 of that speed.
 CROSSING = {2: 8192, 4: 512, 8: 0}
 
