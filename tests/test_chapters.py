@@ -58,6 +58,35 @@ def notebook(source):
     return nbformat.read(source.with_suffix(".ipynb"), as_version=4)
 
 
+def header(notebook) -> re.Match:
+    match = HEADER.search(notebook.cells[0].source)
+    assert match, "the first cell lacks Claim, Paper, Reading, CPU or Needs"
+    return match
+
+
+def code_cells(notebook):
+    return [c for c in notebook.cells if c.cell_type == "code"]
+
+
+def prose(notebook) -> str:
+    return "\n\n".join(c.source for c in notebook.cells if c.cell_type == "markdown")
+
+
+def test_all_chapters_are_here():
+    assert [s.stem for s in SOURCES] == EXPECTED_SLUGS
+
+
+def test_source_and_notebook_are_in_step(source):
+    assert chapters.in_step(source), f"run: zoology-teach build {source.name}"
+    normal_form = jupytext.writes(chapters.read(source), chapters.SOURCE_FORMAT)
+    assert source.read_text() == normal_form, "not as Jupytext writes it: run zoology-teach build"
+
+
+def test_every_code_cell_was_executed_in_order(notebook):
+    counts = [c.execution_count for c in code_cells(notebook)]
+    assert counts == list(range(1, len(counts) + 1))
+
+
 def test_anatomy(notebook):
     headings = re.findall(r"^## (.+)$", prose(notebook), re.MULTILINE)
     assert headings == SECTIONS
