@@ -4,6 +4,7 @@ import re
 import statistics
 from pathlib import Path
 
+import jupytext
 import nbformat
 import pytest
 
