@@ -8,6 +8,7 @@ import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
 
 from zoology_teach.checks import require
 from zoology_teach.experiments.cells import best as best  # plots.best is where readers look
@@ -100,7 +101,7 @@ def curves(
     panel.set_ylim(-0.03, 1.05)
 
 
-def with_bars(panel: Axes, x: Iterable[float], cells: pd.DataFrame, **look: Any) -> None:
+def with_bars(panel: Axes, x: ArrayLike, cells: pd.DataFrame, **look: Any) -> None:
     """The column `mean` of the cells against x, with bars from their `min` to their `max`."""
     bars = np.stack([cells["mean"] - cells["min"], cells["max"] - cells["mean"]]).clip(min=0)
     panel.errorbar(x, cells["mean"], bars, capsize=3, **look)
