@@ -12,6 +12,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from zoology_teach import cost
+from zoology_teach.cost.gpu import Gpu
 from zoology_teach.experiments import results
 from zoology_teach.mixers import MIXERS
 from zoology_teach.mixers.convolution import fft_conv_flops
@@ -329,3 +330,20 @@ def test_a_machine_is_two_numbers_by_the_clock(monkeypatch):
     machine = cost.Machine.measure(3)
     assert machine == cost.Machine(2 * 1024**3 / 0.5, 8 * 2**24 / 0.25)
     assert machine.balance == machine.flops_per_second / machine.bytes_per_second
+
+
+def test_a_gpu_in_six_numbers():
+    gpu = Gpu("A", 2, 4e12, 1 << 18, 100 << 10, 1 << 20, 1e12, 5e-6)
+    assert gpu.moving(3e6) == 3.0 and gpu.multiplying(8e6) == 1.0
+    assert gpu.in_flight(48 << 10) == 4 and gpu.in_flight(101 << 10) == 0
+    assert gpu.numbers()["SMs, and their 16-bit TFLOP/s"] == "2, 8"
+    assert len(gpu.numbers()) == 6
+
+
+def test_traffic_counts_operations_one_by_one():
+    u, w = (torch.empty(4, 4, dtype=torch.bfloat16, device="meta") for _ in range(2))
+    with cost.Traffic() as traffic:
+        y = (u @ w).T
+        y.add_(1)
+    assert traffic.moved == [("mm.default", 3 * 32), ("add_.Tensor", 32)]
+    assert traffic.bytes == 128

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn.functional import pad
 
-from tests.mutants import ch12, ch13
+from tests.mutants import ch12
 from zoology_teach.grading import check
 from zoology_teach.grading.check import EXERCISES
 from zoology_teach.grading.notebooks import as_notebook
@@ -173,12 +173,20 @@ def test_one_program_may_not_do_the_work_of_all():
     assert "program 0 wrote 64 numbers; 16 are its own" in told
 
 
-def test_reading_beyond_an_input_is_seen():
-    def loose(h, n, k, out, block):
-        return ch13.tile(h, n, k, out, block, taps=len(h) + 1)
+@triton.jit
+def loose_kernel(a, x, y, out, n, BLOCK: tl.constexpr):
+    i = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    tl.store(out + i, a * tl.load(x + i) + tl.load(y + i), mask=i < n)
 
-    assert "read beyond the end of h" not in reason("13.a", loose, "below the diagonal")
-    assert reason("12.a", ch12.one_too_many, "nothing behind the end")
+
+def test_reading_beyond_an_input_is_seen():
+    def loose(a, x, y, out, block):
+        loose_kernel[(triton.cdiv(len(x), block),)](a, x, y, out, len(x), block)
+        return out
+
+    assert not reason("12.a", loose, "a ragged end")
+    told = reason("12.a", loose, "nothing behind the end")
+    assert "program 2 read beyond the end of x" in told
 
 
 @triton.jit

@@ -99,3 +99,19 @@ def test_the_interpreter_is_left_as_it_was_after_an_error():
     x, y = torch.ones(4), torch.zeros(4)
     copy_kernel[(1,)](x, y, 3, STRIDE=1, BLOCK=4)
     assert y.tolist() == [1, 1, 1, 0]
+
+
+def test_where_kernels_are_compiled_their_launches_are_counted(monkeypatch):
+    from zoology_teach.kernels import trace
+
+    monkeypatch.setattr(triton.JITFunction, "run", lambda self, *a, grid, warmup: a[0] + 1)
+    monkeypatch.setattr(trace, "interpreting", lambda: False)
+    own = triton.JITFunction.run
+
+    def launcher(x):
+        return triton.JITFunction.run(None, x, grid=(2, 3), warmup=False)
+
+    assert traced(launcher, 4) == (5, {"grids": [(2, 3)]})
+    assert triton.JITFunction.run is own
+    with pytest.raises(ValueError, match="kernels = 'compiled': must be interpreted"), tracing():
+        pass
