@@ -11,6 +11,7 @@ from zipfile import ZipFile
 
 import ipywidgets
 import pytest
+from packaging.version import Version
 
 import zoology_teach
 from zoology_teach.doctor import LIBRARIES, NOTEBOOKS
@@ -80,7 +81,7 @@ def test_the_doctor_says_what_to_do_without_a_clone(installed, tmp_path):
 
 
 LAB = ["jupyterlab", "jupytext", "nbclient", "nbformat"]
-if ipywidgets.version_info[0] > 7:  # 7 itself brings it along, and imports it
+if Version(ipywidgets.__version__).major > 7:  # 7 itself brings it along, and imports it
     LAB.append("jupyter_client")
 NEED_THE_LAB = {"chapters", "grading.release", "grading.nbgrader"}
 
