@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import colab_copies
 import pdf
 from stage import stage
 from zoology_teach.files import replace, replacing
@@ -43,6 +44,8 @@ def main() -> None:
             stage(source, solutions=chosen.solutions)
             sphinx("html", source, made)
             (made / "index.html").write_text(START)
+            (made / ".nojekyll").touch()  # or GitHub Pages would leave out _static and _images
+            colab_copies.write(source, made)
             put(made, chosen.out / "site")
             print(chosen.out / "site" / "index.html")
         elif chosen.form == "epub":

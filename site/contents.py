@@ -23,7 +23,9 @@ def write_contents(target: Path, chapters: list[Path], *, chapters_only: bool) -
     if chapters_only:  # on paper the chapters follow the start page, at the level of its title
         parts = ["# The chapters", *parts, toctree("Reference", [*words, "../bibliography"])]
     else:
-        parts.append(toctree("Exercises", [f"../exercises/{name}" for name in names]))
+        parts.append(
+            toctree("Exercises", [f"{title(c)} <../exercises/{c.stem}>" for c in chapters])
+        )
         parts.append(toctree("Teaching", ["teaching", "teacher"]))
         parts.append(toctree("Reference", [*words, "../api/index", "../bibliography"]))
     side = "\n\n".join(parts)

@@ -11,6 +11,7 @@ from pybtex.database import parse_file
 ROOT = Path(__file__).parent.parent
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 INSIDE = re.compile(r"\[([^\]]*)\]\((?!\w+:|#)([^)\s]+)\)")  # neither an address nor a place here
+SITES_BRANCH = "gh-pages"  # GitHub Pages' name for where the site lies, at the top
 PAPER = re.compile(r"https?://(?:arxiv\.org/abs|doi\.org)/(.+)")
 
 
@@ -67,8 +68,9 @@ def with_launch_row(text: str, source: Path) -> str:
         return text
     path = source.relative_to(ROOT).as_posix()
     hosted = REPOSITORY.removeprefix("https://github.com/")
+    copy = f"{hosted}/blob/{SITES_BRANCH}/{path}"  # colab_copies.py makes it
     targets = {
-        "Open in Colab": f"https://colab.research.google.com/github/{hosted}/blob/main/{path}",
+        "Open in Colab": f"https://colab.research.google.com/github/{copy}",
         "Download the notebook": f"{REPOSITORY}/raw/main/{path}",
         "Edit": f"{REPOSITORY}/edit/main/{written_in(path)}",
     }

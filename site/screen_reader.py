@@ -7,13 +7,14 @@ EMPTY_HEAD = re.compile(r"<th[^>]*>(?:<p></p>)?</th>")
 
 def mend(app, pagename, templatename, context, doctree):
     """Headings at the side get their level; the bibliography is a list of items; a table's empty
-    corner is no heading.
+    corner is no heading; folded code is called by its caption.
     """
     if side := context.get("furo_navigation_tree"):
         levelled = side.replace('role="heading"', 'role="heading" aria-level="2"')
         context["furo_navigation_tree"] = levelled
     if body := context.get("body"):
         body = body.replace('role="doc-biblioentry"', 'role="listitem"')
+        body = body.replace(' aria-label="Toggle hidden content"', "")
         context["body"] = EMPTY_HEAD.sub("<td></td>", body)
 
 

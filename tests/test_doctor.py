@@ -42,7 +42,7 @@ def test_a_sound_machine_can_read_the_book():
 @pytest.mark.skipif(sys.platform != "linux", reason="triton is published for Linux only")
 def test_triton_is_proven_by_running_a_kernel():
     found = doctor.examine("triton", doctor.triton)
-    assert found.status == "ok"
+    assert found.status == doctor.package("triton").status  # a warning where it is not the pinned
     assert "a kernel runs interpreted" in found.detail or "a kernel runs compiled" in found.detail
 
 

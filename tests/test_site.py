@@ -12,12 +12,14 @@ import pytest
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
 import build
+import colab_copies
 import contents
 import docstrings
 import formulas
 import links
 import outputs
 import pages
+from zoology_teach import colab
 
 ROOT = Path(__file__).parents[1]
 CHAPTER = ROOT / "book" / "06_turn_the_width_knob.ipynb"
@@ -88,13 +90,28 @@ def test_where_a_chapter_runs_is_linked_once_the_repository_has_an_address(monke
     monkeypatch.setattr(links, "REPOSITORY", "https://github.com/them/zoology_teach")
     row = links.with_launch_row("# 06\n\nText", CHAPTER)
     assert row.startswith("# 06\n\n<p") and row.endswith("\nText")
-    path = "them/zoology_teach/blob/main/book/06_turn_the_width_knob.ipynb"
+    path = "them/zoology_teach/blob/gh-pages/book/06_turn_the_width_knob.ipynb"
     assert f'"https://colab.research.google.com/github/{path}">Open in Colab' in row
     raw = "https://github.com/them/zoology_teach/raw/main/book/06_turn_the_width_knob.ipynb"
     assert f'"{raw}">Download the notebook' in row
     assert '/edit/main/book/06_turn_the_width_knob.md">Edit' in row
     exercise = links.with_launch_row("# 06", ROOT / "exercises" / CHAPTER.name)
     assert '/edit/main/solutions/06_turn_the_width_knob.md">Edit' in exercise
+
+
+def test_the_copy_for_colab_is_the_notebook_behind_the_cell_that_colab_needs(monkeypatch, tmp_path):
+    path = CHAPTER.relative_to(ROOT)
+    staged, site = tmp_path / "staged", tmp_path / "site"
+    (staged / path).parent.mkdir(parents=True)
+    (staged / path).write_text("the page")
+    colab_copies.write(staged, site)
+    assert not site.exists(), "what would the cell clone?"
+    monkeypatch.setattr(links, "REPOSITORY", "https://github.com/them/zoology_teach")
+    colab_copies.write(staged, site)
+    copy, committed = (nbformat.read(root / path, as_version=4) for root in (site, ROOT))
+    nbformat.validate(copy)
+    assert copy.cells[0].source == colab.first_cell("https://github.com/them/zoology_teach")
+    assert copy.cells[1:] == committed.cells and copy.metadata == committed.metadata
 
 
 def test_every_entry_of_the_bibliography_is_cited():
@@ -217,7 +234,8 @@ def test_the_start_page_lists_the_chapters_until_the_book_has_a_map(tmp_path):
     contents.write_contents(tmp_path, PAGES, chapters_only=False)
     start = (tmp_path / "book" / "index.md").read_text()
     assert "- [06 · Turn the width knob](06_turn_the_width_knob.ipynb). " in start
-    assert "\n../exercises/13_kernels_toeplitz_flash_sparse\n" in start
+    last = contents.title(PAGES[-1])
+    assert f"\n{last} <../exercises/{PAGES[-1].stem}>\n" in start
     assert "../api/index\n../bibliography\n" in start and "glossary" not in start
 
 
