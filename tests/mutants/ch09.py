@@ -7,32 +7,47 @@ def _same(tokens):
     return tokens[:, :, None] == tokens[:, None, :]
 
 
-def seen_anywhere(tokens, blank):
-    elsewhere = _same(tokens) & ~torch.eye(tokens.shape[1]).bool()
-    return elsewhere.any(2) & (tokens != blank)
+def _after_row_0(found, tokens):
+    return torch.cat([torch.zeros_like(tokens[:, :1]).bool(), found], dim=1)
 
 
-def same_as_the_one_before(tokens, blank):
-    seen = torch.zeros_like(tokens, dtype=torch.bool)
-    seen[:, 1:] = tokens[:, 1:] == tokens[:, :-1]
-    return seen & (tokens != blank)
+def _pairs(tokens, earlier=lambda same: same.tril(-1)):
+    same = _same(tokens)
+    return _after_row_0(earlier(same[:, 1:, 1:] & same[:, :-1, :-1]).any(2), tokens)
 
 
-def counts_the_blank(tokens, blank):
-    return _same(tokens).tril(-1).any(2)
+def _used(tokens, blank):
+    used = tokens != blank
+    return used & _after_row_0(used[:, :-1], tokens)
 
 
-def blank_is_zero(tokens, blank):
-    return _same(tokens).tril(-1).any(2) & (tokens != 0)
+def the_chapters_single_tokens(tokens, blank):
+    return _same(tokens).tril(-1).any(2) & (tokens != blank)
 
 
-def second_time_only(tokens, blank):
-    return (_same(tokens).tril(-1).sum(2) == 1) & (tokens != blank)
+def both_seen_anywhere(tokens, blank):
+    seen = the_chapters_single_tokens(tokens, blank)
+    return seen & _after_row_0(seen[:, :-1], tokens)
+
+
+def in_either_order(tokens, blank):
+    same = _same(tokens)
+    turned = (same[:, 1:, :-1] & same[:, :-1, 1:]).tril(-1).any(2)
+    return (_pairs(tokens) | _after_row_0(turned, tokens)) & _used(tokens, blank)
+
+
+def pairs_may_not_overlap(tokens, blank):
+    return _pairs(tokens, lambda same: same.tril(-2)) & _used(tokens, blank)
+
+
+def only_its_own_token_is_no_blank(tokens, blank):
+    return _pairs(tokens) & (tokens != blank)
 
 
 def seen_in_the_batch(tokens, blank):
-    flat = tokens.flatten()[None]
-    return (_same(flat).tril(-1).any(2) & (flat != blank)).view(tokens.shape)
+    apart = torch.cat([tokens, torch.full_like(tokens[:, :1], blank)], dim=1)
+    flat = apart.flatten()[None]
+    return (_pairs(flat) & _used(flat, blank)).view(apart.shape)[:, :-1]
 
 
 def _larger(f):
@@ -71,45 +86,46 @@ def _attend(q, k, v, seen, scale=True, fill=-1e30):
     return scores.masked_fill(~seen, fill).softmax(-1)
 
 
-def _seen(k, at):
-    return torch.arange(k.shape[1]) <= at[..., None]
+def _seen(k, at, window):
+    back = at[..., None] - torch.arange(k.shape[1])
+    return (back >= 0) & (back < window)
 
 
-def strictly_before(q, k, v, at):
-    seen = torch.arange(k.shape[1]) < at[..., None]
+def the_chapters_rows(q, k, v, at, window):
+    seen = torch.arange(k.shape[1]) <= at[..., None]
     return (_attend(q, k, v, seen) * seen) @ v
 
 
-def sees_everything(q, k, v, at):
-    used = (at >= 0)[..., None]
-    return (_attend(q, k, v, used.expand(*at.shape, k.shape[1])) * used) @ v
+def one_more(q, k, v, at, window):
+    seen = _seen(k, at, window + 1)
+    return (_attend(q, k, v, seen) * seen) @ v
 
 
-def place_in_the_list(q, k, v, at):
+def place_in_the_list(q, k, v, at, window):
     place = torch.arange(at.shape[1]).expand(at.shape)
-    seen = _seen(k, place.where(at >= 0, -1))
+    seen = _seen(k, place.where(at >= 0, -1), window)
     return (_attend(q, k, v, seen) * seen) @ v
 
 
-def too_loud(q, k, v, at):
-    seen = _seen(k, at)
+def too_loud(q, k, v, at, window):
+    seen = _seen(k, at, window)
     return (_attend(q, k, v, seen, scale=False) * seen) @ v
 
 
-def unused_is_the_mean(q, k, v, at):
-    return _attend(q, k, v, _seen(k, at)) @ v
+def unused_is_the_mean(q, k, v, at, window):
+    return _attend(q, k, v, _seen(k, at, window)) @ v
 
 
-def unused_is_nan(q, k, v, at):
-    return _attend(q, k, v, _seen(k, at), fill=-torch.inf) @ v
+def unused_is_nan(q, k, v, at, window):
+    return _attend(q, k, v, _seen(k, at, window), fill=-torch.inf) @ v
 
 
 MUTANTS = [
-    ("09.a", "comes back", seen_anywhere),
-    ("09.a", "comes back", same_as_the_one_before),
-    ("09.a", "the blank", counts_the_blank),
-    ("09.a", "the blank", blank_is_zero),
-    ("09.a", "every later time", second_time_only),
+    ("09.a", "a pair comes back", the_chapters_single_tokens),
+    ("09.a", "a pair comes back", in_either_order),
+    ("09.a", "side by side", both_seen_anywhere),
+    ("09.a", "every later time", pairs_may_not_overlap),
+    ("09.a", "the blank", only_its_own_token_is_no_blank),
     ("09.a", "each sequence its own", seen_in_the_batch),
     ("09.b", "no look ahead", top_k_of_all),
     ("09.b", "rising", the_first_k),
@@ -117,9 +133,9 @@ MUTANTS = [
     ("09.b", "falling", counts_itself),
     ("09.b", "ties", equal_is_larger),
     ("09.b", "each sequence its own", first_sequence_for_all),
-    ("09.c", "its own place", strictly_before),
-    ("09.c", "its own place", sees_everything),
-    ("09.c", "not beyond its position", place_in_the_list),
+    ("09.c", "only itself", the_chapters_rows),
+    ("09.c", "only itself", one_more),
+    ("09.c", "only itself", place_in_the_list),
     ("09.c", "loudness", too_loud),
     ("09.c", "unused slots", unused_is_the_mean),
     ("09.c", "unused slots", unused_is_nan),

@@ -1,6 +1,7 @@
-"""Ladders of chapter 09: tokens seen before, a top-k that is causal, attention of some rows."""
+"""Ladders of chapter 09: pairs seen before, a top-k that is causal, rows with a window."""
 
 import math
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -8,59 +9,59 @@ from torch import Tensor
 from zoology_teach.grading.inputs import flags
 from zoology_teach.grading.ladder import Call, Exercise, expect, expect_shape
 
-A = Exercise("09.a", "seen_before", "Seen before", minutes=10, difficulty=1)
+A = Exercise("09.a", "seen_before", "Two tokens seen before", minutes=10, difficulty=1)
 B = Exercise("09.b", "causal_top_k", "A top-k that does not look ahead", minutes=20, difficulty=2)
-C = Exercise("09.c", "asking_rows", "Rows that ask", minutes=30, difficulty=3)
+C = Exercise("09.c", "asking_rows", "Rows that ask, in a window", minutes=30, difficulty=3)
 EXERCISES = [A, B, C]
 
 
-@A.rung("shape", 1, "Return one bool for every token: shape (B, N).")
+@A.rung("one token", 1, "A single token ends no pair: one bool for every token, (B, N).")
 def _(call: Call, generator: torch.Generator) -> None:
-    found = call(torch.randint(1, 9, (3, 7), generator=generator), 0)
-    expect_shape(found, (3, 7))
-    assert found.dtype == torch.bool, f"dtype {found.dtype}, expected torch.bool"
+    expect(call(torch.tensor([[4]]), 0), flags("0"))
+    expect(call(torch.tensor([[4], [4]]), 0), flags("0", "0"))
 
 
-@A.rung("comes back", 1, "A token that comes back was seen before; at its first place it was not.")
+@A.rung("a pair comes back", 1, "Ask where the same two, in this order, are complete again.")
 def _(call: Call, generator: torch.Generator) -> None:
-    tokens = 1 + torch.randperm(40, generator=generator)[None, :8]
-    expect(call(tokens, 0), flags("00000000"))
-    tokens[0, 6] = tokens[0, 2]
-    expect(call(tokens, 0), flags("00000010"))
+    expect(call(torch.tensor([[5, 7, 5]]), 0), flags("000"))
+    expect(call(torch.tensor([[5, 7, 5, 7]]), 0), flags("0001"))
 
 
-@A.rung("the blank", 1, "The blank does not count, whichever id it has.")
+@A.rung("side by side", 1, "Both came back, but not as this pair: apart, or turned round.")
 def _(call: Call, generator: torch.Generator) -> None:
-    tokens = torch.tensor([[5, 0, 7, 5, 0, 8]])
-    expect(call(tokens, 0), flags("000100"))
-    expect(call(tokens, 5), flags("000010"))
+    expect(call(torch.tensor([[5, 8, 7, 5, 7]]), 0), flags("00000"))
+    expect(call(torch.tensor([[7, 5, 8, 5, 7]]), 0), flags("00000"))
+
+
+@A.rung("every later time", 1, "Pairs may overlap, and a third time counts like the second.")
+def _(call: Call, generator: torch.Generator) -> None:
+    expect(call(torch.tensor([[4, 4, 4]]), 0), flags("001"))
+    expect(call(torch.tensor([[1, 2, 1, 2, 1, 2]]), 0), flags("000111"))
+
+
+@A.rung("the blank", 1, "A pair with the blank in it does not count, whichever id the blank has.")
+def _(call: Call, generator: torch.Generator) -> None:
+    tokens = torch.tensor([[5, 0, 5, 0, 5, 5]])
+    expect(call(tokens, 0), flags("000000"))
+    expect(call(tokens, 5), flags("000000"))
     expect(call(tokens, -1), flags("000110"))
 
 
-@A.rung("every later time", 1, "The third and fourth time count like the second.")
+@A.rung("each sequence its own", 1, "A pair of another sequence was not seen in this one.")
 def _(call: Call, generator: torch.Generator) -> None:
-    expect(call(torch.tensor([[4, 4, 3, 4, 3, 4]]), 0), flags("010111"))
+    tokens = torch.tensor([[1, 2, 1, 2], [1, 2, 3, 1], [3, 1, 2, 1]])
+    expect(call(tokens, 0), flags("0001", "0000", "0000"))
 
 
-@A.rung("each sequence its own", 1, "A token of another sequence was not seen in this one.")
+@A.rung("as the definition says", 2, "Compare each pair with all earlier ones of its sequence.")
 def _(call: Call, generator: torch.Generator) -> None:
-    tokens = torch.tensor([[1, 2, 1], [1, 2, 3], [3, 3, 2]])
-    expect(call(tokens, 0), flags("001", "000", "010"))
-
-
-@A.rung("as the definition says", 2, "Compare each token with all earlier ones of its sequence.")
-def _(call: Call, generator: torch.Generator) -> None:
-    tokens = torch.randint(0, 12, (4, 24), generator=generator)
+    tokens = torch.randint(0, 5, (4, 24), generator=generator)
     expected = torch.zeros(4, 24, dtype=torch.bool)
     for b, row in enumerate(tokens.tolist()):
-        for i, token in enumerate(row):
-            expected[b, i] = token != 3 and token in row[:i]
+        pairs = list(pairwise(row))
+        for i, pair in enumerate(pairs):
+            expected[b, i + 1] = 3 not in pair and pair in pairs[:i]
     expect(call(tokens, 3), expected)
-
-
-@A.rung("one token", 1, "The only token of a sequence was not seen before.")
-def _(call: Call, generator: torch.Generator) -> None:
-    expect(call(torch.tensor([[4], [5]]), 0), flags("0", "0"))
 
 
 @B.rung("shape", 1, "Return one bool for every row: shape (B, N).")
@@ -123,62 +124,63 @@ def inputs(generator: torch.Generator, rows: int, n: int, d: int, e: int) -> tup
     return tuple(torch.randn(2, *size, generator=generator) for size in sizes)
 
 
-def one_by_one(q: Tensor, k: Tensor, v: Tensor, at: Tensor) -> Tensor:
+def one_by_one(q: Tensor, k: Tensor, v: Tensor, at: Tensor, window: int) -> Tensor:
     """Row by row, key by key."""
     y = torch.zeros(*at.shape, v.shape[2])
     for b, row in enumerate(at.tolist()):
         for r, t in enumerate(row):
-            scores = [math.exp(q[b, r] @ k[b, s] / math.sqrt(k.shape[2])) for s in range(t + 1)]
-            for s, score in enumerate(scores):
+            seen = [s for s in range(t + 1) if t - s < window]
+            scores = [math.exp(q[b, r] @ k[b, s] / math.sqrt(k.shape[2])) for s in seen]
+            for s, score in zip(seen, scores, strict=True):
                 y[b, r] += score / sum(scores) * v[b, s]
     return y
 
 
-@C.rung("shape", 1, "Return one row of e numbers for each row of q: (B, R, e).")
+@C.rung("only itself", 1, "With a window of 1 a row sees its own position: row r the one at[b, r].")
 def _(call: Call, generator: torch.Generator) -> None:
-    at = torch.tensor([[1, 4, 2], [0, 5, 5]])
-    expect_shape(call(*inputs(generator, 3, 6, 4, 5), at), (2, 3, 5))
+    q, k, v = inputs(generator, 1, 3, 2, 1)
+    at = torch.tensor([[2], [1]])
+    expect(call(q, k, v, at, 1), torch.stack([v[0, 2:], v[1, 1:2]]))
 
 
-@C.rung("its own place", 1, "A row sees its own position too; at 0 it sees nothing else.")
+@C.rung(
+    "the window", 2, "A row sees at[b, r] and window - 1 positions before it, none of them twice."
+)
 def _(call: Call, generator: torch.Generator) -> None:
-    q, k, v = inputs(generator, 1, 5, 4, 3)
-    expect(call(q, k, v, torch.zeros(2, 1, dtype=torch.int64)), v[:, :1])
-
-
-@C.rung("not beyond its position", 1, "Mask by `at`: keys after a row's position are not seen.")
-def _(call: Call, generator: torch.Generator) -> None:
-    q, k, v = inputs(generator, 2, 8, 4, 3)
-    q[:] = 0  # all that is seen counts alike
-    at = torch.tensor([[5, 2], [3, 6]])
-    means = [[v[b, : t + 1].mean(dim=0) for t in row] for b, row in enumerate(at.tolist())]
-    expect(call(q, k, v, at), torch.stack([torch.stack(row) for row in means]))
+    q, k, v = (
+        torch.zeros(1, 4, 1),
+        torch.zeros(1, 4, 1),
+        torch.tensor([[[8.0], [4.0], [2.0], [0.0]]]),
+    )
+    at = torch.tensor([[3, 0, 1, 2]])
+    expect(call(q, k, v, at, 2), torch.tensor([[[1.0], [8.0], [6.0], [3.0]]]))
+    expect(call(q, k, v, at, 3), torch.tensor([[[2.0], [8.0], [6.0], [14 / 3]]]))
 
 
 @C.rung("loudness", 1, "Divide the scores by the square root of the width of q and k.")
 def _(call: Call, generator: torch.Generator) -> None:
-    q, k, v = torch.ones(1, 1, 16), torch.zeros(1, 2, 16), torch.tensor([[[0.0], [1.0]]])
-    k[0, 1, :4] = 1.0  # a score of 4, over sqrt(16)
-    expect(call(q, k, v, torch.tensor([[1]])), torch.tensor([[[1 / (1 + math.exp(-1))]]]))
+    q, k = torch.ones(1, 1, 4), torch.tensor([[[9.0] * 4, [0.0] * 4, [0.5] * 4]])
+    v = torch.tensor([[[0.0], [0.0], [1.0]]])  # scores 0 and 2 are seen, over sqrt(4)
+    share = 1 / (1 + math.exp(-1))
+    expect(call(q, k, v, torch.tensor([[2]]), 2), torch.tensor([[[share]]]))
 
 
-@C.rung("unused slots", 2, "A negative position gives 0: not NaN, not the mean of all values.")
+@C.rung("unused slots", 2, "A negative position gives 0: not NaN, and no mean of values.")
 def _(call: Call, generator: torch.Generator) -> None:
-    q, k, v = inputs(generator, 3, 6, 4, 5)
-    at = torch.tensor([[4, -1, -1], [-1, -1, -1]])
-    expected = one_by_one(q, k, v, at)
-    expect(call(q, k, v, at), expected)
+    q, k, v = inputs(generator, 2, 3, 2, 1)
+    at = torch.tensor([[2, -1], [-1, -1]])
+    expect(call(q, k, v, at, 2), one_by_one(q, k, v, at, 2))
 
 
 @C.rung("as the definition says", 2, "Row by row and key by key the numbers are others.")
 def _(call: Call, generator: torch.Generator) -> None:
     q, k, v = inputs(generator, 4, 9, 6, 3)
     at = torch.tensor([[8, 0, 3, 3], [5, -1, 7, 1]])
-    expect(call(q, k, v, at), one_by_one(q, k, v, at))
+    expect(call(q, k, v, at, 3), one_by_one(q, k, v, at, 3))
 
 
-@C.rung("every row", 1, "With all positions in order it is causal attention.")
+@C.rung("a wide window", 1, "A window beyond the sequence is causal attention.")
 def _(call: Call, generator: torch.Generator) -> None:
-    q, k, v = inputs(generator, 7, 7, 4, 4)
-    at = torch.arange(7).expand(2, 7).clone()
-    expect(call(q, k, v, at), one_by_one(q, k, v, at))
+    q, k, v = inputs(generator, 4, 4, 3, 2)
+    at = torch.arange(4).expand(2, 4).clone()
+    expect(call(q, k, v, at, 9), one_by_one(q, k, v, at, 9))
