@@ -57,7 +57,7 @@ class Reach:
         """Of each passing test its CPU seconds and its functions, as "path:qualified name"."""
         called: dict[str, set[str]] = {name: set() for name in self.seconds}
         data = self.coverage.get_data()
-        for file in data.measured_files():
+        for file in filter(is_module, data.measured_files()):
             module = Path(file).relative_to(self.root).as_posix()
             for line, tests in data.contexts_by_lineno(file).items():
                 if function := functions_by_line(file).get(line):
@@ -67,6 +67,11 @@ class Reach:
             name: {"seconds": seconds, "functions": sorted(called[name])}
             for name, seconds in self.seconds.items()
         }
+
+
+def is_module(file: str) -> bool:
+    """Whether it is Python; a page's template counts as run too."""
+    return file.endswith(".py")
 
 
 @cache
