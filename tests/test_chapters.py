@@ -35,6 +35,7 @@ EXPECTED_SLUGS = [
     "05_train_both",
     "06_turn_the_width_knob",
     "07_memory_is_a_budget",
+    "08_filters_that_know_the_input",
     "09_a_little_attention",
     "10_back_to_real_text",
     "11_count_the_cost",
