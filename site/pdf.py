@@ -11,12 +11,16 @@ FOOTER = (
     '<div style="font-size: 8px; width: 100%; text-align: center">'
     '<span class="pageNumber"></span></div>'
 )
-# Pictures far below are loaded and folded text is opened before anything is laid out. Opened
-# text fades in, and what is still transparent would not be printed.
+# On a screen the book's title stands at the side, on paper in front. Pictures far below are loaded
+# and folded text is opened before anything is laid out. Opened text fades in, and what is still
+# transparent would not be printed.
 READY = """async () => {
     const still = document.createElement("style");
     still.textContent = "* { animation: none !important; transition: none !important }";
     document.head.append(still);
+    const title = Object.assign(document.createElement("p"), { className: "book-title" });
+    title.textContent = document.title;
+    document.querySelector("article").prepend(title);
     document.querySelectorAll("details").forEach((folded) => (folded.open = true));
     await document.fonts.ready;
     await Promise.all([...document.images].map((image) => {
@@ -34,7 +38,7 @@ def printed(index: Path) -> bytes:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=browser_path, args=FLAGS)
         page = browser.new_page()
-        page.goto(index.resolve().as_uri())
+        page.goto(index.resolve().as_uri(), timeout=0)  # a long page: let a slow machine load it
         page.evaluate(READY)
         page.emulate_media(media="print", color_scheme="light")
         content = page.pdf(

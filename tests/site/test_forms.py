@@ -81,6 +81,9 @@ def test_the_pdf_is_tagged_and_has_bookmarks(source, tmp_path, chromium):
     assert any("A small one" in title for title in titles(book.outline))
     text = re.sub(r"\s+", " ", " ".join(page.extract_text() for page in book.pages))
     assert "The question" in text and "print(1)" in text
+    starts = [page.extract_text().lstrip() for page in book.pages]
+    assert starts[0].startswith("zoology_teach"), "the book's title"
+    assert [start for start in starts if start.startswith("00 · A small one")]
     images = [image for page in book.pages for image in page.images]
     assert [Image.open(io.BytesIO(image.data)).width > 300 for image in images] == [True]
 
