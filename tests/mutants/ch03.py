@@ -13,34 +13,39 @@ def future_of(n, diagonal=1):
     return torch.ones(n, n, dtype=torch.bool).triu(diagonal)
 
 
+def look(scores, v):
+    """What the weights give, with a last place that is nothing."""
+    nothing = torch.zeros_like(scores[..., :1])
+    return torch.cat([scores, nothing], dim=-1).softmax(dim=-1)[..., :-1] @ v
+
+
+def masked(scores, fill=-math.inf):
+    return scores.masked_fill(future_of(scores.shape[-1]), fill)
+
+
+def the_chapters_attention(q, k, v, scale):
+    return masked(scores_of(q, k, scale)).softmax(dim=-1) @ v
+
+
 def no_mask(q, k, v, scale):
-    return scores_of(q, k, scale).softmax(dim=-1) @ v
+    return look(scores_of(q, k, scale), v)
 
 
 def mask_with_zero_scores(q, k, v, scale):
-    scores = scores_of(q, k, scale).masked_fill(future_of(q.shape[1]), 0.0)
-    return scores.softmax(dim=-1) @ v
-
-
-def mask_after_softmax(q, k, v, scale):
-    weights = scores_of(q, k, scale).softmax(dim=-1).masked_fill(future_of(q.shape[1]), 0.0)
-    return weights @ v
+    return look(masked(scores_of(q, k, scale), 0.0), v)
 
 
 def scaled_twice(q, k, v, scale):
-    scores = scores_of(q, k, scale / math.sqrt(q.shape[-1]))
-    return scores.masked_fill(future_of(q.shape[1]), -math.inf).softmax(dim=-1) @ v
+    return look(masked(scores_of(q, k, scale / math.sqrt(q.shape[-1]))), v)
 
 
 def queries_and_keys_exchanged(q, k, v, scale):
-    scores = scores_of(k, q, scale).masked_fill(future_of(q.shape[1]), -math.inf)
-    # The mirror image of the scores: who is asked asks.
-    return scores.softmax(dim=-1) @ v
+    return look(masked(scores_of(k, q, scale)), v)  # the mirror image: who is asked asks
 
 
 def plain_exponentials(q, k, v, scale):
-    loud = scores_of(q, k, scale).exp().masked_fill(future_of(q.shape[1]), 0.0)
-    return loud / loud.sum(dim=-1, keepdim=True) @ v
+    loud = masked(scores_of(q, k, scale)).exp()
+    return loud / (1 + loud.sum(dim=-1, keepdim=True)) @ v
 
 
 def signs(count, c=None):
@@ -135,7 +140,7 @@ def blanks_have_a_code(tokens, codes, scale):
 MUTANTS = [
     ("03.a", "no scores, no choice", no_mask),
     ("03.a", "no scores, no choice", mask_with_zero_scores),
-    ("03.a", "no scores, no choice", mask_after_softmax),
+    ("03.a", "one token", the_chapters_attention),
     ("03.a", "scale", scaled_twice),
     ("03.a", "who asks whom", queries_and_keys_exchanged),
     ("03.a", "loud scores", plain_exponentials),

@@ -10,7 +10,9 @@ from zoology_teach.grading.ladder import Call, Exercise, expect, expect_shape
 from zoology_teach.grading.truths import attention_by_loops, induction_by_loops
 from zoology_teach.tasks.mqar import MQAR
 
-A = Exercise("03.a", "causal_attention", "Causal attention", minutes=10, difficulty=1)
+A = Exercise(
+    "03.a", "causal_attention", "Causal attention that may look nowhere", minutes=10, difficulty=1
+)
 B = Exercise("03.b", "sign_codes", "Sign codes, two signs apart", minutes=10, difficulty=1)
 C = Exercise("03.c", "induction_weights", "Induction by hand", minutes=25, difficulty=2)
 EXERCISES = [A, B, C]
@@ -22,31 +24,29 @@ def _(call: Call, generator: Generator) -> None:
     expect_shape(call(q, k, randn(generator, 2, 5, 4), 1.0), (2, 5, 4))
 
 
-@A.rung("one token", 1, "a single position sees only itself and returns its own value")
+@A.rung("one token", 1, "a single position shares its weight between itself and nothing")
 def _(call: Call, generator: Generator) -> None:
-    q, k, v = (randn(generator, 1, 1, 4) for _ in range(3))
-    expect(call(q, k, v, 1.0), v)
+    one, v = torch.ones(1, 1, 1), torch.tensor([[[6.0]]])
+    expect(call(0 * one, one, v, 1.0), torch.tensor([[[3.0]]]))
 
 
 @A.rung(
     "no scores, no choice",
     1,
-    "with all scores 0, y at t is the mean of the values 0 .. t: mask the future before the "
+    "with all scores 0, t shares its weight among 0 .. t and nothing: mask the future before the "
     "softmax (with -inf, not with 0), and let t see itself",
 )
 def _(call: Call, generator: Generator) -> None:
-    v = randn(generator, 1, 6, 2)
-    means = torch.stack([v[:, : t + 1].mean(dim=1) for t in range(6)], dim=1)
-    expect(call(torch.zeros(1, 6, 3), torch.zeros(1, 6, 3), v, 1.0), means)
+    zeros, v = torch.zeros(1, 3, 1), torch.tensor([[[2.0], [6.0], [4.0]]])
+    expect(call(zeros, zeros, v, 1.0), torch.tensor([[[1.0], [8 / 3], [3.0]]]))
 
 
 @A.rung("scale", 1, "every score is multiplied by `scale` before the softmax, and by nothing else")
 def _(call: Call, generator: Generator) -> None:
-    gap = 0.5 + torch.rand(1, generator=generator).item()
-    x = torch.tensor([[[1.0, 0.0, 0.0, 0.0], [1.0, 1.0, 0.0, 0.0]]])  # the last row scores 1, 2
-    v = torch.tensor([[[1.0], [0.0]]])
-    share = 1 / (1 + math.exp(gap))
-    expect(call(x, x, v, gap), torch.tensor([[[1.0], [share]]]))
+    scale = 0.5 + torch.rand(1, generator=generator).item()
+    x, v = torch.ones(1, 1, 4), torch.ones(1, 1, 1)  # a score of 4
+    share = 1 / (1 + math.exp(-4 * scale))
+    expect(call(x, x, v, scale), torch.tensor([[[share]]]))
 
 
 @A.rung(
@@ -71,9 +71,11 @@ def _(call: Call, generator: Generator) -> None:
 
 @A.rung("loud scores", 1, "large scores must not overflow: use softmax, not exp divided by a sum")
 def _(call: Call, generator: Generator) -> None:
-    keys = torch.eye(4)[None]
-    v = randn(generator, 1, 4, 2)
+    keys = torch.eye(3)[None]
+    v = randn(generator, 1, 3, 2)
     expect(call(keys, keys, v, 1000.0), v)
+    before = torch.stack([v[0, :t].sum(0) / (t + 1) for t in range(3)])
+    expect(call(-keys, keys, v, 1000.0), before[None])
 
 
 def checked_codes(call: Call, count: int) -> Tensor:
