@@ -41,7 +41,7 @@ class Sources:
     def table(self, name: str) -> pd.DataFrame:
         """A table of `book/results`."""
         own_columns = dict.fromkeys(("text", "text_rates", "text_longer"), text_runs.COLUMNS)
-        own_columns["lesson"] = LessonRun.columns
+        own_columns |= dict.fromkeys(("lesson", "newer_animals_lesson"), LessonRun.columns)
         columns = [own_columns[name]] if name in own_columns else []
         own = name in ("cost", "text_documents", "text_continued")
         path = self.folder / f"{name}.csv"
