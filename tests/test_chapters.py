@@ -41,6 +41,7 @@ EXPECTED_SLUGS = [
     "11_count_the_cost",
     "12_kernels_short_conv_and_gate",
     "13_kernels_toeplitz_flash_sparse",
+    "14_add_your_own_animal",
 ]
 HEADER = re.compile(
     r"\*\*Claim\.\*\* .+\*\*Paper\.\*\* .+"

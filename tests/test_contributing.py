@@ -62,9 +62,9 @@ def test_a_mixer(copy):
 @pytest.mark.training
 def test_a_chapter(copy):
     built, lacking = follow("A chapter", copy)
-    assert "14_add_your_own_animal.md: executed" in built
+    assert "15_a_memory_that_corrects.md: executed" in built
     assert "test_anatomy" in lacking and "'What you will show'" in lacking
-    chapter = json.loads((copy / "book" / "14_add_your_own_animal.ipynb").read_text())
+    chapter = json.loads((copy / "book" / "15_a_memory_that_corrects.ipynb").read_text())
     (code,) = [cell for cell in chapter["cells"] if cell["cell_type"] == "code"]
     assert code["outputs"][0]["text"] == ["272\n"]
 
@@ -72,11 +72,11 @@ def test_a_chapter(copy):
 @pytest.mark.slow
 def test_an_exercise(copy):
     (printed,) = follow("An exercise", copy)
-    assert "written: 14_add_your_own_animal.ipynb" in printed
+    assert "written: 15_a_memory_that_corrects.ipynb" in printed
     assert re.search(r"\b[4-9] passed", printed), printed
-    handed_out = (copy / "exercises" / "14_add_your_own_animal.ipynb").read_text()
+    handed_out = (copy / "exercises" / "15_a_memory_that_corrects.ipynb").read_text()
     assert "your code here" in handed_out and "missing =" not in handed_out
-    assert "## Chapter 14" in (copy / "solutions" / "marking_guide.md").read_text()
+    assert "## Chapter 15" in (copy / "solutions" / "marking_guide.md").read_text()
 
 
 def test_every_command_of_make_that_is_named_exists():

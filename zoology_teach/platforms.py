@@ -31,13 +31,13 @@ WSL = Platform(
 )
 WINDOWS = Platform(
     "Windows",
-    "chapters 00 to 11 and their exercises",
+    "chapters 00 to 11, 14 and their exercises",
     "chapters 12 and 13 (Triton is published for Linux only), the grader's sandbox, `make`",
     'use WSL 2; or `pip install -e ".[lab]"`, then `jupyter lab`',
 )
 APPLE = Platform(
     "macOS, Apple silicon",
-    "chapters 00 to 11 and their exercises, on the CPU",
+    "chapters 00 to 11, 14 and their exercises, on the CPU",
     "chapters 12 and 13 (Triton is published for Linux only), the grader's sandbox",
     "macOS 14 or later; grade on Linux. The CPU is used by choice: the models are small. On `mps` "
     "your own code runs in float32 (it has no float64), and PyTorch names an operation it lacks; "
@@ -57,7 +57,7 @@ ARM = Platform(
 )
 OTHER = Platform(
     "anything else",
-    "chapters 00 to 11 where PyTorch 2.11 can be had",
+    "chapters 00 to 11 and 14 where PyTorch 2.11 can be had",
     "chapters 12 and 13 without Triton, the grader's sandbox without bubblewrap",
     "read the notebooks as they are stored; run them on Colab or on a Linux machine",
 )

@@ -4,6 +4,7 @@ Models of chapter 10's table after 200 updates of MQAR with renamed tokens, as `
 them, before any update on text; and what the lesson lacks in three controls.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from itertools import product
 from typing import Any, ClassVar
@@ -52,11 +53,14 @@ class LessonRun(SyntheticRun):
         return {name: found.get(name, "") for name in SLICES}
 
 
-def lesson() -> list[LessonRun]:
-    """The hybrid after each of `LESSONS`, every other model after the first, three seeds each."""
+def lesson(mixers: Sequence[str] = MIXERS) -> list[LessonRun]:
+    """The hybrid after each of `LESSONS`, every other model after the first, three seeds each.
+
+    mixers  as in `Preset.run`.
+    """
     return [
         lesson_run(mixer, seed, kind)
-        for seed, mixer, kind in product(SEEDS, MIXERS, LESSONS)
+        for seed, mixer, kind in product(SEEDS, mixers, LESSONS)
         if kind == "renamed" or mixer == "hybrid_short_conv"
     ]
 

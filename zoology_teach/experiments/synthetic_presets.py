@@ -205,4 +205,5 @@ TAKE_ANY_MIXER = (
     usual_start.ablation,
     usual_start.vocabulary,
     confounders,
+    lesson,
 )
