@@ -227,11 +227,14 @@ def _execute(notebook: NotebookNode, folder: Path) -> None:
 
 
 def _leave_out_defaults(notebook: NotebookNode) -> None:
-    """Without what a widget's layout leaves to the browser: 1 kB for each widget."""
+    """Without what a widget leaves to the browser: 1 kB for each."""
     for kept in notebook.metadata.get("widgets", {}).values():
         for model in kept["state"].values():
-            if model["model_name"] == "LayoutModel":
-                model["state"] = {k: v for k, v in model["state"].items() if v is not None}
+            is_layout = model["model_name"] == "LayoutModel"
+            unset = [k for k, v in model["state"].items() if v is None]
+            for name in unset:
+                if is_layout or name in ("_view_count", "tabbable", "tooltip"):
+                    del model["state"][name]
 
 
 def _cpu_seconds_of_children() -> float:

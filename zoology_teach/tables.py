@@ -42,16 +42,18 @@ class Table:
         head = self._line(self.heads, "th", ' scope="col"')
         body = "\n".join(self._line(row, "td") for row in self.rows)
         return (
-            f'<table class="zoology-table">\n<caption style="{CAPTION}">'
+            f'<table class="zoology-table" style="text-align: right">\n<caption style="{CAPTION}">'
             f"{html.escape(self.caption)}</caption>\n"
             f"<thead>\n{head}\n</thead>\n<tbody>\n{body}\n</tbody>\n</table>"
         )
 
     def _line(self, cells: list[str], tag: str, attribute: str = "") -> str:
-        sides = ["right" if right else "left" for right in self.is_number]
+        # A number's cell takes its side from the table: there are thousands of them in the book.
+        side = {True: "" if tag == "td" else ' style="text-align: right"'}
+        side[False] = ' style="text-align: left"'
         inner = "".join(
-            f'<{tag}{attribute} style="text-align: {side}">{html.escape(cell)}</{tag}>'
-            for cell, side in zip(cells, sides, strict=True)
+            f"<{tag}{attribute}{side[right]}>{html.escape(cell)}</{tag}>"
+            for cell, right in zip(cells, self.is_number, strict=True)
         )
         return f"<tr>{inner}</tr>"
 
