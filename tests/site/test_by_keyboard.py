@@ -69,9 +69,9 @@ def test_a_guess_is_kept_and_stands_beside_the_result(tab, site):
     asked, revealed = tab.locator(".widget", has_text=question).all()
     assert "none yet" in revealed.inner_text()
     asked.get_by_text("four times the tokens", exact=True).click()
+    assert "is kept in this browser" in asked.inner_text()
     tab.reload()
     tab.wait_for_function(SETTLED)
-    assert "is kept in this browser" in tab.locator(".widget", has_text=question).first.inner_text()
     shown = tab.locator(".widget", has_text=question).last.inner_text()
     assert "four times the tokens" in shown.split("The result")[0]
 
