@@ -50,8 +50,30 @@ def test_axe_finds_nothing(tab, site, pages):
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_text_stands_out_from_what_is_behind_it(tab, site, theme):
     tab.emulate_media(color_scheme=theme)
-    address = (site / "book" / "03_look_anywhere.html").as_uri()
-    assert found_by_axe(tab, address, contrast=True) == []
+    pages = ["book/03_look_anywhere", "book/06_turn_the_width_knob", "book/index"]
+    for page in [*pages, "exercises/02_write_the_task"]:
+        address = (site / f"{page}.html").as_uri()
+        assert found_by_axe(tab, address, contrast=True) == [], page
+
+
+def test_folded_code_is_called_by_its_caption(tab, site):
+    tab.goto((site / "book" / "06_turn_the_width_knob.html").as_uri())
+    tree = tab.locator("details.hide summary").first.aria_snapshot()
+    assert "Ask: a curve to draw, and two questions" in tree and "Toggle" not in tree
+
+
+def test_a_guess_is_kept_and_stands_beside_the_result(tab, site):
+    tab.goto((site / "book" / "06_turn_the_width_knob.html").as_uri())
+    tab.wait_for_function(SETTLED)
+    question = "which costs it more?"
+    asked, revealed = tab.locator(".widget", has_text=question).all()
+    assert "none yet" in revealed.inner_text()
+    asked.get_by_text("four times the tokens", exact=True).click()
+    assert "is kept in this browser" in asked.inner_text()
+    tab.reload()
+    tab.wait_for_function(SETTLED)
+    shown = tab.locator(".widget", has_text=question).last.inner_text()
+    assert "four times the tokens" in shown.split("The result")[0]
 
 
 def test_every_widget_answers_the_keyboard(tab, site, pages):

@@ -121,6 +121,10 @@ def test_no_repository_no_links_into_it(site, pages):
     assert not [page for page in pages if 'class="launch"' in (site / page).read_text()]
 
 
+def test_github_pages_serves_the_folders_that_begin_with_an_underscore(site):
+    assert (site / ".nojekyll").is_file()
+
+
 def test_exercises_do_not_hold_solutions(site):
     exercise = (site / "exercises" / "02_write_the_task.html").read_text()
     assert "your code here" in exercise and "follower[row[i" in exercise
