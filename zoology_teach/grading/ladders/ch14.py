@@ -14,7 +14,8 @@ EXERCISES = [A, B, C]
 
 def drawn(generator: Generator, n: int) -> tuple[Tensor, Tensor, Tensor]:
     """q and k (2, n, 4), v (2, n, 3)."""
-    return tuple(randn(generator, 2, n, d) for d in (4, 4, 3))
+    q, k, v = (randn(generator, 2, n, d) for d in (4, 4, 3))
+    return q, k, v
 
 
 def by_steps(q: Tensor, k: Tensor, v: Tensor, keep: Tensor) -> Tensor:
