@@ -216,9 +216,8 @@ def _(call: Call, generator: torch.Generator) -> None:
     "as the recurrence says", 1, "M x is not the y of the recurrence; each state has its own a."
 )
 def _(call: Call, generator: torch.Generator) -> None:
-    delta, b, c, a = selective(generator, 8, 4)
-    ends = torch.tensor([0, 0, 1, 0, 0, 0, 1, 1])
-    expect(call(delta, b, c, a, ends), by_recurrence(delta, b, c, a, ends))
+    inputs = (*selective(generator, 8, 4), torch.tensor([0, 0, 1, 0, 0, 0, 1, 1]))
+    expect(call(*inputs), by_recurrence(*inputs))
 
 
 @C.rung("long steps", 1, "e^(a (sum to t - sum to s)) overflows for s > t: clamp before exp.")
