@@ -15,6 +15,7 @@ from pathlib import Path
 
 import zoology_teach
 
+HOME = Path(zoology_teach.__file__).parent
 TABLE = Path(__file__).parent / "defaults.csv"
 LEFT_OUT = ("widgets", "grading.ladders", "grading.inside", "cli")
 CHANGED_WHILE_IT_LIVES = {
@@ -47,6 +48,8 @@ def written(default) -> str:
     """A default, the same from run to run."""
     if isinstance(default, set | frozenset):
         default = sorted(default)
+    if isinstance(default, Path):
+        return default.relative_to(HOME).as_posix()
     text = getattr(default, "__name__", None) or repr(default)
     return re.sub(r" at 0x[0-9a-f]+", "", text)
 
