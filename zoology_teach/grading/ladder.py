@@ -19,6 +19,7 @@ from zoology_teach.grading.diagnosis import called, common_mistake, exchanged
 Call = Callable[..., Any]
 Test = Callable[[Call, torch.Generator], None]
 NOT_WRITTEN = "not written yet"
+UNTRIED = ("not tried", "no points")  # how the reason of a rung begins that nobody climbed
 
 
 @dataclass(frozen=True)
@@ -80,10 +81,14 @@ class Outcome:
 def explained(outcomes: Sequence[Outcome]) -> list[tuple[Outcome, str]]:
     """Each outcome with what a student reads beside it: only the first lost rung is explained.
 
-    What comes after it often falls by the same mistake.
+    What comes after it often falls by the same mistake. A rung that was not tried says so.
     """
     first = next((outcome for outcome in outcomes if not outcome.earned), None)
-    return [(o, reading(o) if o is first else "") for o in outcomes]
+    said = []
+    for outcome in outcomes:
+        untried = outcome.reason if outcome.reason.startswith(UNTRIED) else ""
+        said.append((outcome, reading(outcome) if outcome is first else untried))
+    return said
 
 
 def reading(outcome: Outcome) -> str:
@@ -154,8 +159,7 @@ def expect(actual: Any, expected: Tensor, *, tolerance: float = 1e-4) -> None:
             actual.double(), expected.double(), rtol=tolerance, atol=tolerance, equal_nan=False
         )
     else:
-        same_kind = actual.dtype == expected.dtype or (_counts(actual) and _counts(expected))
-        assert same_kind, f"dtype {actual.dtype}, expected {expected.dtype}"
+        assert actual.dtype == expected.dtype, f"dtype {actual.dtype}, expected {expected.dtype}"
         right = actual == expected
     if not right.all():
         where = tuple((~right).nonzero()[0].tolist())
@@ -166,24 +170,13 @@ def expect(actual: Any, expected: Tensor, *, tolerance: float = 1e-4) -> None:
         )
 
 
-def _counts(x: Tensor) -> bool:
-    """Whether these are whole numbers, of any size."""
-    return x.dtype in (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
-
-
 def expect_shape(actual: Any, shape: tuple[int, ...]) -> None:
     """Assert that `actual` is a tensor of that shape."""
-    assert isinstance(actual, Tensor), f"you return {_kind(actual)}, expected a tensor"
+    assert isinstance(actual, Tensor), f"you return a {type(actual).__name__}, expected a tensor"
     mistake = exchanged(actual.shape, shape)
     assert tuple(actual.shape) == shape, f"shape {tuple(actual.shape)}, expected {shape}" + (
         f": {mistake}" if mistake else ""
     )
-
-
-def _kind(value: Any) -> str:
-    """The kind of an answer, with its article."""
-    name = type(value).__name__
-    return f"{'an' if name[:1] in 'aeiou' else 'a'} {name}"
 
 
 def expect_number(actual: Any, expected: float, *, tolerance: float = 1e-4) -> None:
@@ -191,7 +184,7 @@ def expect_number(actual: Any, expected: float, *, tolerance: float = 1e-4) -> N
     if isinstance(actual, Tensor) and actual.numel() == 1:
         actual = actual.item()
     is_number = isinstance(actual, int | float) and not isinstance(actual, bool)
-    assert is_number, f"you return {_kind(actual)}, expected a number"
+    assert is_number, f"you return a {type(actual).__name__}, expected a number"
     error = abs(actual - expected)
     if not error <= tolerance * max(1.0, abs(expected)):
         mistake = common_mistake(*torch.tensor([[actual], [expected]], dtype=torch.float64))
