@@ -96,9 +96,7 @@ def while_training(text: Text) -> list[tuple]:
     steps = curve(text)
     return [
         (
-            "after 200 of 800 updates, BaseConv's perplexity on AR hits is #, on all other tokens "
-            "#. The others then fall to #",
-            steps.loc[200, "ar_ppl"],
+            "BaseConv's perplexity, alone, on all other tokens falls from # to #",
             steps.loc[200, "other_ppl"],
             steps.loc[800, "other_ppl"],
         ),
@@ -307,8 +305,8 @@ def at_15m(book) -> list[tuple]:
     return [
         ("at #M parameters (eight layers", millions, set(rows["seed"]) == {0}),
         ("takes it, # on hits where alone it has #", *attention["ar_ppl"][[200, 0]]),
-        ("pays with # for # overall", *attention["ppl"][[200, 0]]),
-        ("in 200 updates, # for #", *hybrid["ar_ppl"][[200, 0]]),
+        ("pays overall, # taught and # alone", *attention["ppl"][[200, 0]]),
+        ("on hits # taught, # alone", *hybrid["ar_ppl"][[200, 0]]),
     ]
 
 
