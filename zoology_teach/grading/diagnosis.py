@@ -37,10 +37,10 @@ def _scaled(a: Tensor, e: Tensor) -> str:
     if not e.any():
         return ""
     factor = float((a * e).sum() / (e * e).sum())
-    if _alike(a, factor * e) and abs(factor) > 1e-9 and (_varies(e) or _is_simple(factor)):
-        if abs(factor + 1) < 1e-6:
-            return "the sign is the other one"
-        return f"what you return is {factor:.4g} times that" if factor > 0 else ""
+    if _alike(a, -e):
+        return "the sign is the other one"
+    if factor > 1e-9 and _alike(a, factor * e) and (_varies(e) or _is_simple(factor)):
+        return f"what you return is {factor:.4g} times that"
     more = float((a - e).mean())
     if _varies(e) and _alike(a - e, torch.full_like(a, more)):
         return f"every number is {abs(more):.4g} too {'large' if more > 0 else 'small'}"
@@ -48,9 +48,9 @@ def _scaled(a: Tensor, e: Tensor) -> str:
 
 
 def _is_simple(factor: float) -> bool:
-    """Whether a factor is -1, a small whole number, or one over it."""
-    sizes = {abs(factor), 1 / abs(factor)}
-    return factor < 0 or any(abs(s - round(s)) < 1e-4 * s and round(s) in FACTORS for s in sizes)
+    """Whether a positive factor is a small whole number, or one over it."""
+    sizes = (factor, 1 / factor)
+    return any(abs(s - round(s)) < 1e-4 * s and round(s) in FACTORS for s in sizes)
 
 
 def _moved(a: Tensor, e: Tensor) -> str:
