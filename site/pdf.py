@@ -16,7 +16,8 @@ FOOTER = (
 # transparent would not be printed.
 READY = """async () => {
     const still = document.createElement("style");
-    still.textContent = "* { animation: none !important; transition: none !important }";
+    still.textContent =
+        "* { animation: none !important; transition: none !important; box-shadow: none !important }";
     document.head.append(still);
     const title = Object.assign(document.createElement("p"), { className: "book-title" });
     title.textContent = document.title;
