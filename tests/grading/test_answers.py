@@ -132,4 +132,4 @@ def test_two_open_questions_of_a_chapter_have_an_answer_each():
     notebook.cells += text("It missed by 0.02.")
     answered = found(notebook, chapters=["06"])
     assert answered["06.d"] == "Equal state."
-    assert answered["06.f"] == "printed:\nseed 10: 0.41\nIt missed by 0.02."
+    assert answered["06.f"] == "printed:\nseed 10: 0.41\n\nIt missed by 0.02."

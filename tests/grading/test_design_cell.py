@@ -118,6 +118,11 @@ def test_another_family_of_cells_is_as_good():
     assert check("06.e", between_the_cells).passed
 
 
+def test_a_plan_from_the_book_earns_what_a_dict_does():
+    report = check("06.e", lambda pairs, seconds: plan(64, 64, seconds, 0.7, 0.8))
+    assert [outcome.earned for outcome in report.outcomes] == [1, 1, 0, 0, 0, 0, 0]
+
+
 def test_no_constant_and_no_random_plan_passes():
     random = Random(0)
     passed = 0

@@ -3,7 +3,7 @@
 import math
 
 from zoology_teach.grading.ladder import Call, number_in
-from zoology_teach.grading.measured_cells import LENGTHS, WIDTHS
+from zoology_teach.grading.measured_cells import LENGTHS, WIDTHS, is_measured
 
 FACTOR = 1.5  # between two CPU seconds that are the same: how far a busy machine moves them
 TOLERANCE = 0.05  # twice what a measured cell that is left out differs from those around it
@@ -32,6 +32,13 @@ def cell_in(plan: dict[str, float], pairs: int) -> tuple[int, int, int]:
     assert WIDTHS[0] <= d <= WIDTHS[-1], f"d = {d:g} is not from {WIDTHS[0]} to {WIDTHS[-1]}"
     assert LENGTHS[0] <= n <= LENGTHS[-1], f"N = {n:g} is not from {LENGTHS[0]} to {LENGTHS[-1]}"
     return int(d), int(n), pairs
+
+
+def new_cell_in(plan: dict[str, float], pairs: int) -> tuple[int, int, int]:
+    """d, N and K, where they are such a cell that no table holds."""
+    d, n, k = cell_in(plan, pairs)
+    assert not is_measured(d, n, k), f"d = {d}, N = {n}, K = {k} stands in a table"
+    return d, n, k
 
 
 def interval_in(plan: dict[str, float]) -> tuple[float, float]:

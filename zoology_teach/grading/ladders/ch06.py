@@ -7,8 +7,15 @@ from torch import Tensor
 
 from zoology_teach.grading.inputs import signs
 from zoology_teach.grading.ladder import Call, Exercise, expect, expect_number, expect_shape
-from zoology_teach.grading.measured_cells import accuracy_between, is_measured, seconds_between
-from zoology_teach.grading.plans import FACTOR, TOLERANCE, cell_in, interval_in, planned
+from zoology_teach.grading.measured_cells import accuracy_between, seconds_between
+from zoology_teach.grading.plans import (
+    FACTOR,
+    TOLERANCE,
+    cell_in,
+    interval_in,
+    new_cell_in,
+    planned,
+)
 
 A = Exercise("06.a", "needed_width", "The width a level needs", minutes=15, difficulty=1)
 B = Exercise("06.b", "collapse_error", "The collapse, as a number", minutes=20, difficulty=2)
@@ -193,15 +200,14 @@ def _(call: Call, generator: torch.Generator) -> None:
 @E.rung("a new cell", 1, "What the book has measured is no prediction: choose another d or N.")
 def _(call: Call, generator: torch.Generator) -> None:
     for pairs in ALL_PAIRS:
-        d, n, k = cell_in(planned(call, pairs, 60), pairs)
-        assert not is_measured(d, n, k), f"d = {d}, N = {n}, K = {k} stands in a table"
+        new_cell_in(planned(call, pairs, 60), pairs)
 
 
 @E.rung("what a seed costs", 1, "Read the seconds of one training off the table of costs.")
 def _(call: Call, generator: torch.Generator) -> None:
     for pairs in ALL_PAIRS:
         plan = planned(call, pairs, 60)
-        d, n, _ = cell_in(plan, pairs)
+        d, n, _ = new_cell_in(plan, pairs)
         cost, said = seconds_between(d, n), plan["seconds_each"]
         is_near = cost / FACTOR <= said <= cost * FACTOR
         assert is_near, f"d = {d}, N = {n} takes about {cost:.1f} s, you say {said:.3g} s"
@@ -213,6 +219,7 @@ def _(call: Call, generator: torch.Generator) -> None:
     for pairs in ALL_PAIRS:
         for seconds in (20, *drawn, 120):
             plan = planned(call, pairs, seconds)
+            new_cell_in(plan, pairs)
             seeds, each = plan["seeds"], plan["seconds_each"]
             assert each > 0, f"a seed for {each:g} s"
             assert seeds == int(seeds), f"{seeds:g} seeds is no whole number"
@@ -225,7 +232,9 @@ def _(call: Call, generator: torch.Generator) -> None:
 @E.rung("it can be wrong", 1, "A wide interval, or one near 0 or 1, says nothing about the cell.")
 def _(call: Call, generator: torch.Generator) -> None:
     for pairs in ALL_PAIRS:
-        interval_in(planned(call, pairs, 60))
+        plan = planned(call, pairs, 60)
+        new_cell_in(plan, pairs)
+        interval_in(plan)
 
 
 @E.rung("what the table says", 3, "The measured cells around yours say something else.")
@@ -233,9 +242,8 @@ def _(call: Call, generator: torch.Generator) -> None:
     for pairs in ALL_PAIRS:
         for seconds in (20, 120):
             plan = planned(call, pairs, seconds)
-            d, n, k = cell_in(plan, pairs)
-            assert not is_measured(d, n, k), f"d = {d}, N = {n}, K = {k} stands in a table"
+            d, n, k = new_cell_in(plan, pairs)
             low, high = interval_in(plan)
             a = accuracy_between(d, n, k)
-            said = f"d = {d}, N = {n}, K = {k}: {a:.2f}, you expect {low:g} to {high:g}"
+            said = f"d = {d}, N = {n}, K = {k} reads {a:.2f}, you expect {low:g} to {high:g}"
             assert low - TOLERANCE <= a <= high + TOLERANCE, said
