@@ -29,7 +29,7 @@ def run_cells(notebook) -> dict:
     """
     scope: dict = {}
     for cell in notebook.cells:
-        if cell.cell_type == "code" and not re.search(r"^check\(", cell.source, re.MULTILINE):
+        if cell.cell_type == "code" and "check(" not in cell.source:
             name, lines = f"<cell {next(cell_numbers)}>", cell.source.splitlines(keepends=True)
             linecache.cache[name] = (len(cell.source), None, lines, name)
             exec(compile(cell.source, name, "exec"), scope)
@@ -62,12 +62,12 @@ def solved(chapter: str) -> dict:
     return run_cells(jupytext.read(source))
 
 
-def test_every_chapter_has_three_graded_exercises():
+def test_every_chapter_has_three_graded_exercises_and_chapter_06_a_plan():
     chapters = [source.stem for source in sorted((ROOT / "book").glob("[0-9][0-9]_*.md"))]
     assert [source.stem for source in SOLUTIONS] == chapters
     for chapter in chapters:
         letters = sorted(e[3:] for e in EXERCISES if e.startswith(chapter[:2]))
-        assert letters == ["a", "b", "c"]
+        assert letters == ["a", "b", "c", *(["e"] if chapter.startswith("06") else [])]
 
 
 def test_no_two_exercises_ask_for_a_function_of_the_same_name():

@@ -55,12 +55,16 @@ def test_every_role_fits_the_schema(notebook):
         assert cell.cell_type == "code" or (role.grade and role.solution)
 
 
-def test_three_functions_three_checks_and_an_answer(notebook):
+def test_every_function_has_its_check_and_every_open_question_its_answer(notebook):
     by_id = roles(notebook)
     number = next(iter(by_id))[:2]
     exercises = [e for e in EXERCISES if e.startswith(number)]
-    wanted = [f"{e[:2]}-{e[3]}-{part}" for e in exercises for part in ("function", "check")]
-    assert list(by_id) == [*wanted, f"{number}-d-answer"]
+    parts = {e[3]: ("function", "check") for e in exercises} | {"d": ("answer",)}
+    if number == "06":
+        parts["f"] = ("answer",)
+    wanted = [f"{number}-{letter}-{part}" for letter in sorted(parts) for part in parts[letter]]
+    assert list(by_id) == wanted
+    assert notebook.cells[-1] is by_id[wanted[-1]], "below all that the last question shows"
     for exercise_id in exercises:
         grade = by_id[f"{exercise_id[:2]}-{exercise_id[3]}-check"].metadata.nbgrader
         assert grade.points == EXERCISES[exercise_id].points

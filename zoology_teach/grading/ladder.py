@@ -36,7 +36,8 @@ class Rung:
 class Exercise:
     """A graded exercise: its id ("02.a"), the function it asks for, its rungs in order.
 
-    One that asks for a `kernel` can be judged only where Triton runs.
+    One that asks for a `kernel` can be judged only where Triton runs. `report` is the open
+    question that asks what came of it, such as "06.f".
     """
 
     id: str
@@ -45,6 +46,7 @@ class Exercise:
     minutes: int
     difficulty: int
     kernel: bool = False
+    report: str = ""
     rungs: list[Rung] = field(default_factory=list)
 
     def rung(self, name: str, points: int, mistake: str) -> Callable[[Test], Test]:
@@ -180,12 +182,18 @@ def expect_shape(actual: Any, shape: tuple[int, ...]) -> None:
     )
 
 
+def number_in(value: Any, subject: str) -> float:
+    """The number that `value` is, or holds as a tensor; `subject` begins what is said if none."""
+    if isinstance(value, Tensor) and value.numel() == 1:
+        value = value.item()
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    assert is_number, f"{subject} a {type(value).__name__}, expected a number"
+    return value
+
+
 def expect_number(actual: Any, expected: float, *, tolerance: float = 1e-4) -> None:
     """Assert that `actual` is a number, or a tensor of one, close to `expected`."""
-    if isinstance(actual, Tensor) and actual.numel() == 1:
-        actual = actual.item()
-    is_number = isinstance(actual, int | float) and not isinstance(actual, bool)
-    assert is_number, f"you return a {type(actual).__name__}, expected a number"
+    actual = number_in(actual, "you return")
     error = abs(actual - expected)
     if not error <= tolerance * max(1.0, abs(expected)):
         mistake = common_mistake(*torch.tensor([[actual], [expected]], dtype=torch.float64))
