@@ -1,4 +1,7 @@
-"""What several ladders draw: random tensors, signs, tokens, marks."""
+"""What several ladders draw: random tensors, signs, tokens, marks.
+
+Random numbers have two decimals, so that a message can quote them whole.
+"""
 
 from typing import Any
 
@@ -6,14 +9,47 @@ import torch
 from torch import Generator, Tensor
 
 
+def hundredths(x: Tensor) -> Tensor:
+    """`x` to two decimals."""
+    return (100 * x).round() / 100
+
+
 def randn(generator: Generator, *shape: int) -> Tensor:
     """Normal numbers."""
-    return torch.randn(*shape, generator=generator)
+    return hundredths(torch.randn(shape, generator=generator))
+
+
+def rand(generator: Generator, *shape: int) -> Tensor:
+    """Numbers drawn evenly from 0 .. 1."""
+    return hundredths(torch.rand(shape, generator=generator))
+
+
+def draw(generator: Generator, low: int, high: int) -> int:
+    """A whole number, low <= x < high."""
+    return int(torch.randint(low, high, (), generator=generator))
+
+
+def different(generator: Generator, number: int) -> list[int]:
+    """So many different tokens of 1 .. 90."""
+    return (1 + torch.randperm(90, generator=generator)[:number]).tolist()
 
 
 def signs(generator: Generator, *shape: int) -> Tensor:
     """Random -1.0 and 1.0."""
     return torch.randint(2, shape, generator=generator) * 2.0 - 1
+
+
+def distinct_signs(generator: Generator, rows: int) -> Tensor:
+    """(rows, c) signs, as few columns as keep the rows apart, in a random order."""
+    return sign_table(rows)[torch.randperm(rows, generator=generator)]
+
+
+def sign_table(rows: int) -> Tensor:
+    """(rows, c): row i has the binary digits of i, lowest first, with -1.0 for 0."""
+    columns = max(1, (rows - 1).bit_length())
+    return torch.tensor(
+        [[1.0 if i >> j & 1 else -1.0 for j in range(columns)] for i in range(rows)]
+    )
 
 
 def flags(*rows: str) -> Tensor:

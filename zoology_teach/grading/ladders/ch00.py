@@ -5,6 +5,7 @@ import math
 import torch
 from torch import Tensor
 
+from zoology_teach.grading.inputs import rand, randn
 from zoology_teach.grading.ladder import Call, Exercise, expect, expect_number, expect_shape
 from zoology_teach.tasks.examples import IGNORED
 
@@ -53,26 +54,32 @@ def _(call: Call, generator: torch.Generator) -> None:
 
 def logits_for(guesses: Tensor, vocab_size: int, generator: torch.Generator) -> Tensor:
     """(B, N, V) random scores whose largest is at `guesses` (B, N)."""
-    logits = torch.randn(*guesses.shape, vocab_size, generator=generator)
+    logits = randn(generator, *guesses.shape, vocab_size)
     return logits.scatter(2, guesses[..., None], 10.0)
+
+
+SIZES = ((1, 2, 3), (2, 5, 12))  # B, N, V
 
 
 @B.rung("all right", points=1, mistake="when every guess is the label, the score is 1")
 def _(call: Call, generator: torch.Generator) -> None:
-    labels = torch.randint(12, (2, 5), generator=generator)
-    expect_number(call(logits_for(labels, 12, generator), labels), 1.0)
+    for b, n, v in SIZES:
+        labels = torch.randint(v, (b, n), generator=generator)
+        expect_number(call(logits_for(labels, v, generator), labels), 1.0)
 
 
 @B.rung("all wrong", points=1, mistake="when no guess is the label, the score is 0")
 def _(call: Call, generator: torch.Generator) -> None:
-    labels = torch.randint(12, (2, 5), generator=generator)
-    expect_number(call(logits_for((labels + 1) % 12, 12, generator), labels), 0.0)
+    for b, n, v in SIZES:
+        labels = torch.randint(v, (b, n), generator=generator)
+        expect_number(call(logits_for((labels + 1) % v, v, generator), labels), 0.0)
 
 
 @B.rung("largest score", points=1, mistake="the guess is the largest score, even when all are < 0")
 def _(call: Call, generator: torch.Generator) -> None:
-    labels = torch.randint(12, (2, 5), generator=generator)
-    expect_number(call(logits_for(labels, 12, generator) - 50, labels), 1.0)
+    for b, n, v in SIZES:
+        labels = torch.randint(v, (b, n), generator=generator)
+        expect_number(call(logits_for(labels, v, generator) - 50, labels), 1.0)
 
 
 @B.rung("only what is asked", points=2, mistake="positions with label -100 do not count at all")
@@ -98,8 +105,8 @@ def _(call: Call, generator: torch.Generator) -> None:
 
 @B.rung("edges", points=1, mistake="no question: the score is 0, not nan; one question must work")
 def _(call: Call, generator: torch.Generator) -> None:
-    silent = torch.full((2, 3), IGNORED)
-    answer = call(torch.randn(2, 3, 5, generator=generator), silent)
+    silent = torch.full((1, 2), IGNORED)
+    answer = call(randn(generator, 1, 2, 3), silent)
     if isinstance(answer, Tensor) and answer.numel() == 1:
         answer = answer.item()
     assert not (isinstance(answer, float) and math.isnan(answer)), "you return nan"
@@ -126,8 +133,7 @@ def some_values(rows: int, pairs: int, generator: torch.Generator) -> Tensor:
 
 @C.rung("shape", points=1, mistake="return int64 values, one for each row: (B,)")
 def _(call: Call, generator: torch.Generator) -> None:
-    query = torch.randn(3, 4, generator=generator)
-    keys = torch.randn(3, 5, 4, generator=generator)
+    query, keys = randn(generator, 3, 4), randn(generator, 3, 5, 4)
     answer = call(query, keys, some_values(3, 5, generator))
     expect_shape(answer, (3,))
     assert answer.dtype == torch.int64, f"dtype {answer.dtype}, expected torch.int64"
@@ -135,8 +141,8 @@ def _(call: Call, generator: torch.Generator) -> None:
 
 @C.rung("one pair", points=1, mistake="with a single pair its value is the answer")
 def _(call: Call, generator: torch.Generator) -> None:
-    keys, values = torch.randn(2, 1, 4, generator=generator), some_values(2, 1, generator) + 7
-    expect(call(torch.randn(2, 4, generator=generator), keys, values), values[:, 0])
+    keys, values = randn(generator, 2, 1, 3), some_values(2, 1, generator) + 7
+    expect(call(randn(generator, 2, 3), keys, values), values[:, 0])
 
 
 @C.rung("equal key", points=1, mistake="the key equal to the question has the largest cosine")
@@ -172,8 +178,8 @@ def _(call: Call, generator: torch.Generator) -> None:
 
 @C.rung("agreement", points=2, mistake="one cosine after another gives other values")
 def _(call: Call, generator: torch.Generator) -> None:
-    query = torch.randn(8, 3, generator=generator)
-    keys = torch.randn(8, 6, 3, generator=generator)
-    keys = keys * (0.1 + 5 * torch.rand(8, 6, 1, generator=generator))
-    values = some_values(8, 6, generator)
-    expect(call(query, keys, values), best_by_cosine(query, keys, values))
+    for rows, pairs in ((1, 3), (8, 6)):
+        query, keys = randn(generator, rows, 3), randn(generator, rows, pairs, 3)
+        keys = keys * (0.1 + 5 * rand(generator, rows, pairs, 1))
+        values = some_values(rows, pairs, generator)
+        expect(call(query, keys, values), best_by_cosine(query, keys, values))

@@ -5,18 +5,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from zoology_teach.grading.inputs import doubles
+from zoology_teach.grading.inputs import different, doubles, rand
 from zoology_teach.grading.ladder import Call, Exercise, expect, expect_shape
 
 A = Exercise("01.a", "rare_repeats", "Rare repeats", minutes=15, difficulty=1)
 B = Exercise("01.b", "gap_shares", "Take the gap apart", minutes=20, difficulty=2)
 C = Exercise("01.c", "copy_distribution", "What followed before", minutes=35, difficulty=3)
 EXERCISES = [A, B, C]
-
-
-def different(generator: torch.Generator, number: int, vocab_size: int = 90) -> list[int]:
-    """So many different tokens."""
-    return torch.randperm(vocab_size, generator=generator)[:number].tolist()
 
 
 def expect_marks(found: Any, where: list[int], size: int) -> None:
@@ -95,17 +90,17 @@ def _(call: Call, generator: torch.Generator) -> None:
 
 @A.rung("as counted one by one", 1, "Counting every n-gram by hand marks other tokens.")
 def _(call: Call, generator: torch.Generator) -> None:
-    for n in (1, 2, 3, 4):
-        row = torch.randint(3, (60,), generator=generator)
-        training = torch.randint(3, (200,), generator=generator)
-        threshold = 200 // 3**n
+    for n, size in ((1, 9), (2, 9), (1, 60), (2, 60), (3, 60), (4, 60)):
+        row = torch.randint(3, (size,), generator=generator)
+        training = torch.randint(3, (3 * size,), generator=generator)
+        threshold = 3 * size // 3**n
         marks = repeats_one_by_one(row.tolist(), training.tolist(), n, threshold)
-        expect_marks(call(row, training, n, threshold), marks, 60)
+        expect_marks(call(row, training, n, threshold), marks, size)
 
 
 @B.rung("one slice is all", 1, "Return (R, S); a single slice holds the whole gap, 1.")
 def _(call: Call, generator: torch.Generator) -> None:
-    model = 20 + 10 * torch.rand(3, 1, generator=generator, dtype=torch.float64)
+    model = 20 + 10 * rand(generator, 3, 1).double()
     expect(call(model, doubles([15.0]), doubles([1.0])), torch.ones_like(model))
 
 
@@ -118,7 +113,7 @@ def _(call: Call, generator: torch.Generator) -> None:
 
 @B.rung("weighted by tokens", 1, "A slice counts as much as it has tokens.")
 def _(call: Call, generator: torch.Generator) -> None:
-    first = 0.1 + 0.2 * torch.rand(1, generator=generator).item()
+    first = round(0.1 + 0.2 * rand(generator, 1).item(), 3)
     shares, baseline = doubles([first, 1 - first]), doubles([2.0, 50.0])
     expect(call(2 * baseline[None], baseline, shares), shares[None])
 
@@ -133,7 +128,7 @@ def _(call: Call, generator: torch.Generator) -> None:
 @B.rung("more than all", 2, "Where the model is better a share is negative, another above 1.")
 def _(call: Call, generator: torch.Generator) -> None:
     ratio, shares = doubles([8.0, 0.5, 1.0]), doubles([0.5, 0.25, 0.25])
-    baseline = 2 + 50 * torch.rand(3, generator=generator, dtype=torch.float64)
+    baseline = 2 + 50 * rand(generator, 3).double()
     expect(call((ratio * baseline)[None], baseline, shares), doubles([[1.2, -0.2, 0.0]]))
 
 
@@ -211,20 +206,21 @@ def _(call: Call, generator: torch.Generator) -> None:
     expect_last(call, [x, a, b, y, a, c, z, a, c, x, a], {b: 1.0})
 
 
-@C.rung("the past only", 2, "What comes after position t must not change row t.")
+@C.rung(
+    "the past only", 2, "What comes later changed row t: expected is what the start alone gives."
+)
 def _(call: Call, generator: torch.Generator) -> None:
     row = torch.randint(4, (30,), generator=generator)
-    whole = call(row, 4)
-    expect_shape(whole, (30, 4))
-    for size in (5, 12, 20):
-        found = call(row[:size], 4)
-        expect_shape(found, (size, 4))
-        expect(whole[:size].double(), found.double())
+    for size, longer in ((3, 6), (5, 12), (12, 30), (20, 30)):
+        alone, whole = call(row[:size], 4), call(row[:longer], 4)
+        expect_shape(alone, (size, 4))
+        expect_shape(whole, (longer, 4))
+        expect(whole[:size].double(), alone.double())
 
 
 @C.rung("the start", 1, "The first token has nothing before it, not token 0; a a a copies a.")
 def _(call: Call, generator: torch.Generator) -> None:
-    a, b, c, d = (token + 1 for token in different(generator, 4))
+    a, b, c, d = different(generator, 4)
     expect_last(call, [a, b, c, a, d, 0, a], {b: 0.5, d: 0.5})
     expect_last(call, [a, a], {a: 1.0})
     expect_last(call, [a, a, a], {a: 1.0})
@@ -233,6 +229,6 @@ def _(call: Call, generator: torch.Generator) -> None:
 
 @C.rung("as looked up one by one", 1, "Searching the row anew at each position gives others.")
 def _(call: Call, generator: torch.Generator) -> None:
-    for vocab_size, size in ((3, 60), (8, 80)):
+    for vocab_size, size in ((2, 6), (3, 60), (8, 80)):
         row = torch.randint(vocab_size, (size,), generator=generator)
         expect(call(row, vocab_size), followed_one_by_one(row.tolist(), vocab_size))

@@ -71,8 +71,9 @@ def _(call: Call, generator: torch.Generator) -> None:
 
 @A.rung("MQAR", points=2, mistake="the labels of the library's own MQAR sequences differ")
 def _(call: Call, generator: torch.Generator) -> None:
-    batch = mqar.sample(8, 32, 4, 64, seed=generator)
-    expect(call(batch.inputs), batch.labels)
+    for sizes in ((1, 8, 2, 8), (8, 32, 4, 64)):
+        batch = mqar.sample(*sizes, seed=generator)
+        expect(call(batch.inputs), batch.labels)
 
 
 @A.rung(
@@ -99,8 +100,9 @@ def race_step_by_step(waiting: Tensor, num_pairs: int, power: float) -> Tensor:
 
 
 def waiting_times(rows: int, slots: int, generator: torch.Generator) -> Tensor:
-    """(rows, slots) exponential waiting times, of mean 1."""
-    return torch.empty(rows, slots).exponential_(generator=generator)
+    """(rows, slots) exponential waiting times, of mean 1, to three decimals."""
+    times = torch.empty(rows, slots).exponential_(generator=generator)
+    return (1000 * times + 1).floor() / 1000
 
 
 @B.rung("shape", points=1, mistake="return int64 positions (B, K): one for each pair")
@@ -140,9 +142,10 @@ def _(call: Call, generator: torch.Generator) -> None:
 
 @B.rung("agreement", points=1, mistake="a race run one arrival after another ends otherwise")
 def _(call: Call, generator: torch.Generator) -> None:
-    waiting = waiting_times(16, 12, generator)
-    for power in (0.01, 0.7, 1.5):
-        expect(call(waiting, 5, power), race_step_by_step(waiting, 5, power))
+    for rows, slots, pairs in ((1, 4, 2), (16, 12, 5)):
+        waiting = waiting_times(rows, slots, generator)
+        for power in (0.01, 0.7, 1.5):
+            expect(call(waiting, pairs, power), race_step_by_step(waiting, pairs, power))
 
 
 @B.rung("edges", points=1, mistake="one slot and one pair, or as many pairs as slots, must work")
@@ -210,8 +213,9 @@ def _(call: Call, generator: torch.Generator) -> None:
 
 @C.rung("agreement", points=2, mistake="a list of the allowed tokens, counted off, disagrees")
 def _(call: Call, generator: torch.Generator) -> None:
-    batch = mqar.sample(20, 32, 6, 32, seed=generator)
-    keys = batch.inputs[:, 0:12:2]
-    rank = torch.randint(26, (20, 32), generator=generator)
-    filled = torch.where(batch.inputs == 0, allowed(keys, 26).gather(1, rank), batch.inputs)
-    expect(call(batch.inputs, keys, rank), filled)
+    for rows, n, pairs, vocab_size in ((1, 8, 2, 8), (20, 32, 6, 32)):
+        inputs = mqar.sample(rows, n, pairs, vocab_size, seed=generator).inputs
+        keys, free = inputs[:, 0 : 2 * pairs : 2], vocab_size - pairs
+        rank = torch.randint(free, (rows, n), generator=generator)
+        filled = torch.where(inputs == 0, allowed(keys, free).gather(1, rank), inputs)
+        expect(call(inputs, keys, rank), filled)

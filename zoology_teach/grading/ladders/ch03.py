@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Generator, Tensor
 
-from zoology_teach.grading.inputs import randn
+from zoology_teach.grading.inputs import distinct_signs, rand, randn
 from zoology_teach.grading.ladder import Call, Exercise, expect, expect_shape
 from zoology_teach.grading.truths import attention_by_loops, induction_by_loops
 from zoology_teach.tasks.mqar import MQAR
@@ -20,8 +20,8 @@ EXERCISES = [A, B, C]
 
 @A.rung("shape", 1, "y has one row for each position, as wide as v: (B, N, e)")
 def _(call: Call, generator: Generator) -> None:
-    q, k = randn(generator, 2, 5, 3), randn(generator, 2, 5, 3)
-    expect_shape(call(q, k, randn(generator, 2, 5, 4), 1.0), (2, 5, 4))
+    q, k = randn(generator, 2, 4, 3), randn(generator, 2, 4, 3)
+    expect_shape(call(q, k, randn(generator, 2, 4, 5), 1.0), (2, 4, 5))
 
 
 @A.rung("one token", 1, "a single position shares its weight between itself and nothing")
@@ -43,7 +43,7 @@ def _(call: Call, generator: Generator) -> None:
 
 @A.rung("scale", 1, "every score is multiplied by `scale` before the softmax, and by nothing else")
 def _(call: Call, generator: Generator) -> None:
-    scale = 0.5 + torch.rand(1, generator=generator).item()
+    scale = 0.5 + rand(generator, 1).item()
     x, v = torch.ones(1, 1, 4), torch.ones(1, 1, 1)  # a score of 4
     share = 1 / (1 + math.exp(-4 * scale))
     expect(call(x, x, v, scale), torch.tensor([[[share]]]))
@@ -56,17 +56,19 @@ def _(call: Call, generator: Generator) -> None:
     "q and k exchanged, or for a softmax over the wrong dimension",
 )
 def _(call: Call, generator: Generator) -> None:
-    q, k, v = randn(generator, 1, 5, 3), randn(generator, 1, 5, 3), randn(generator, 1, 5, 4)
-    y = call(q, k, v, 0.7)
-    expect_shape(y, (1, 5, 4))
-    expect(y[:, -1], attention_by_loops(q[0], k[0], v[0], 0.7)[None, -1])
+    for n, d, e in ((2, 1, 1), (5, 3, 4)):
+        q, k, v = (randn(generator, 1, n, width) for width in (d, d, e))
+        y = call(q, k, v, 0.7)
+        expect_shape(y, (1, n, e))
+        expect(y[:, -1], attention_by_loops(q[0], k[0], v[0], 0.7)[None, -1])
 
 
 @A.rung("agrees with loops", 2, "every sequence of the batch is treated alone, at any width")
 def _(call: Call, generator: Generator) -> None:
-    q, k, v = randn(generator, 3, 9, 5), randn(generator, 3, 9, 5), randn(generator, 3, 9, 2)
-    truth = [attention_by_loops(q[b], k[b], v[b], 0.4) for b in range(3)]
-    expect(call(q, k, v, 0.4), torch.stack(truth))
+    for n, d in ((2, 1), (9, 5)):
+        q, k, v = (randn(generator, 3, n, width) for width in (d, d, 2))
+        truth = [attention_by_loops(q[b], k[b], v[b], 0.4) for b in range(3)]
+        expect(call(q, k, v, 0.4), torch.stack(truth))
 
 
 @A.rung("loud scores", 1, "large scores must not overflow: use softmax, not exp divided by a sum")
@@ -138,17 +140,10 @@ def _(call: Call, generator: Generator) -> None:
     assert best_other <= 4 + 1e-6, f"two different keys score {best_other:g}"
 
 
-def distinct_codes(half: int, generator: Generator) -> Tensor:
-    """(half, c) signs, different rows in a random order."""
-    c = max(1, (half - 1).bit_length())
-    rows = [[1.0 if i >> j & 1 else -1.0 for j in range(c)] for i in range(half)]
-    return torch.tensor(rows)[torch.randperm(half, generator=generator)]
-
-
 @C.rung("shape", 1, "one weight for each pair of positions: (B, N, N)")
 def _(call: Call, generator: Generator) -> None:
     tokens = MQAR(8, 2, 8).sample(3, seed=generator).inputs
-    expect_shape(call(tokens, distinct_codes(4, generator), 2.0), (3, 8, 8))
+    expect_shape(call(tokens, distinct_signs(generator, 4), 2.0), (3, 8, 8))
 
 
 @C.rung(
@@ -160,7 +155,7 @@ def _(call: Call, generator: Generator) -> None:
 def _(call: Call, generator: Generator) -> None:
     tokens = torch.zeros(1, 5, dtype=torch.int64)
     even = torch.ones(5, 5).tril() / torch.arange(1, 6)[:, None]
-    expect(call(tokens, distinct_codes(4, generator), 2.0), even[None])
+    expect(call(tokens, distinct_signs(generator, 4), 2.0), even[None])
 
 
 @C.rung(
@@ -170,7 +165,7 @@ def _(call: Call, generator: Generator) -> None:
     "the score is half of `scale` times the product",
 )
 def _(call: Call, generator: Generator) -> None:
-    codes = distinct_codes(8, generator)
+    codes = distinct_signs(generator, 8)
     tokens = 1 + torch.randint(7, (1, 6), generator=generator)
     tokens[0, :2] = 0
     expect(call(tokens, codes, 1.0), induction_by_loops(tokens[0], codes, 1.0)[None])
@@ -183,7 +178,7 @@ def _(call: Call, generator: Generator) -> None:
     "to the position looked at, and is weighted with c",
 )
 def _(call: Call, generator: Generator) -> None:
-    codes = distinct_codes(4, generator)
+    codes = distinct_signs(generator, 4)
     value = 4 + int(torch.randint(4, (1,), generator=generator))
     tokens = torch.tensor([[0, value, 0, 0]])
     expect(call(tokens, codes, 1.0), induction_by_loops(tokens[0], codes, 1.0)[None])
@@ -196,7 +191,7 @@ def _(call: Call, generator: Generator) -> None:
     "after it",
 )
 def _(call: Call, generator: Generator) -> None:
-    codes = distinct_codes(8, generator)
+    codes = distinct_signs(generator, 8)
     one, two = (1 + torch.randperm(7, generator=generator)[:2]).tolist()
     tokens = torch.tensor([[one, 9, two, 12, 0, 0, one]])
     expect(call(tokens, codes, 1.0), induction_by_loops(tokens[0], codes, 1.0)[None])
@@ -209,7 +204,7 @@ def _(call: Call, generator: Generator) -> None:
     "blank, and the first token has nothing before it (roll hands it the last one)",
 )
 def _(call: Call, generator: Generator) -> None:
-    codes = distinct_codes(8, generator)
+    codes = distinct_signs(generator, 8)
     one, two = (1 + torch.randperm(7, generator=generator)[:2]).tolist()
     tokens = torch.tensor([[9, one, two, 0, 12, one, 10, 11, two]])
     expect(call(tokens, codes, 1.0), induction_by_loops(tokens[0], codes, 1.0)[None])
@@ -217,19 +212,20 @@ def _(call: Call, generator: Generator) -> None:
 
 @C.rung("agrees with loops", 2, "every sequence of a batch with random filler is treated alone")
 def _(call: Call, generator: Generator) -> None:
-    codes = distinct_codes(16, generator)
-    tokens = MQAR(24, 4, 32, filler="random").sample(3, seed=generator).inputs
-    truth = torch.stack([induction_by_loops(row, codes, 3.0) for row in tokens])
-    expect(call(tokens, codes, 3.0), truth)
+    for b, n, pairs, half in ((1, 8, 2, 4), (3, 24, 4, 16)):
+        codes = distinct_signs(generator, half)
+        tokens = MQAR(n, pairs, 2 * half, filler="random").sample(b, seed=generator).inputs
+        truth = torch.stack([induction_by_loops(row, codes, 3.0) for row in tokens])
+        expect(call(tokens, codes, 3.0), truth)
 
 
 @C.rung("answers MQAR", 2, "at scale 20 every query looks at the value of its key and nowhere else")
 def _(call: Call, generator: Generator) -> None:
-    codes = distinct_codes(64, generator)
-    examples = MQAR(64, 8, 128).sample(4, seed=generator)
-    weights = call(examples.inputs, codes, 20.0)
-    expect_shape(weights, (4, 64, 64))
-    for row, labels, w in zip(examples.inputs, examples.labels, weights, strict=True):
-        for t in (labels >= 0).nonzero()[:, 0].tolist():
-            place = row.tolist().index(row[t].item()) + 1
-            expect(w[t, place], torch.tensor(1.0), tolerance=1e-3)
+    for b, n, pairs, half in ((1, 8, 2, 4), (4, 64, 8, 64)):
+        examples = MQAR(n, pairs, 2 * half).sample(b, seed=generator)
+        weights = call(examples.inputs, distinct_signs(generator, half), 20.0)
+        expect_shape(weights, (b, n, n))
+        for row, labels, w in zip(examples.inputs, examples.labels, weights, strict=True):
+            for t in (labels >= 0).nonzero()[:, 0].tolist():
+                place = row.tolist().index(row[t].item()) + 1
+                expect(w[t, place], torch.tensor(1.0), tolerance=1e-3)
