@@ -107,7 +107,7 @@ def written(value: Any) -> str:
         return f"({', '.join(map(written, value))})"
     if isinstance(value, float):
         is_whole = abs(value) < 1e7 and value == int(value)
-        return str(int(value)) if is_whole else f"{value:.7g}"
+        return str(int(value)) if is_whole else f"{value:.6g}"
     if isinstance(value, str | int | None):  # a bool is an int
         return repr(value)
     return getattr(value, "__name__", type(value).__name__)
