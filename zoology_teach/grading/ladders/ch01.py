@@ -79,7 +79,11 @@ def _(call: Call, generator: torch.Generator) -> None:
     expect_marks(call(row, training, 2, 2), [], 4)
 
 
-@A.rung("n-grams of any length", 2, "n = 1 is the token, n = 3 a trigram; a short row has none.")
+@A.rung(
+    "n-grams of any length",
+    2,
+    "With n = 1 it is the token, with n = 3 a trigram; a short row has none.",
+)
 def _(call: Call, generator: torch.Generator) -> None:
     a, b, c, d = different(generator, 4)
     row = torch.tensor([a, b, c, d, b, c, a, b, c])
@@ -146,12 +150,10 @@ def _(call: Call, generator: torch.Generator) -> None:
 @B.rung("as summed token by token", 1, "Summing the losses of all tokens gives other shares.")
 def _(call: Call, generator: torch.Generator) -> None:
     which = torch.arange(400) % 7 % 4
-    losses = torch.rand(3, 400, generator=generator, dtype=torch.float64) + doubles([[1], [1], [0]])
-    sums = torch.stack([losses[:, which == s].sum(1) for s in range(4)], dim=1)
-    sizes = torch.bincount(which)
-    model, baseline = (sums / sizes).exp()[:2], (sums / sizes).exp()[2]
-    gap = sums[:2] - sums[2]
-    found = call(model, baseline, sizes.double() / 400)
+    baseline, model = 2 + 10 * rand(generator, 4).double(), 12 + 10 * rand(generator, 2, 4).double()
+    more = model[:, which].log() - baseline[which].log()
+    gap = torch.stack([more[:, which == s].sum(1) for s in range(4)], dim=1)
+    found = call(model, baseline, torch.bincount(which).double() / 400)
     expect(found, gap / gap.sum(dim=1, keepdim=True))
 
 

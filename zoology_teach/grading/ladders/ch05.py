@@ -41,7 +41,7 @@ def expect_loss(call: Call, logits: Tensor, labels: Tensor) -> None:
 @A.rung(
     "a single question",
     1,
-    "One question costs logsumexp(logits) minus the logit of the right token: a log, and minus",
+    "One question costs logsumexp(logits) minus the logit of the right token: a log, and minus.",
 )
 def _(call: Call, generator: torch.Generator) -> None:
     logits = randn(generator, 1, 1, 4)
@@ -49,7 +49,7 @@ def _(call: Call, generator: torch.Generator) -> None:
     expect_number(call(logits, torch.tensor([[2]])), math.log(total) - logits[0, 0, 2].item())
 
 
-@A.rung("equal logits", 1, "Equal logits cost ln V at every question, so ln V on average")
+@A.rung("equal logits", 1, "Equal logits cost ln V at every question, so ln V on average.")
 def _(call: Call, generator: torch.Generator) -> None:
     for b, n, v in ((1, 2, 2), (3, 5, 7)):
         labels = torch.randint(v, (b, n), generator=generator)
@@ -60,7 +60,7 @@ def _(call: Call, generator: torch.Generator) -> None:
     "the unasked do not count",
     2,
     "The loss changed with logits at a position labelled -100 (expected is the loss before): "
-    "leave those rows out",
+    "leave those rows out.",
 )
 def _(call: Call, generator: torch.Generator) -> None:
     for b, n, v, asked in ((1, 2, 2, 1), (2, 6, 5, 2)):
@@ -72,7 +72,7 @@ def _(call: Call, generator: torch.Generator) -> None:
 @A.rung(
     "an average over the questions",
     2,
-    "Divide by the number of asked positions, not by B times N and not by B",
+    "Divide by the number of asked positions, not by B times N and not by B.",
 )
 def _(call: Call, generator: torch.Generator) -> None:
     for b, n, v, asked in ((1, 3, 2, 2), (3, 8, 6, 2)):
@@ -82,7 +82,7 @@ def _(call: Call, generator: torch.Generator) -> None:
 @A.rung(
     "rows that ask unequally",
     2,
-    "Every question weighs the same: do not average each row first",
+    "Every question weighs the same: do not average each row first.",
 )
 def _(call: Call, generator: torch.Generator) -> None:
     logits = torch.tensor([[[0.0, 2.0], [1.0, 0.0]], [[0.0, 0.0], [3.0, 0.0]]])
@@ -97,7 +97,7 @@ def _(call: Call, generator: torch.Generator) -> None:
 @A.rung(
     "large logits",
     2,
-    "exp of a large logit overflows and log of a tiny probability is -inf: use logsumexp",
+    "The exp of a large logit overflows and log of a tiny probability is -inf: use logsumexp.",
 )
 def _(call: Call, generator: torch.Generator) -> None:
     expect_loss(call, torch.tensor([[[0.0, 400.0], [-400.0, 0.0]]]), torch.tensor([[1, 0]]))
@@ -110,7 +110,7 @@ def uniform(generator: torch.Generator, low: float, high: float) -> float:
     return round(low + (high - low) * rand(generator).item(), 2)
 
 
-@B.rung("one rate an update", 1, "The result is one float tensor of shape (steps,)")
+@B.rung("one rate an update", 1, "The result is one float tensor of shape (steps,).")
 def _(call: Call, generator: torch.Generator) -> None:
     steps = draw(generator, 20, 40)
     rates = call(steps, 5, 0.01, 0.001)
@@ -118,7 +118,7 @@ def _(call: Call, generator: torch.Generator) -> None:
     assert rates.dtype.is_floating_point, f"dtype {rates.dtype}, expected a float"
 
 
-@B.rung("neither climb nor fall", 1, "With warmup 0 and floor = peak every rate is the peak")
+@B.rung("neither climb nor fall", 1, "With warmup 0 and floor = peak every rate is the peak.")
 def _(call: Call, generator: torch.Generator) -> None:
     peak = uniform(generator, 0.5, 2)
     expect(call(9, 0, peak, peak), torch.full((9,), peak))
@@ -127,7 +127,7 @@ def _(call: Call, generator: torch.Generator) -> None:
 @B.rung(
     "the climb",
     2,
-    "Update 0 already has peak / warmup, and update warmup - 1 reaches the peak",
+    "Update 0 already has peak / warmup, and update warmup - 1 reaches the peak.",
 )
 def _(call: Call, generator: torch.Generator) -> None:
     warmup, peak = draw(generator, 4, 9), uniform(generator, 0.5, 2)
@@ -139,7 +139,7 @@ def _(call: Call, generator: torch.Generator) -> None:
 @B.rung(
     "the fall",
     2,
-    "From peak to 0 on half a cosine, peak / 2 (1 + cos(pi s / steps)): neither a line nor a wave",
+    "From peak to 0 on half a cosine, peak / 2 (1 + cos(pi s / steps)): neither a line nor a wave.",
 )
 def _(call: Call, generator: torch.Generator) -> None:
     steps, peak = draw(generator, 10, 20), uniform(generator, 0.5, 2)
@@ -149,7 +149,7 @@ def _(call: Call, generator: torch.Generator) -> None:
 @B.rung(
     "the floor",
     2,
-    "The cosine runs between peak and floor; cutting it off at the floor, or adding, is not that",
+    "The cosine runs between peak and floor; cutting it off at the floor, or adding, is not that.",
 )
 def _(call: Call, generator: torch.Generator) -> None:
     steps, peak = draw(generator, 10, 20), uniform(generator, 0.5, 2)
@@ -159,7 +159,7 @@ def _(call: Call, generator: torch.Generator) -> None:
 @B.rung(
     "first climb, then fall",
     2,
-    "The cosine starts where the climb ends: its progress is (s - warmup) / (steps - warmup)",
+    "The cosine starts where the climb ends: its progress is (s - warmup) / (steps - warmup).",
 )
 def _(call: Call, generator: torch.Generator) -> None:
     steps, warmup = draw(generator, 20, 40), draw(generator, 5, 15)
@@ -167,7 +167,7 @@ def _(call: Call, generator: torch.Generator) -> None:
     expect(call(steps, warmup, peak, 0.1), rates_one_by_one(steps, warmup, peak, 0.1))
 
 
-@B.rung("nothing but climb", 1, "With warmup = steps there is no fall: mind the division by zero")
+@B.rung("nothing but climb", 1, "With warmup = steps there is no fall: mind the division by zero.")
 def _(call: Call, generator: torch.Generator) -> None:
     peak = uniform(generator, 0.5, 2)
     expect(call(8, 8, peak, 0.1), torch.arange(1, 9) * (peak / 8))
@@ -188,7 +188,7 @@ def expect_kinds(call: Call, logits: Tensor, labels: Tensor) -> None:
     expect(call(logits, labels), kinds_one_by_one(logits, labels))
 
 
-@C.rung("three shares", 1, "Return a tensor of three floats that add up to 1: one kind an answer")
+@C.rung("three shares", 1, "Return a tensor of three floats that add up to 1: one kind an answer.")
 def _(call: Call, generator: torch.Generator) -> None:
     for rows, n, vocab in ((1, 2, 3), (4, 5, 8)):
         labels = distinct(generator, rows, n, vocab)
@@ -199,7 +199,7 @@ def _(call: Call, generator: torch.Generator) -> None:
         expect_number(shares.sum(), 1.0)
 
 
-@C.rung("all right", 1, "Where the largest logit is the label, everything is right: [1, 0, 0]")
+@C.rung("all right", 1, "Where the largest logit is the label, everything is right: [1, 0, 0].")
 def _(call: Call, generator: torch.Generator) -> None:
     labels = distinct(generator, 2, 3, 4)
     expect(call(one_hot(labels, 4), labels), torch.tensor([1.0, 0, 0]))
@@ -208,7 +208,7 @@ def _(call: Call, generator: torch.Generator) -> None:
 @C.rung(
     "listed but wrong",
     2,
-    "A guess that is the answer to another question of its own row is of the second kind",
+    "A guess that is the answer to another question of its own row is of the second kind.",
 )
 def _(call: Call, generator: torch.Generator) -> None:
     labels = distinct(generator, 2, 3, 4)
@@ -218,7 +218,7 @@ def _(call: Call, generator: torch.Generator) -> None:
 @C.rung(
     "listed elsewhere",
     2,
-    "Only answers of the same row count as listed, not those of the other rows",
+    "Only answers of the same row count as listed, not those of the other rows.",
 )
 def _(call: Call, generator: torch.Generator) -> None:
     labels = distinct(generator, 1, 4, 5).view(2, 2)
@@ -228,7 +228,7 @@ def _(call: Call, generator: torch.Generator) -> None:
 @C.rung(
     "the unasked do not count",
     2,
-    "Leave out the positions labelled -100: they are no answers, and they are not in the total",
+    "Leave out the positions labelled -100: they are no answers, and they are not in the total.",
 )
 def _(call: Call, generator: torch.Generator) -> None:
     expect_kinds(call, one_hot(torch.tensor([[0, 1]]), 2), torch.tensor([[0, IGNORED]]))
@@ -239,7 +239,7 @@ def _(call: Call, generator: torch.Generator) -> None:
 @C.rung(
     "rows that ask unequally",
     2,
-    "Rows may ask different numbers of questions, or none: every answer weighs the same",
+    "Rows may ask different numbers of questions, or none: every answer weighs the same.",
 )
 def _(call: Call, generator: torch.Generator) -> None:
     guesses = torch.tensor([[0, 0], [1, 0]])

@@ -137,7 +137,7 @@ def _(call: Call, generator: torch.Generator) -> None:
             expect(call(fq, fk, v, keep), by_writing(fq, fk, v, keep))
 
 
-@B.rung("forgotten at once", 1, "keep ** t underflows and 1 / keep ** s overflows: use t - s.")
+@B.rung("forgotten at once", 1, "As keep ** t underflows, 1 / keep ** s overflows: use t - s.")
 def _(call: Call, generator: torch.Generator) -> None:
     for n, keep in ((2, 0.0), (3, 1e-30), (400, 0.5)):
         fq, fk = features(generator, 2, 1, n, 2)
@@ -219,7 +219,7 @@ def _(call: Call, generator: torch.Generator) -> None:
         expect(call(*inputs), by_recurrence(*inputs))
 
 
-@C.rung("long steps", 1, "e^(a (sum to t - sum to s)) overflows for s > t: clamp before exp.")
+@C.rung("long steps", 1, "For s > t e^(a (sum to t - sum to s)) overflows: clamp before exp.")
 def _(call: Call, generator: torch.Generator) -> None:
     one = torch.ones(2, 1)
     found = call(torch.tensor([1.0, 200.0]), one, one, torch.tensor([-1.0]), torch.tensor([0, 0]))

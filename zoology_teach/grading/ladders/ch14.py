@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import torch
 from torch import Generator, Tensor
 
-from zoology_teach.grading.inputs import rand, randn
+from zoology_teach.grading.inputs import hundredths, rand, randn
 from zoology_teach.grading.ladder import Call, Exercise, expect, expect_number, expect_shape
 
 A = Exercise("14.a", "fading_memory", "A memory that fades", minutes=25, difficulty=2)
@@ -93,7 +93,7 @@ def _(call: Call, generator: Generator) -> None:
     expect_number(call(4, 4, 6, 1, 20), 4 * 4 * 6)
 
 
-@B.rung("convolutions", 2, "q, k and v of all heads each keep their last taps - 1 inputs.")
+@B.rung("convolutions", 2, "For all heads q, k and v each keep their last taps - 1 inputs.")
 def _(call: Call, generator: Generator) -> None:
     expect_number(call(1, 4, 10, 4, 20), 40 + 3 * (4 + 4 + 10))
     expect_number(call(2, 4, 6, 3, 20), 48 + 2 * 2 * (4 + 4 + 6))
@@ -149,11 +149,11 @@ def _(call: Call, generator: Generator) -> None:
         expect(call(*outputs(torch.eye(n), generator)), nothing)
 
 
-@C.rung("one ahead", 2, "changed[t] is all outputs after input t changed; the last sees none.")
+@C.rung("one ahead", 2, "All outputs after input t changed are in changed[t]; the last sees none.")
 def _(call: Call, generator: Generator) -> None:
     for n in (3, 6):
         y, changed = outputs(torch.ones(n, n).tril(1), generator)
-        for after in (changed, 2 * y - changed):  # what went up, and what went down
+        for after in (changed, hundredths(2 * y - changed)):  # what went up, and what went down
             expect(call(y, after), torch.tensor([1] * (n - 1) + [0]))
 
 
