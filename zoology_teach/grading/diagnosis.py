@@ -9,7 +9,7 @@ from torch import Tensor
 
 MOST_NUMBERS = 4096  # of a tensor that is written out
 MOST_CHARACTERS = 900  # of a call
-LONG_RUN = 12  # equal neighbours in a list that are counted
+LONG_RUN = 30  # characters of equal neighbours after the first; such a run is counted
 FACTORS = range(2, 101)  # of one number: with more of them a factor shows by itself
 TELLING = 3  # different numbers that do not come to stand elsewhere by chance
 
@@ -114,12 +114,12 @@ def written(value: Any) -> str:
 
 
 def _listed(texts: Sequence[str]) -> str:
-    """A list of these, long runs as in [0] * 9 + [5, 1]."""
+    """A list of these, long runs as in [0] * 16 + [5, 1]."""
     parts: list[str] = []
     apart: list[str] = []
     for text, run in groupby(texts):
         equal = list(run)
-        if len(equal) < LONG_RUN:
+        if (len(text) + 2) * (len(equal) - 1) < LONG_RUN:
             apart += equal
             continue
         if apart:

@@ -52,6 +52,21 @@ def sign_table(rows: int) -> Tensor:
     )
 
 
+def walsh(m: int) -> Tensor:
+    """(m, m) signs, the rows at right angles; the product of rows i and j is row i ^ j."""
+    return torch.tensor([[(-1.0) ** (i & j).bit_count() for j in range(m)] for i in range(m)])
+
+
+def runs(*steps: tuple[float, int]) -> Tensor:
+    """(n,): each number so many times."""
+    return torch.cat([torch.full((times,), float(number)) for number, times in steps])
+
+
+def wide(numbers: Tensor, d: int) -> Tensor:
+    """(n, d): each number d times."""
+    return numbers[:, None].repeat(1, d)
+
+
 def flags(*rows: str) -> Tensor:
     """ "01" per token, one text a sequence -> bool (B, N)."""
     return torch.tensor([[letter == "1" for letter in row] for row in rows])

@@ -16,7 +16,7 @@ from zoology_teach.kernels.trace import ATOMIC, LOAD, STORE
 
 MOST_PROGRAMS, MOST_RUNS = 3, 3  # that a picture in words shows
 MOST_LAUNCHES = 2  # of one call: the grid is for the rest
-LAUNCH = "The exercise asks for a Triton kernel: launch one that loads the inputs and stores `out`"
+LAUNCH = "The exercise asks for a Triton kernel: launch one that loads the inputs and stores `out`."
 
 
 def poisoned(rows: int, block: int, *columns: int) -> Tensor:

@@ -68,21 +68,21 @@ SIZES = ((1, 2, 3), (2, 5, 12))  # B, N, V
 @B.rung("all right", points=1, mistake="When every guess is the label, the score is 1.")
 def _(call: Call, generator: torch.Generator) -> None:
     for b, n, v in SIZES:
-        labels = torch.randint(v, (b, n), generator=generator)
+        labels = torch.randint(1, v, (b, n), generator=generator)
         expect_number(call(logits_for(labels, v, generator), labels), 1.0)
 
 
 @B.rung("all wrong", points=1, mistake="When no guess is the label, the score is 0.")
 def _(call: Call, generator: torch.Generator) -> None:
     for b, n, v in SIZES:
-        labels = torch.randint(v, (b, n), generator=generator)
+        labels = torch.randint(1, v, (b, n), generator=generator)
         expect_number(call(logits_for((labels + 1) % v, v, generator), labels), 0.0)
 
 
 @B.rung("largest score", points=1, mistake="The guess is the largest score, even when all are < 0.")
 def _(call: Call, generator: torch.Generator) -> None:
     for b, n, v in SIZES:
-        labels = torch.randint(v, (b, n), generator=generator)
+        labels = torch.randint(1, v, (b, n), generator=generator)
         expect_number(call(logits_for(labels, v, generator) - 50, labels), 1.0)
 
 

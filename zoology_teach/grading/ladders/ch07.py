@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from zoology_teach.grading.inputs import distinct_signs, draw, sign_table, signs
+from zoology_teach.grading.inputs import distinct_signs, draw, sign_table, signs, walsh
 from zoology_teach.grading.ladder import Call, Exercise, expect, expect_shape
 
 A = Exercise("07.a", "margins", "Margins", minutes=15, difficulty=1)
@@ -27,11 +27,6 @@ def margins_by_loop(keys: Tensor, values: Tensor, answers: Tensor) -> Tensor:
 
 
 ALIKE = torch.ones(3, 1)  # three keys that a memory of one number cannot tell apart
-
-
-def walsh(m: int) -> Tensor:
-    """(m, m) signs, the rows at right angles; the product of rows i and j is row i ^ j."""
-    return torch.tensor([[(-1.0) ** (i & j).bit_count() for j in range(m)] for i in range(m)])
 
 
 @A.rung("shape", 1, "Return one number for every pair: shape (K,).")

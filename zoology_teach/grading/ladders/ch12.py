@@ -113,7 +113,7 @@ def _(call: Call, generator: torch.Generator) -> None:
     "only its own numbers",
     2,
     "A lane beyond the last row, or beyond the last channel, must not store: the channel after "
-    "the last is the next row's first",
+    "the last is the next row's first.",
 )
 def _(call: Call, generator: torch.Generator) -> None:
     for d, n in ((4, 11), (5, 8), (3, 11)):
@@ -123,7 +123,7 @@ def _(call: Call, generator: torch.Generator) -> None:
 @B.rung(
     "long filters, one token, one channel",
     1,
-    "k may be larger than N, and B, N and D may be 1: lags that reach before time 0 read 0.",
+    "Here k is larger than N, or B, N or D is 1: lags that reach before time 0 read 0.",
 )
 def _(call: Call, generator: torch.Generator) -> None:
     for b, n, d, taps in ((3, 2, 4, 5), (2, 1, 3, 2), (1, 6, 1, 4)):
@@ -164,7 +164,7 @@ def _(call: Call, generator: torch.Generator) -> None:
     "an error goes back in time",
     2,
     "An error at time 5 must reach time 5 with h_0, time 4 with h_1, time 3 with h_2: the shift "
-    "of the forward pass, reversed",
+    "of the forward pass, reversed.",
 )
 def _(call: Call, generator: torch.Generator) -> None:
     e = torch.zeros(1, 8, 4)
@@ -181,22 +181,23 @@ def _(call: Call, generator: torch.Generator) -> None:
 
 @C.rung("sequences stay apart", 2, "The last tokens read the next sequence: mask t + lag < N.")
 def _(call: Call, generator: torch.Generator) -> None:
-    go_back(call, randn(generator, 4, 3), *randn(generator, 2, 3, 8, 4), block=8)
+    for b, n, d in ((2, 4, 2), (3, 8, 4)):
+        go_back(call, randn(generator, d, 3), *randn(generator, 2, b, n, d), block=8)
 
 
 @C.rung("ragged rows", 1, "B N need not be a multiple of block: round the grid up.")
 def _(call: Call, generator: torch.Generator) -> None:
-    go_back(call, randn(generator, 4, 3), *randn(generator, 2, 2, 11, 4), block=8)
-    go_back(call, randn(generator, 4, 3), *randn(generator, 2, 1, 3, 4), block=16)
+    for b, n, d, block in ((1, 10, 2, 8), (2, 11, 4, 8), (1, 3, 4, 16)):
+        go_back(call, randn(generator, d, 3), *randn(generator, 2, b, n, d), block=block)
 
 
 @C.rung(
     "only its own numbers",
     1,
-    "A lane beyond the last row, or beyond the last channel, must not store",
+    "A lane beyond the last row, or beyond the last channel, must not store.",
 )
 def _(call: Call, generator: torch.Generator) -> None:
-    for d, n in ((4, 11), (5, 8), (3, 11)):
+    for d, n in ((3, 3), (4, 11), (5, 8), (3, 11)):
         h, (g, e) = randn(generator, d, 3), randn(generator, 2, 2, n, d)
         go_back(call, h, g, e, block=8).expect_untouched()
 
@@ -204,7 +205,7 @@ def _(call: Call, generator: torch.Generator) -> None:
 @C.rung(
     "long filters, one token, one channel",
     1,
-    "k may be larger than N, and B, N and D may be 1: lags beyond the last token send nothing.",
+    "Here k is larger than N, or B, N or D is 1: lags beyond the last token send nothing.",
 )
 def _(call: Call, generator: torch.Generator) -> None:
     for b, n, d, taps in ((3, 2, 4, 5), (2, 1, 3, 2), (1, 6, 1, 4)):
