@@ -155,7 +155,7 @@ def test_a_failed_kernel_is_shown_program_by_program():
         return ch12.add(a, x, y, out, block, programs=2)
 
     assert reason("12.a", too_few, "a ragged end").endswith(
-        "(at [16] you return nan, expected 1.654; 2 programs; "
+        "(at [16] you return nan, expected 1.655; 2 programs; "
         "0 read x 0-7, y 0-7, wrote out 0-7; 1 read x 8-15, y 8-15, wrote out 8-15)"
     )
 
