@@ -59,6 +59,8 @@ def test_no_pattern_is_seen_in_what_agrees_by_chance():
     lone = torch.tensor([0.0, 2.0, 0.0])
     assert common_mistake(lone * 1.37, lone) == "", "nor has one number among zeros"
     assert common_mistake(lone * 3, lone) == "what you return is 3 times that"
+    token = torch.tensor([2])
+    assert common_mistake(token * 3, token) == "", "a token is no multiple of another"
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ def common_mistake(actual: Tensor, expected: Tensor) -> str:
     a, e = actual.double(), expected.double()
     if not a.isfinite().all() or not e.isfinite().all():
         return ""
-    return _scaled(a, e) or _moved(a, e)
+    return _scaled(a, e, expected.dtype.is_floating_point) or _moved(a, e)
 
 
 def exchanged(shape: Sequence[int], expected: Sequence[int]) -> str:
@@ -34,14 +34,15 @@ def exchanged(shape: Sequence[int], expected: Sequence[int]) -> str:
     return ""
 
 
-def _scaled(a: Tensor, e: Tensor) -> str:
-    """A factor or a sum that all numbers share."""
+def _scaled(a: Tensor, e: Tensor, is_measured: bool) -> str:
+    """A factor or a sum that all numbers share; a lone token or position has none."""
     if not e.any():
         return ""
     factor = float((a * e).sum() / (e * e).sum())
     if _alike(a, -e):
         return "the sign is the other one"
-    if factor > 1e-9 and _alike(a, factor * e) and (_varies(e[e != 0]) or _is_simple(factor)):
+    telling = _varies(e[e != 0]) or (is_measured and _is_simple(factor))
+    if factor > 1e-9 and telling and _alike(a, factor * e):
         return f"what you return is {factor:.4g} times that"
     more = float((a - e).mean())
     if _varies(e) and _alike(a - e, torch.full_like(a, more)):

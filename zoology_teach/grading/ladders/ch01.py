@@ -5,6 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from zoology_teach.grading.diagnosis import written
 from zoology_teach.grading.inputs import different, doubles, rand
 from zoology_teach.grading.ladder import Call, Exercise, expect, expect_shape
 
@@ -122,7 +123,9 @@ def _(call: Call, generator: torch.Generator) -> None:
     expect(call(2 * baseline[None], baseline, shares), shares[None])
 
 
-@B.rung("the whole from its parts", 2, "Overall, *log* perplexities are averaged over tokens.")
+@B.rung(
+    "the whole from its parts", 2, "Overall, logarithms of perplexities are averaged over tokens."
+)
 def _(call: Call, generator: torch.Generator) -> None:
     baseline, shares = doubles([2.0, 12.0, 30.0]), doubles([0.1, 0.7, 0.2])
     model = doubles([5.0, 12.0, 30.0], [2.0, 12.0, 45.0])
@@ -144,7 +147,7 @@ def _(call: Call, generator: torch.Generator) -> None:
     expect_shape(found, (3, 2))
     expect(found[1], doubles([1.0, 0.0]))
     for row in (0, 2):
-        assert found[row].isnan().all(), f"row {row} is {found[row].tolist()}, expected nan"
+        assert found[row].isnan().all(), f"row {row} is {written(found[row])}, expected nan"
 
 
 @B.rung("as summed token by token", 1, "Summing the losses of all tokens gives other shares.")

@@ -96,7 +96,7 @@ def expect_row(call: Call, tokens: list[int], t: int, expected: dict[int, float]
     try:
         expect(found[t], wanted)
     except AssertionError as error:
-        raise AssertionError(f"row {t} of {tokens}: {error}") from None
+        raise AssertionError(f"row {t}: {error}") from None
 
 
 @B.rung("shape", 1, "Return floats, a row for each token, a column for each place: (N, N).")
