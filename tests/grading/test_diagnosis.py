@@ -91,6 +91,7 @@ def test_a_call_reads_as_it_is_typed():
     assert called("f", (large,), {}) == "f(<float32 of shape (40, 30)>)"
     floats = torch.tensor([16.0, 1e-5, 3.14159, torch.inf, torch.nan])
     assert written(floats) == "[16, 1e-05, 3.142, inf, nan]"
+    assert written(torch.full((4, 2), torch.nan)) == "<nan of shape (4, 2)>"
     assert written([True, None, "a", (1, 2.5)]) == "[True, None, 'a', (1, 2.5)]"
     many = called("f", tuple(torch.rand(100) for _ in range(5)), {})
     assert len(many) < 920 and many.endswith(" …)")

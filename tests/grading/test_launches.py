@@ -9,6 +9,7 @@ from torch.nn.functional import pad
 from tests.mutants import ch12
 from zoology_teach.grading import check
 from zoology_teach.grading.check import EXERCISES
+from zoology_teach.grading.launches import LAUNCH
 from zoology_teach.grading.notebooks import as_notebook
 from zoology_teach.grading.sandbox import Sandbox
 from zoology_teach.grading.session import grade_one
@@ -155,7 +156,7 @@ def test_a_failed_kernel_is_shown_program_by_program():
         return ch12.add(a, x, y, out, block, programs=2)
 
     assert reason("12.a", too_few, "a ragged end").endswith(
-        "(at [16] you return nan, expected 1.654; 2 programs; "
+        "(no program wrote out[16] and 2 more; 2 programs; "
         "0 read x 0-7, y 0-7, wrote out 0-7; 1 read x 8-15, y 8-15, wrote out 8-15)"
     )
 
@@ -187,6 +188,81 @@ def test_reading_beyond_an_input_is_seen():
     assert not reason("12.a", loose, "a ragged end")
     told = reason("12.a", loose, "nothing behind the end")
     assert "program 2 read beyond the end of x" in told
+
+
+@triton.jit
+def astray_kernel(a, x, y, out, n, far, BLOCK: tl.constexpr):
+    i = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    total = a * tl.load(x + i, mask=i < n) + tl.load(y + i, mask=i < n)
+    tl.store(out + i, total, mask=i < n)
+    tl.store(out + i + far, total, mask=i < n)
+
+
+def astray(far):
+    def scale_and_add(a, x, y, out, block):
+        grid = (triton.cdiv(len(x), block),)
+        astray_kernel[grid](a, x, y, out, len(x), far, block)
+        return out
+
+    return scale_and_add
+
+
+def test_writing_far_outside_ends_no_process_and_is_named():
+    report = check("12.a", astray(10**12))
+    assert report.earned == 0
+    assert report.outcomes[0].reason.startswith(LAUNCH)
+    assert "(program 0 was to write outside of the tensors that its kernel was given (beyond " in (
+        report.outcomes[0].reason
+    )
+
+
+@pytest.mark.parametrize(
+    ("far", "said"),
+    [
+        (100, "program 0 wrote beyond the end of out: yours end with out[18]"),
+        (-100, "program 0 wrote before the beginning of out: yours end with out[18]"),
+    ],
+)
+def test_writing_where_nothing_is_ones_own_is_seen(far, said):
+    lost = [o for o in check("12.a", astray(far)).outcomes if not o.earned]
+    assert lost[0].rung == "nothing behind the end" and said in lost[0].reason
+
+
+def test_what_lies_beside_a_tensor_is_told_in_words():
+    def wrong_too(a, x, y, out, block):
+        return astray(36)(-a, x, y, out, block)
+
+    told = reason("12.a", wrong_too, "several blocks")  # out has 32 numbers and room for 12
+    assert "0 read x 0-7, y 0-7, wrote out 0-7, 36-43; 1 read" in told
+    assert "wrote out 8-15, beyond it" in told
+
+
+def test_writing_into_an_input_is_seen():
+    def into_x(a, x, y, out, block):
+        ch12.add(a, x, y, out, block)
+        return ch12.add(a, x, y, x, block) is None or out
+
+    assert "program 0 wrote x[0]: it is an input" in reason(
+        "12.a", into_x, "nothing behind the end"
+    )
+
+
+def test_a_number_that_nobody_wrote_is_no_masked_load():
+    """The solution's loads have no `other=` either."""
+
+    def too_few(a, x, y, out, block):
+        masked_kernel[(2,)](a, x, y, out, len(x) - 9, block)
+        return out
+
+    told = reason("12.a", too_few, "a ragged end")
+    assert "no program wrote out[10] and 8 more" in told and "other=" not in told
+
+
+@triton.jit
+def masked_kernel(a, x, y, out, n, BLOCK: tl.constexpr):
+    i = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    total = a * tl.load(x + i, mask=i < n) + tl.load(y + i, mask=i < n)
+    tl.store(out + i, total, mask=i < n)
 
 
 @triton.jit

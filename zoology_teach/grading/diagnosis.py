@@ -91,6 +91,8 @@ def called(function: str, arguments: Sequence[Any], keywords: Mapping[str, Any])
 def written(value: Any) -> str:
     """A value of a call in few characters."""
     if isinstance(value, Tensor):
+        if value.numel() > 1 and value.isnan().all():
+            return f"<nan of shape {tuple(value.shape)}>"
         if value.numel() > MOST_NUMBERS:
             return f"<{str(value.dtype).removeprefix('torch.')} of shape {tuple(value.shape)}>"
         return written(value.tolist())
