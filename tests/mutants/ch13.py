@@ -177,6 +177,84 @@ def stores_rows_that_are_not_there(q, k, v, positions, out, block):
     return attend(q, k, v, positions, out, block, beyond=1)
 
 
+@triton.jit
+def part_kernel(
+    q, k, v, parts, N, SHARE, scale, D: tl.constexpr, BLOCK: tl.constexpr, LANES: tl.constexpr,
+    LOWEST: tl.constexpr, DIVIDED: tl.constexpr, ALL: tl.constexpr,
+):  # fmt: skip
+    part, d = tl.program_id(0), tl.arange(0, LANES)
+    first, end = part * SHARE, tl.minimum(part * SHARE + SHARE, N)
+    query = tl.load(q + d, mask=d < D, other=0.0)
+    best, total, acc = LOWEST + 0.0, 0.0, tl.zeros((LANES,), tl.float32)
+    for start in range(0, N if ALL else SHARE, BLOCK):
+        s = start + tl.arange(0, BLOCK) + (0 if ALL else first)
+        place, there = s[:, None] * D + d[None, :], (s < N)[:, None] & (d < D)[None, :]
+        keys = tl.load(k + place, mask=there & ((s < end)[:, None] | ALL), other=0.0)
+        values = tl.load(v + place, mask=there & ((s < end)[:, None] | ALL), other=0.0)
+        scores = tl.sum(keys * query[None, :], 1) * scale
+        scores = tl.where((s >= first) & (s < end), scores, float("-inf"))
+        top = tl.maximum(best, tl.max(scores, 0))
+        p, shrink = tl.exp(scores - top), tl.exp(best - top)
+        total = total * shrink + tl.sum(p, 0)
+        acc = acc * shrink + tl.sum(p[:, None] * values, 0)
+        best = top
+    row = parts + part * (D + 2)
+    tl.store(row + d, acc / total if DIVIDED else acc, mask=d < D)
+    tl.store(row + D, best)
+    tl.store(row + D + 1, total)
+
+
+@triton.jit
+def merge_kernel(
+    parts, out, S, D: tl.constexpr, ROWS: tl.constexpr, LANES: tl.constexpr, HIGHEST: tl.constexpr,
+    SHRINK: tl.constexpr, MASKED: tl.constexpr,
+):  # fmt: skip
+    s, d = tl.arange(0, ROWS), tl.arange(0, LANES)
+    row, mine = parts + s * (D + 2), s < S
+    best = tl.load(row + D, mask=mine, other=float("-inf"))
+    total = tl.load(row + D + 1, mask=mine, other=0.0)
+    acc = tl.load(row[:, None] + d[None, :], mask=mine[:, None] & (d < D)[None, :], other=0.0)
+    weight = tl.exp(best - (tl.max(best, 0) if HIGHEST else 0.0)) if SHRINK else mine + 0.0
+    merged = tl.sum(acc * weight[:, None], 0) / tl.sum(total * weight, 0)
+    tl.store(out + d, merged, mask=(d < D) | (not MASKED))
+
+
+def split(q, k, v, programs, parts, out, block, *, lowest=-1e30, divided=False, all_tokens=False,
+          share=None, highest=True, shrink=True, masked=True):  # fmt: skip
+    (n, d), lanes = k.shape, triton.next_power_of_2(k.shape[1])
+    share = triton.cdiv(n, programs) if share is None else share
+    part_kernel[(programs,)](
+        q, k, v, parts, n, share, d**-0.5, d, block, lanes, lowest, divided, all_tokens
+    )
+    rows = triton.next_power_of_2(programs)
+    merge_kernel[(1,)](parts, out, programs, d, rows, lanes, highest, shrink, masked)
+    return out
+
+
+def divides_each_part(q, k, v, programs, parts, out, block):
+    return split(q, k, v, programs, parts, out, block, divided=True)
+
+
+def every_program_reads_the_whole_past(q, k, v, programs, parts, out, block):
+    return split(q, k, v, programs, parts, out, block, all_tokens=True)
+
+
+def adds_parts_as_they_are(q, k, v, programs, parts, out, block):
+    return split(q, k, v, programs, parts, out, block, shrink=False)
+
+
+def takes_no_maximum_off(q, k, v, programs, parts, out, block):
+    return split(q, k, v, programs, parts, out, block, highest=False)
+
+
+def rounds_the_share_down(q, k, v, programs, parts, out, block):
+    return split(q, k, v, programs, parts, out, block, share=max(1, len(k) // programs))
+
+
+def begins_at_minus_infinity(q, k, v, programs, parts, out, block):
+    return split(q, k, v, programs, parts, out, block, lowest=-math.inf)
+
+
 MUTANTS = [
     ("13.a", "below the diagonal", transposed),
     ("13.a", "further below", always_one_below),
@@ -195,4 +273,10 @@ MUTANTS = [
     ("13.c", "in any order", ends_with_its_last_row),
     ("13.c", "what nobody sees stays unread", reads_all_tokens),
     ("13.c", "ragged, and only its own numbers", stores_rows_that_are_not_there),
+    ("13.d", "one part", divides_each_part),
+    ("13.d", "S programs share the past", every_program_reads_the_whole_past),
+    ("13.d", "both sides shrink", adds_parts_as_they_are),
+    ("13.d", "very unequal maxima", takes_no_maximum_off),
+    ("13.d", "ragged parts", rounds_the_share_down),
+    ("13.d", "a part that sees nothing", begins_at_minus_infinity),
 ]

@@ -6,6 +6,7 @@ program wrote is seen, and so is one that lies beyond the end. What the programs
 """
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -38,6 +39,7 @@ class Launched:
         assert told["grids"], "no Triton kernel was launched: PyTorch, or nobody, did the work"
         times = len(told["grids"])
         assert times <= MOST_LAUNCHES, f"{times} launches: let the programs of one grid do it"
+        self.written: dict[str, int] = {}  # how many numbers of a tensor the exercise asks for
         self.grids = [size(grid) for grid in told["grids"]]
         self.touched, self.unspecified = told.get("touched"), told.get("unspecified", 0)
         if self.touched is not None:
@@ -94,16 +96,28 @@ class Launched:
         """Assert that `out` begins with `expected`, that no two programs wrote one number of it,
         and none more than `share`.
         """
-        self.written = {"out": expected.numel()}
-        try:
-            self._refuse_races()
-            self._refuse_gaps()
+        self.expect_written(out=expected.numel())
+        with self.pictured():
             expect(self.out[: len(expected)], expected)
             self._refuse_lone_programs(expected.numel(), share)
-        except AssertionError as failure:
-            raise AssertionError(f"{failure}{self.hint()}; {self.picture()}") from None
         self.room = self.out[len(expected) :]
         return self
+
+    def expect_written(self, **numbers: int) -> None:
+        """Assert that so many numbers of these tensors were written, each by one program."""
+        self.written |= numbers
+        with self.pictured():
+            for name, mine in numbers.items() if self.touched is not None else ():
+                self._refuse_races(name)
+                self._refuse_gaps(name, mine)
+
+    @contextmanager
+    def pictured(self) -> Iterator[None]:
+        """What is asserted inside is explained by what the programs did."""
+        try:
+            yield
+        except AssertionError as failure:
+            raise AssertionError(f"{failure}{self.hint()}; {self.picture()}") from None
 
     def expect_untouched(self) -> None:
         """Assert that nothing but the output was written, and nothing beyond an end was read."""
@@ -122,20 +136,17 @@ class Launched:
             _, program, offset = beyond[0]
             raise AssertionError(f"program {program} {did} {self.place(name, offset)}{why}")
 
-    def _refuse_gaps(self) -> None:
-        for name, mine in self.written.items() if self.touched is not None else ():
-            stored = self.rows(name, STORE, ATOMIC)[:, 2]
-            missing = (~torch.isin(torch.arange(mine), stored)).nonzero()[:, 0].tolist()
-            more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-            assert not missing, f"no program wrote {self.place(name, missing[0])}{more}"
+    def _refuse_gaps(self, name: str, mine: int) -> None:
+        stored = self.rows(name, STORE, ATOMIC)[:, 2]
+        missing = (~torch.isin(torch.arange(mine), stored)).nonzero()[:, 0].tolist()
+        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        assert not missing, f"no program wrote {self.place(name, missing[0])}{more}"
 
-    def _refuse_races(self) -> None:
-        if self.touched is None:
-            return
+    def _refuse_races(self, name: str) -> None:
         writers: dict[tuple[int, int], int] = {}
-        for launch, program, offset in self.rows("out", STORE).tolist():
+        for launch, program, offset in self.rows(name, STORE).tolist():
             other = writers.setdefault((launch, offset), program)
-            where = self.place("out", offset)
+            where = self.place(name, offset)
             assert other == program, f"programs {other} and {program} both wrote {where}"
 
     def _refuse_lone_programs(self, wanted: int, share: int) -> None:
@@ -161,8 +172,8 @@ class Launched:
         if not self.unspecified:
             return ""
         stored = self.rows("out", STORE)[:, 2]
-        stored = stored[(stored >= 0) & (stored < self.written["out"])]
-        is_nan = self.out.flatten()[stored].isnan().any()
+        stored = stored[(stored >= 0) & (stored < self.written.get("out", 0))]
+        is_nan = bool(self.out.flatten()[stored].isnan().any())
         return "; a masked load without other= gives anything, here NaN" if is_nan else ""
 
     def picture(self) -> str:
