@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn.functional import pad
 
-from tests.mutants import ch12
+from tests.mutants import ch12, ch13
 from zoology_teach.grading import check
 from zoology_teach.grading.check import EXERCISES
 from zoology_teach.grading.launches import LAUNCH
@@ -291,6 +291,147 @@ def test_a_masked_load_without_other_fails_and_is_named():
 
     told = reason("12.b", conv, "a spike shows the filter")
     assert "a masked load without other= gives anything, here NaN" in told
+
+
+def first_lost(split_row, rung):
+    """What a student reads of a wrong `split_row`."""
+    lost = [o for o in check("13.d", split_row).outcomes if not o.earned]
+    assert lost[0].rung == rung
+    return lost[0].reason
+
+
+def parts_of(q, k, v, programs, parts, block, *, grid=None, first=0):
+    """Launch the right kernel of 13.d for `grid` parts."""
+    (n, d), length = k.shape, triton.cdiv(len(k), programs)
+    ch13.part_kernel[(programs if grid is None else grid,)](
+        q, k[first:], v[first:], parts[first // length :], n - first, length, d**-0.5, d, block,
+        triton.next_power_of_2(d), -1e30, False, False,
+    )  # fmt: skip
+
+
+def merged(parts, out, programs, d, grid=1):
+    ch13.merge_kernel[(grid,)](
+        parts, out, programs, d, triton.next_power_of_2(programs), triton.next_power_of_2(d),
+        True, True, True,
+    )  # fmt: skip
+    return out
+
+
+def test_a_launch_for_every_part_is_refused():
+    def one_by_one(q, k, v, programs, parts, out, block):
+        length = triton.cdiv(len(k), programs)
+        for part in range(programs):
+            parts_of(q, k, v, programs, parts, block, grid=1, first=part * length)
+        return merged(parts, out, programs, len(q))
+
+    assert "5 launches: let the programs of one grid do it" in first_lost(
+        one_by_one, "S programs share the past"
+    )
+
+
+def test_a_program_too_few_is_seen():
+    def too_few(q, k, v, programs, parts, out, block):
+        parts_of(q, k, v, programs, parts, block, grid=max(1, programs - 1))
+        return merged(parts, out, programs, len(q))
+
+    told = first_lost(too_few, "S programs share the past")
+    assert "the first launch has 3 programs, S = 4" in told
+
+
+@triton.jit
+def merge_that_reads_kernel(parts, k, out, S, D: tl.constexpr, ROWS: tl.constexpr):
+    s, d = tl.arange(0, ROWS), tl.arange(0, D)
+    row, mine = parts + s * (D + 2), s < S
+    best = tl.load(row + D, mask=mine, other=float("-inf")) + 0 * tl.load(k)
+    weight = tl.exp(best - tl.max(best, 0))
+    total = tl.load(row + D + 1, mask=mine, other=0.0)
+    acc = tl.load(row[:, None] + d[None, :], mask=mine[:, None], other=0.0)
+    tl.store(out + d, tl.sum(acc * weight[:, None], 0) / tl.sum(total * weight, 0))
+
+
+def test_a_merge_that_reads_k_again_is_seen():
+    def reads_again(q, k, v, programs, parts, out, block):
+        parts_of(q, k, v, programs, parts, block)
+        rows = triton.next_power_of_2(programs)
+        merge_that_reads_kernel[(1,)](parts, k, out, programs, len(q), rows)
+        return out
+
+    told = first_lost(reads_again, "S programs share the past")
+    assert "program 0 of launch 1 read k[0, 0]: `parts` holds all that the merge needs" in told
+
+
+def test_lanes_beyond_the_last_channel_are_seen():
+    def stores_too_much(*arguments):
+        return ch13.split(*arguments, masked=False)
+
+    told = first_lost(stores_too_much, "only its own numbers")
+    assert "program 0 wrote out[5]: yours end with out[4]" in told
+
+
+def test_parts_that_pytorch_merges_are_none():
+    def half(q, k, v, programs, parts, out, block):
+        parts_of(q, k, v, programs, parts, block)
+        rows, d = parts[:programs], len(q)
+        weight = (rows[:, d] - rows[:, d].max()).exp()
+        out[:d] = (weight @ rows[:, :d]) / (weight @ rows[:, d + 1])
+        return out
+
+    assert check("13.d", half).earned == 0
+
+
+@triton.jit
+def any_maximum_kernel(
+    q, k, v, parts, N, L, scale, D: tl.constexpr, BLOCK: tl.constexpr, LANES: tl.constexpr
+):
+    """A part in two passes; its maximum is one above the highest score, or minus infinity."""
+    part, d = tl.program_id(0), tl.arange(0, LANES)
+    query, end = tl.load(q + d, mask=d < D, other=0.0), tl.minimum(part * L + L, N)
+    best, total, acc = float("-inf"), 0.0, tl.zeros((LANES,), tl.float32)
+    for start in range(part * L, end, BLOCK):
+        s = start + tl.arange(0, BLOCK)
+        mine = (s < end)[:, None] & (d < D)[None, :]
+        keys = tl.load(k + s[:, None] * D + d[None, :], mask=mine, other=0.0)
+        scores = tl.where(s < end, tl.sum(keys * query[None, :], 1) * scale, float("-inf"))
+        best = tl.maximum(best, tl.max(scores, 0) + 1)
+    for start in range(part * L, end, BLOCK):
+        s = start + tl.arange(0, BLOCK)
+        mine = (s < end)[:, None] & (d < D)[None, :]
+        keys = tl.load(k + s[:, None] * D + d[None, :], mask=mine, other=0.0)
+        values = tl.load(v + s[:, None] * D + d[None, :], mask=mine, other=0.0)
+        scores = tl.where(s < end, tl.sum(keys * query[None, :], 1) * scale, float("-inf"))
+        p = tl.exp(scores - best)
+        total += tl.sum(p, 0)
+        acc += tl.sum(p[:, None] * values, 0)
+    row = parts + part * (D + 2)
+    tl.store(row + d, acc, mask=d < D)
+    tl.store(row + D, best)
+    tl.store(row + D + 1, total)
+
+
+@triton.jit
+def one_channel_kernel(parts, out, S, D: tl.constexpr):
+    """A program a channel, part after part."""
+    best, total, acc = -1e30, 0.0, 0.0
+    for s in range(S):
+        row = parts + s * (D + 2)
+        top = tl.maximum(best, tl.load(row + D))
+        mine, other = tl.exp(tl.load(row + D) - top), tl.exp(best - top)
+        total = total * other + tl.load(row + D + 1) * mine
+        acc = acc * other + tl.load(row + tl.program_id(0)) * mine
+        best = top
+    tl.store(out + tl.program_id(0), acc / total)
+
+
+def test_parts_and_merges_of_another_make_are_right_too():
+    def otherwise(q, k, v, programs, parts, out, block):
+        (n, d), length = k.shape, triton.cdiv(len(k), programs)
+        lanes = triton.next_power_of_2(d)
+        any_maximum_kernel[(programs,)](q, k, v, parts, n, length, d**-0.5, d, block, lanes)
+        one_channel_kernel[(d,)](parts, out, programs, d)
+        return out
+
+    report = check("13.d", otherwise)
+    assert report.passed, report
 
 
 SOLVED = """
