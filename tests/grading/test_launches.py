@@ -25,16 +25,18 @@ def scale_and_add(a, x, y, out, block):
     return out
 
 
-def short_conv(u, h, out, block):
+def short_conv(u, h, step, out, block):
     n = u.shape[1]
-    total = sum(pad(u[:, : n - i], (0, 0, i, 0)) * h[:, i] for i in range(min(n, h.shape[1])))
+    back = range(0, min(n, h.shape[1] * step), step)
+    total = sum(pad(u[:, : n - i], (0, 0, i, 0)) * h[:, i // step] for i in back)
     out[: u.shape[0] * n] = total.flatten(0, 1)
     return out
 
 
-def grad_input(h, g, e, out, block):
+def grad_input(h, g, e, step, out, block):
     n, c = e.shape[1], g * e
-    total = sum(pad(c[:, i:], (0, 0, 0, i)) * h[:, i] for i in range(min(n, h.shape[1])))
+    ahead = range(0, min(n, h.shape[1] * step), step)
+    total = sum(pad(c[:, i:], (0, 0, 0, i)) * h[:, i // step] for i in ahead)
     out[: e.shape[0] * n] = total.flatten(0, 1)
     return out
 
@@ -50,10 +52,10 @@ def softmax_average(z, v, out, block):
     return out
 
 
-def sparse_rows(q, k, v, positions, out, block):
+def sparse_rows(q, k, v, positions, window, out, block):
     for i, t in enumerate(positions.tolist()):
-        weights = (k[: t + 1] @ q[i] / math.sqrt(q.shape[1])).softmax(0)
-        out[i] = weights @ v[: t + 1]
+        seen = slice(max(0, t + 1 - window), t + 1)
+        out[i] = (k[seen] @ q[i] / math.sqrt(q.shape[1])).softmax(0) @ v[seen]
     return out
 
 
@@ -174,8 +176,8 @@ def test_two_programs_that_write_one_number_are_named():
 
 
 def test_one_program_may_not_do_the_work_of_all():
-    def alone(u, h, out, block):
-        return ch12.conv(u, h, out, triton.next_power_of_2(len(out)))
+    def alone(u, h, step, out, block):
+        return ch12.conv(u, h, step, out, triton.next_power_of_2(len(out)))
 
     told = reason("12.b", alone, "over the edge of a tile")
     assert "program 0 wrote 64 numbers; 16 are its own" in told
@@ -273,20 +275,20 @@ def masked_kernel(a, x, y, out, n, BLOCK: tl.constexpr):
 
 
 @triton.jit
-def unguarded_conv(u, h, out, M, N, D: tl.constexpr, TAPS: tl.constexpr, BM: tl.constexpr):
+def unguarded_conv(u, h, out, M, N, STEP, D: tl.constexpr, TAPS: tl.constexpr, BM: tl.constexpr):
     row, d = tl.program_id(0) * BM + tl.arange(0, BM)[:, None], tl.arange(0, 8)[None, :]
     mine, place = (row < M) & (d < D), row * D + d
     total = tl.zeros((BM, 8), tl.float32)
     for lag in tl.static_range(TAPS):
-        tile = tl.load(u + place - lag * D, mask=mine & (row % N >= lag))
+        tile = tl.load(u + place - lag * STEP * D, mask=mine & (row % N >= lag * STEP))
         total += tile * tl.load(h + d * TAPS + lag, mask=d < D, other=0.0)
     tl.store(out + place, total, mask=mine)
 
 
 def test_a_masked_load_without_other_fails_and_is_named():
-    def conv(u, h, out, block):
+    def conv(u, h, step, out, block):
         (b, n, d), grid = u.shape, (triton.cdiv(u.shape[0] * u.shape[1], block),)
-        unguarded_conv[grid](u, h, out, b * n, n, d, h.shape[1], block)
+        unguarded_conv[grid](u, h, out, b * n, n, step, d, h.shape[1], block)
         return out
 
     told = reason("12.b", conv, "a spike shows the filter")

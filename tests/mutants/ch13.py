@@ -108,7 +108,7 @@ def every_lane_stores(z, v, out, block):
 
 @triton.jit
 def rows_kernel(
-    q, k, v, positions, out, K, N, scale, STORED, ALIGNED: tl.constexpr, D: tl.constexpr,
+    q, k, v, positions, out, K, N, window, scale, STORED, ALIGNED: tl.constexpr, D: tl.constexpr,
     BLOCK: tl.constexpr, LANES: tl.constexpr, CAUSAL: tl.constexpr, SHRINK: tl.constexpr,
     ENDS: tl.constexpr,
 ):  # fmt: skip
@@ -119,19 +119,21 @@ def rows_kernel(
     end = tl.max(t, 0) + 1
     if ENDS == "last":
         end = tl.load(positions + tl.minimum(tl.program_id(0) * BLOCK + BLOCK, K) - 1) + 1
-    if ENDS == "all":
-        end = N
+    begin = tl.maximum(tl.min(tl.where(i < K, t, N), 0) - window + 1, 0)
+    if ENDS == "begins at 0":
+        begin = 0
     queries = tl.load(q + i[:, None] * D + d, mask=(i < K)[:, None] & (d < D), other=0.0)
     best, total = tl.full((BLOCK,), -1e30, tl.float32), tl.zeros((BLOCK,), tl.float32)
     acc = tl.zeros((BLOCK, LANES), tl.float32)
-    for start in range(0, end, BLOCK):
+    for start in range(begin, end, BLOCK):
         s = start + tl.arange(0, BLOCK)
         place, there = s[:, None] * D + d, (s < N)[:, None] & (d < D)
         keys = tl.load(k + place, mask=there, other=0.0)
         values = tl.load(v + place, mask=there, other=0.0)
         scores = tl.dot(queries, tl.trans(keys), input_precision="ieee") * scale
-        seen = s[None, :] <= t[:, None] if CAUSAL else s[None, :] < N
-        scores = tl.where(seen, scores, float("-inf"))
+        lag = t[:, None] - s[None, :]
+        seen = lag >= 0 if CAUSAL else s[None, :] < N
+        scores = tl.where(seen & (lag < window), scores, float("-inf"))
         top = tl.maximum(best, tl.max(scores, 1))
         p, shrink = tl.exp(scores - top[:, None]), tl.exp(best - top)
         total = total * shrink + tl.sum(p, 1)
@@ -143,38 +145,38 @@ def rows_kernel(
     tl.store(out + i[:, None] * D + d, acc / total[:, None], mask=mine)
 
 
-def attend(q, k, v, positions, out, block, *, aligned=False, causal=True, shrink=True,
+def attend(q, k, v, positions, window, out, block, *, aligned=False, causal=True, shrink=True,
            ends="highest", beyond=0):  # fmt: skip
     (rows, d), n = q.shape, len(k)
     rows_kernel[(triton.cdiv(rows, block),)](
-        q, k, v, positions, out, rows, n, d**-0.5, rows + beyond, aligned, d,
+        q, k, v, positions, out, rows, n, window, d**-0.5, rows + beyond, aligned, d,
         block, max(16, triton.next_power_of_2(d)), causal, shrink, ends,
     )  # fmt: skip
     return out
 
 
-def leaks_the_future(q, k, v, positions, out, block):
-    return attend(q, k, v, positions, out, block, causal=False)
+def leaks_the_future(q, k, v, positions, window, out, block):
+    return attend(q, k, v, positions, window, out, block, causal=False)
 
 
-def takes_the_last_rows(q, k, v, positions, out, block):
-    return attend(q, k, v, positions, out, block, aligned=True)
+def takes_the_last_rows(q, k, v, positions, window, out, block):
+    return attend(q, k, v, positions, window, out, block, aligned=True)
 
 
-def forgets_to_shrink(q, k, v, positions, out, block):
-    return attend(q, k, v, positions, out, block, shrink=False)
+def forgets_to_shrink(q, k, v, positions, window, out, block):
+    return attend(q, k, v, positions, window, out, block, shrink=False)
 
 
-def ends_with_its_last_row(q, k, v, positions, out, block):
-    return attend(q, k, v, positions, out, block, ends="last")
+def ends_with_its_last_row(q, k, v, positions, window, out, block):
+    return attend(q, k, v, positions, window, out, block, ends="last")
 
 
-def reads_all_tokens(q, k, v, positions, out, block):
-    return attend(q, k, v, positions, out, block, ends="all")
+def begins_with_the_first_token(q, k, v, positions, window, out, block):
+    return attend(q, k, v, positions, window, out, block, ends="begins at 0")
 
 
-def stores_rows_that_are_not_there(q, k, v, positions, out, block):
-    return attend(q, k, v, positions, out, block, beyond=1)
+def stores_rows_that_are_not_there(q, k, v, positions, window, out, block):
+    return attend(q, k, v, positions, window, out, block, beyond=1)
 
 
 @triton.jit
@@ -268,10 +270,10 @@ MUTANTS = [
     ("13.b", "a block that is not seen", starts_at_minus_infinity),
     ("13.b", "only its own numbers", every_lane_stores),
     ("13.c", "no future", leaks_the_future),
-    ("13.c", "its position, not its number", takes_the_last_rows),
+    ("13.c", "its position, its window", takes_the_last_rows),
     ("13.c", "several blocks of tokens", forgets_to_shrink),
     ("13.c", "in any order", ends_with_its_last_row),
-    ("13.c", "what nobody sees stays unread", reads_all_tokens),
+    ("13.c", "what nobody sees stays unread", begins_with_the_first_token),
     ("13.c", "ragged, and only its own numbers", stores_rows_that_are_not_there),
     ("13.d", "one part", divides_each_part),
     ("13.d", "S programs share the past", every_program_reads_the_whole_past),

@@ -13,6 +13,8 @@ A = Exercise("13.a", "toeplitz_tile", "The tile of lag k", minutes=15, difficult
 B = Exercise("13.b", "softmax_average", "One pass of softmax", 25, difficulty=2, kernel=True)
 C = Exercise("13.c", "sparse_rows", "Selected rows", minutes=40, difficulty=3, kernel=True)
 EXERCISES = [A, B, C]
+BLOCK = 16  # of 13.c
+Drawn = tuple[Tensor, Tensor, Tensor]  # q, k, v
 
 
 def fill(call: Call, generator: torch.Generator, n: int, k: int, block: int) -> Launched:
@@ -137,32 +139,33 @@ def _(call: Call, generator: torch.Generator) -> None:
 
 
 def select(
-    call: Call, q: Tensor, k: Tensor, v: Tensor, positions: Tensor, block: int, unseen: int = 0
+    call: Call, qkv: Drawn, positions: Tensor, window: int, unseen: tuple[int, int] = (0, 0)
 ) -> Launched:
-    """Check the rows one by one in float64.
+    """Check the rows, which see `window` tokens, one by one in float64.
 
-    The last `unseen` keys and values are NaN for the student, and seen by no row.
+    So many of the first and of the last keys and values are NaN for the student: `unseen`.
     """
-    d = q.shape[1]
-    expected = torch.stack([
-        (k[: t + 1].double() @ x.double() / math.sqrt(d)).softmax(0) @ v[: t + 1].double()
-        for x, t in zip(q, positions.tolist(), strict=True)
-    ])  # fmt: skip
+    q, k, v = qkv
+    d, expected = q.shape[1], []
+    for x, t in zip(q.double(), positions.tolist(), strict=True):
+        seen = slice(max(0, t + 1 - window), t + 1)
+        expected.append((k[seen].double() @ x / math.sqrt(d)).softmax(0) @ v[seen].double())
     k, v = k.clone(), v.clone()
-    k[len(k) - unseen :] = v[len(v) - unseen :] = float("nan")
-    found = launch_rows(call, q, k, v, positions, block)
-    return found.expect(expected.float(), share=block * d)
+    for hidden in (slice(0, unseen[0]), slice(len(k) - unseen[1], None)):
+        k[hidden] = v[hidden] = float("nan")
+    found = launch_rows(call, (q, k, v), positions, window)
+    return found.expect(torch.stack(expected).float(), share=BLOCK * d)
 
 
-def launch_rows(
-    call: Call, q: Tensor, k: Tensor, v: Tensor, positions: Tensor, block: int
-) -> Launched:
+def launch_rows(call: Call, qkv: Drawn, positions: Tensor, window: int) -> Launched:
     """Launch the student's attention of selected rows."""
-    out = poisoned(len(q), block, q.shape[1])
-    return launch(call, q=q, k=k, v=v, positions=positions, out=out, block=block)
+    q, k, v = qkv
+    out = poisoned(len(q), BLOCK, q.shape[1])
+    inputs = {"q": q, "k": k, "v": v, "positions": positions, "window": window}
+    return launch(call, **inputs, out=out, block=BLOCK)
 
 
-def draw(generator: torch.Generator, rows: int, n: int, d: int) -> tuple[Tensor, Tensor, Tensor]:
+def draw(generator: torch.Generator, rows: int, n: int, d: int) -> Drawn:
     """q (rows, d), k and v (n, d)."""
     return randn(generator, rows, d), randn(generator, n, d), randn(generator, n, d)
 
@@ -174,26 +177,30 @@ def shuffled(generator: torch.Generator, n: int) -> Tensor:
 
 @C.rung("a kernel does it", 2, LAUNCH)
 def _(call: Call, generator: torch.Generator) -> None:
-    launch_rows(call, *draw(generator, 1, 16, 16), torch.tensor([15]), 16).expect_read(
-        "q", "k", "v"
-    )
+    found = launch_rows(call, draw(generator, 1, 16, 16), torch.tensor([15]), 16)
+    found.expect_read("q", "k", "v")
 
 
-@C.rung("the last row", 1, "A row at position N - 1 sees all: softmax(q k^T / sqrt(d)) v.")
+@C.rung("the last row", 1, "With w = N a row at N - 1 sees all: softmax(q k^T / sqrt(d)) v.")
 def _(call: Call, generator: torch.Generator) -> None:
-    select(call, *draw(generator, 1, 16, 16), torch.tensor([15]), 16)
+    select(call, draw(generator, 1, 16, 16), torch.tensor([15]), 16)
 
 
-@C.rung("no future", 2, "The row at position t sees tokens 0 .. t, t included, and none later.")
+@C.rung("no future", 2, "The row at position t sees tokens up to t, t included, and none later.")
 def _(call: Call, generator: torch.Generator) -> None:
-    select(call, *draw(generator, 16, 16, 16), torch.arange(16), 16)
+    select(call, draw(generator, 16, 16, 16), torch.arange(16), 16)
 
 
-@C.rung("its position, not its number", 2, "Row i sees as far as positions[i], not as far as i.")
+@C.rung(
+    "its position, its window",
+    2,
+    "Row i sees from positions[i] - w + 1 to positions[i]: w tokens, wherever i is in the list",
+)
 def _(call: Call, generator: torch.Generator) -> None:
     positions = shuffled(generator, 15)[:8].sort().values + 1
     positions[-1] = 15
-    select(call, *draw(generator, 8, 16, 16), positions, 16)
+    for window in (5, 1):
+        select(call, draw(generator, 8, 16, 16), positions, window)
 
 
 @C.rung(
@@ -205,19 +212,31 @@ def _(call: Call, generator: torch.Generator) -> None:
 def _(call: Call, generator: torch.Generator) -> None:
     q, k, v = draw(generator, 16, 48, 16)
     k = k[(q.mean(0) @ k.T).argsort()]  # scores tend to rise
-    select(call, q, k, v, torch.arange(2, 48, 3)[:16], 16)
+    select(call, (q, k, v), torch.arange(2, 48, 3)[:16], 40)
 
 
-@C.rung("in any order", 2, "The loop ends with the highest position, wherever that row stands.")
+@C.rung(
+    "in any order",
+    2,
+    "The loop goes from the oldest token that any of its rows sees to the highest position, "
+    "wherever those rows stand",
+)
 def _(call: Call, generator: torch.Generator) -> None:
     positions = torch.arange(1, 48, 3).flip(0).contiguous()
-    select(call, *draw(generator, 16, 48, 16), positions, 16)
-    select(call, *draw(generator, 32, 48, 16), shuffled(generator, 48)[:32], 16)
+    select(call, draw(generator, 16, 48, 16), positions, 20)
+    select(call, draw(generator, 32, 48, 16), shuffled(generator, 48)[:32], 7)
 
 
-@C.rung("what nobody sees stays unread", 2, "A token no row may see is not read: end the loop.")
+@C.rung(
+    "what nobody sees stays unread",
+    2,
+    "Tokens that no row of a program may see are not read: begin late, and end the loop. A lane "
+    "without a row must not count",
+)
 def _(call: Call, generator: torch.Generator) -> None:
-    select(call, *draw(generator, 16, 64, 16), shuffled(generator, 32)[:16], 16, unseen=32)
+    for rows in (16, 11):
+        positions = shuffled(generator, 16)[:rows] + 24
+        select(call, draw(generator, rows, 80, 16), positions, 8, unseen=(16, 24))
 
 
 @C.rung(
@@ -226,6 +245,6 @@ def _(call: Call, generator: torch.Generator) -> None:
     "K, N and d need not be multiples of anything: mask what is loaded and what is stored",
 )
 def _(call: Call, generator: torch.Generator) -> None:
-    for rows, n, d in ((5, 21, 5), (19, 23, 8), (1, 1, 1)):
+    for rows, n, d, window in ((5, 21, 5, 30), (19, 23, 8, 6), (1, 1, 1, 1)):
         positions = shuffled(generator, n)[:rows]
-        select(call, *draw(generator, rows, n, d), positions, 16).expect_untouched()
+        select(call, draw(generator, rows, n, d), positions, window).expect_untouched()
