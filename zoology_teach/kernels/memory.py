@@ -19,7 +19,8 @@ class Memory:
     def covers(self, places: np.ndarray, size: int) -> np.ndarray:
         """Whether the `size` bytes at each address lie in one of these tensors."""
         first = places.astype(np.uint64)[..., None]
-        return ((first >= self.starts) & (first + np.uint64(size) <= self.ends)).any(-1)
+        inside = (first >= self.starts) & (first + np.uint64(size) <= self.ends)
+        return np.asarray(inside.any(-1))
 
 
 def _tensors(value: Any) -> Iterator[Tensor]:
