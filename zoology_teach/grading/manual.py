@@ -19,7 +19,8 @@ from zoology_teach.grading.safe_csv import cell
 OPEN_POINTS = 10  # the most that an open question can earn
 Marks = dict[tuple[str, str], float]  # points by key of the student and id of the question
 OPEN_QUESTION = re.compile(
-    r"^## (?P<id>\d\d\.d) (?P<title>.+?)\n.*?^(?P<rubric>A good answer.+?)(?=^```|^## |\Z)",
+    r"^## (?P<id>\d\d\.[d-z]) (?P<title>[^\n]+)\n(?:(?!^## ).)*?"
+    r"^(?P<rubric>A good answer.+?)(?=^```|^## |\Z)",
     re.DOTALL | re.MULTILINE,
 )
 AS_OF = re.compile(r" @([0-9a-f]{12})$")  # behind a file: what it was when the row was written
@@ -27,7 +28,12 @@ AS_OF = re.compile(r" @([0-9a-f]{12})$")  # behind a file: what it was when the 
 
 def open_questions(exercises: Iterable[Exercise]) -> list[str]:
     """The open question of each chapter that has an exercise here: "02.d"."""
-    return sorted({f"{exercise.id[:2]}.d" for exercise in exercises})
+    return sorted({open_question(exercise.id[:2]) for exercise in exercises})
+
+
+def open_question(chapter: str) -> str:
+    """Its open question: letter d, or the first behind it that is not graded by a ladder."""
+    return next(id for letter in "defgh" if (id := f"{chapter}.{letter}") not in EXERCISES)
 
 
 def points_of(graded: Graded, question: str, marks: Marks) -> float | None:

@@ -16,14 +16,13 @@ from nbformat.v4 import new_markdown_cell
 from zoology_teach.chapters import read
 from zoology_teach.grading.answers import PLACEHOLDERS
 from zoology_teach.grading.ladders import EXERCISES
-from zoology_teach.grading.manual import OPEN_POINTS
+from zoology_teach.grading.manual import OPEN_POINTS, open_question
 from zoology_teach.grading.release import Released, solution_files, stamped, update
 from zoology_teach.grading.stub import BEGIN
 
 SCHEMA_VERSION = 3  # of the metadata, nbgrader 0.6 to 0.9
-CHECK = re.compile(r'^check\("(\d\d\.[abc])", (\w+)\)$')
+CHECK = re.compile(r'^check\("(\d\d\.[a-z])", (\w+)\)$')
 DEFINED = re.compile(r"^def (\w+)\(", re.MULTILINE)
-OPEN_QUESTION = re.compile(r"^## (\d\d\.d) ", re.MULTILINE)
 # Without a report (our own grader has no use for checks) the cell shows nothing.
 AUTOGRADED = """report = check("{id}", {function})
 print(report)
@@ -56,6 +55,7 @@ def assignment(source: Path) -> NotebookNode:
     notebook.metadata.pop("jupytext", None)
     exercises = [e for e in EXERCISES.values() if e.id[:2] == source.stem[:2]]
     ids = {e.function: e.id for e in exercises}
+    question = open_question(source.stem[:2])
     found = []
     for cell in notebook.cells:
         if match := CHECK.match(cell.source):
@@ -66,12 +66,12 @@ def assignment(source: Path) -> NotebookNode:
         elif BEGIN in cell.source:
             defined = [ids[name] for name in DEFINED.findall(cell.source) if name in ids]
             cell.metadata.nbgrader = role(f"{'-'.join(defined)}-function", solution=True)
-        elif match := OPEN_QUESTION.search(cell.source):
-            found.append(match[1])
-    wanted = [*ids.values(), f"{source.stem[:2]}.d"]
+        elif re.search(rf"^## {question} ", cell.source, re.MULTILINE):
+            found.append(question)
+    wanted = [*ids.values(), question]
     if found != wanted:
         raise ValueError(f"{source}: holds the exercises {found}, must hold {wanted}")
-    metadata = {"nbgrader": role(f"{wanted[-1]}-answer", solution=True, points=OPEN_POINTS)}
+    metadata = {"nbgrader": role(f"{question}-answer", solution=True, points=OPEN_POINTS)}
     answer = new_markdown_cell(PLACEHOLDERS[0], id=metadata["nbgrader"].grade_id, metadata=metadata)
     notebook.cells.append(answer)
     return notebook
