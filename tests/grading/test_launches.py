@@ -220,9 +220,24 @@ def test_writing_far_outside_ends_no_process_and_is_named():
     report = check("12.a", astray(10**12))
     assert report.earned == 0
     assert report.outcomes[0].reason.startswith(LAUNCH)
-    assert "(program 0 was to write outside of the tensors that its kernel was given (beyond " in (
-        report.outcomes[0].reason
-    )
+    told = "(program 0 was to write outside of the tensors that its kernel was given, which may end"
+    assert told in report.outcomes[0].reason
+
+
+def test_where_a_kernel_strays_from_is_told():
+    def every_second(a, x, y, out, block):
+        leap_kernel[(1,)](a, x, y, out, len(x), 10**9, triton.next_power_of_2(len(x)))
+        return out
+
+    told = reason("12.a", every_second, "a kernel does it")
+    assert "its kernel was given (beyond the end of out), which may end the process" in told
+
+
+@triton.jit
+def leap_kernel(a, x, y, out, n, far, BLOCK: tl.constexpr):
+    i = tl.arange(0, BLOCK)
+    total = a * tl.load(x + i, mask=i < n) + tl.load(y + i, mask=i < n)
+    tl.store(out + i * far, total, mask=i < n)
 
 
 @pytest.mark.parametrize(

@@ -55,10 +55,10 @@ class Launched:
     def _refuse_outside(self, refused: Sequence[tuple[int, int, int, int, int]]) -> None:
         for _, program, kind, number, offset in refused:
             did = "read" if kind == LOAD else "write"
-            where = self.place(self.names[number], offset)
+            where = f" ({self.place(self.names[number], offset)})" if number >= 0 else ""
             raise AssertionError(
-                f"program {program} was to {did} outside of the tensors that its kernel was given "
-                f"({where}), which may end the process, and was stopped; {self.picture()}"
+                f"program {program} was to {did} outside of the tensors that its kernel was given"
+                f"{where}, which may end the process, and was stopped; {self.picture()}"
             )
 
     def _refuse_foreign(self, foreign: Sequence[tuple[int, int, int, int]]) -> None:
