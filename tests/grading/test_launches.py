@@ -196,7 +196,32 @@ def test_reading_beyond_an_input_is_seen():
 
     assert not reason("12.a", loose, "a ragged end")
     told = reason("12.a", loose, "nothing behind the end")
-    assert "program 2 read beyond the end of x" in told
+    assert "program 2 read beyond the end of x: mask the load" in told
+
+
+@triton.jit
+def bare_kernel(a, x, y, out, BLOCK: tl.constexpr):
+    i = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    tl.store(out + i, a * tl.load(x + i) + tl.load(y + i))
+
+
+def test_of_a_kernel_without_masks_the_store_is_named_first():
+    def bare(a, x, y, out, block):
+        bare_kernel[(triton.cdiv(len(x), block),)](a, x, y, out, block)
+        return out
+
+    told = reason("12.a", bare, "nothing behind the end")
+    assert "(program 2 wrote out[19]: yours end with out[18])" in told
+
+
+@pytest.mark.parametrize("wrong", [lambda out, n: out[:n], lambda out, n: None])
+def test_what_is_to_be_returned_is_said(wrong):
+    def scale_and_add(a, x, y, out, block):
+        return wrong(ch12.add(a, x, y, out, block), len(x))
+
+    assert reason("12.a", scale_and_add, "a kernel does it").endswith(
+        ": return `out`, and all of it)"
+    )
 
 
 @triton.jit
@@ -220,9 +245,24 @@ def test_writing_far_outside_ends_no_process_and_is_named():
     report = check("12.a", astray(10**12))
     assert report.earned == 0
     assert report.outcomes[0].reason.startswith(LAUNCH)
-    assert "(program 0 was to write outside of the tensors that its kernel was given (beyond " in (
-        report.outcomes[0].reason
-    )
+    told = "(program 0 was to write outside of the tensors that its kernel was given, which may end"
+    assert told in report.outcomes[0].reason
+
+
+def test_where_a_kernel_strays_from_is_told():
+    def every_second(a, x, y, out, block):
+        leap_kernel[(1,)](a, x, y, out, len(x), 10**9, triton.next_power_of_2(len(x)))
+        return out
+
+    told = reason("12.a", every_second, "a kernel does it")
+    assert "its kernel was given (beyond the end of out), which may end the process" in told
+
+
+@triton.jit
+def leap_kernel(a, x, y, out, n, far, BLOCK: tl.constexpr):
+    i = tl.arange(0, BLOCK)
+    total = a * tl.load(x + i, mask=i < n) + tl.load(y + i, mask=i < n)
+    tl.store(out + i * far, total, mask=i < n)
 
 
 @pytest.mark.parametrize(
@@ -283,6 +323,26 @@ def unguarded_conv(u, h, out, M, N, STEP, D: tl.constexpr, TAPS: tl.constexpr, B
         tile = tl.load(u + place - lag * STEP * D, mask=mine & (row % N >= lag * STEP))
         total += tile * tl.load(h + d * TAPS + lag, mask=d < D, other=0.0)
     tl.store(out + place, total, mask=mine)
+
+
+@triton.jit
+def looks_back_kernel(u, h, out, M, STEP, D: tl.constexpr, TAPS: tl.constexpr, BM: tl.constexpr):
+    place = (tl.program_id(0) * BM + tl.arange(0, BM)[:, None]) * D + tl.arange(0, D)[None, :]
+    total = tl.zeros((BM, D), tl.float32)
+    for lag in tl.static_range(TAPS):
+        taps = tl.load(h + tl.arange(0, D)[None, :] * TAPS + lag)
+        total += taps * tl.load(u + place - lag * STEP * D)
+    tl.store(out + place, total, mask=place < M * D)
+
+
+def test_a_load_beside_a_tensor_explains_the_nan():
+    def conv(u, h, step, out, block):
+        (b, n, d), grid = u.shape, (triton.cdiv(u.shape[0] * u.shape[1], block),)
+        looks_back_kernel[grid](u, h, out, b * n, step, d, h.shape[1], block)
+        return out
+
+    told = reason("12.b", conv, "a spike shows the filter")
+    assert "beside u lies NaN, which was read: mask the load" in told
 
 
 def test_a_masked_load_without_other_fails_and_is_named():

@@ -46,7 +46,10 @@ class Launched:
             self._refuse_outside(told["refused"])
             assert self.rows("out", STORE, ATOMIC).numel(), "no program stored a number in `out`"
             self._refuse_foreign(told["foreign"])
-        expect_shape(answer, tuple(out.shape))
+        try:
+            expect_shape(answer, tuple(out.shape))
+        except AssertionError as failure:
+            raise AssertionError(f"{failure}: return `out`, and all of it") from None
         self.out = answer.cpu()
         if self.touched is not None:
             self.images = dict(zip(self.names, told["images"], strict=True))
@@ -55,10 +58,10 @@ class Launched:
     def _refuse_outside(self, refused: Sequence[tuple[int, int, int, int, int]]) -> None:
         for _, program, kind, number, offset in refused:
             did = "read" if kind == LOAD else "write"
-            where = self.place(self.names[number], offset)
+            where = f" ({self.place(self.names[number], offset)})" if number >= 0 else ""
             raise AssertionError(
-                f"program {program} was to {did} outside of the tensors that its kernel was given "
-                f"({where}), which may end the process, and was stopped; {self.picture()}"
+                f"program {program} was to {did} outside of the tensors that its kernel was given"
+                f"{where}, which may end the process, and was stopped; {self.picture()}"
             )
 
     def _refuse_foreign(self, foreign: Sequence[tuple[int, int, int, int]]) -> None:
@@ -127,13 +130,13 @@ class Launched:
             mine = self.written.get(name, 0)
             last = f": yours end with {self.place(name, mine - 1)}" if mine else ": it is an input"
             self._refuse_beyond("wrote", self.rows(name, STORE, ATOMIC), name, mine, last)
-            self._refuse_beyond("read", self.rows(name, LOAD), name, self.tensors[name].numel())
+        for name in self.names if self.touched is not None else []:
+            end = self.tensors[name].numel()
+            self._refuse_beyond("read", self.rows(name, LOAD), name, end, ": mask the load")
         assert not touched.any(), f"you wrote {int(touched.sum())} places behind the end"
 
-    def _refuse_beyond(self, did: str, rows: Tensor, name: str, end: int, why: str = "") -> None:
-        beyond = rows[(rows[:, 2] < 0) | (rows[:, 2] >= end)].tolist()
-        if beyond:
-            _, program, offset = beyond[0]
+    def _refuse_beyond(self, did: str, rows: Tensor, name: str, end: int, why: str) -> None:
+        for _, program, offset in beyond(rows, end)[:1]:
             raise AssertionError(f"program {program} {did} {self.place(name, offset)}{why}")
 
     def _refuse_gaps(self, name: str, mine: int) -> None:
@@ -168,13 +171,17 @@ class Launched:
                 raise AssertionError(f"no program read {where}; {self.picture()}")
 
     def hint(self) -> str:
-        """What a NaN may come from."""
-        if not self.unspecified:
+        """What a NaN that a program stored may come from."""
+        if self.touched is None:
             return ""
         stored = self.rows("out", STORE)[:, 2]
         stored = stored[(stored >= 0) & (stored < self.written.get("out", 0))]
-        is_nan = bool(self.out.flatten()[stored].isnan().any())
-        return "; a masked load without other= gives anything, here NaN" if is_nan else ""
+        if not self.out.flatten()[stored].isnan().any():
+            return ""
+        if self.unspecified:
+            return "; a masked load without other= gives anything, here NaN"
+        beside = [n for n, t in self.tensors.items() if beyond(self.rows(n, LOAD), t.numel())]
+        return f"; beside {beside[0]} lies NaN, which was read: mask the load" if beside else ""
 
     def picture(self) -> str:
         """Which program read and wrote what, in words."""
@@ -209,6 +216,11 @@ class Launched:
         parts += ["beyond it"] * bool((offsets >= end).any())
         several = " rows" if len(shape) > 1 else ""
         return f"{name}{several} {', '.join(parts)}" if parts else ""
+
+
+def beyond(rows: Tensor, end: int) -> list[list[int]]:
+    """Those of `Launched.rows` that lie before the tensor or not before `end`."""
+    return rows[(rows[:, 2] < 0) | (rows[:, 2] >= end)].tolist()
 
 
 def size(grid: Sequence[int]) -> int:

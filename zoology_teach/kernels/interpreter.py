@@ -124,8 +124,10 @@ class Watcher(Protocol):
     def unspecified(self, lanes: int) -> None:
         """So many lanes of a masked load without `other` were switched off."""
 
-    def outside(self, places: np.ndarray, *, stored: bool) -> None:
-        """It was to load or store there, in no tensor that the kernel was given, and did not."""
+    def outside(
+        self, places: np.ndarray, mask: np.ndarray, beyond: np.ndarray, *, stored: bool
+    ) -> None:
+        """Where `beyond` holds it did not load or store: in no tensor that it was given."""
 
 
 def _size(inside: Any, places: Any) -> int:
@@ -156,11 +158,12 @@ def watched(watcher: Watcher) -> Iterator[None]:
         return arguments, named
 
     def within(places: Any, mask: Any, *, stored: bool) -> Any:
-        beyond = mask.data.astype(bool) & ~memory.covers(places.data, _size(inside, places))
+        on = mask.data.astype(bool)
+        beyond = on & ~memory.covers(places.data, _size(inside, places))
         if not beyond.any():
             return mask
-        watcher.outside(np.broadcast_to(places.data, beyond.shape)[beyond], stored=stored)
-        return inside.TensorHandle(mask.data.astype(bool) & ~beyond, mask.dtype)
+        watcher.outside(places.data, on, beyond, stored=stored)
+        return inside.TensorHandle(on & ~beyond, mask.dtype)
 
     def launched(x: int, y: int, z: int) -> None:
         own["set_grid_dim"](x, y, z)

@@ -51,7 +51,8 @@ class Trace:
     foreign      loads of what no kernel stored and no tensor held at first: (launch, program,
                  number of the tensor or ELSEWHERE, offset)
     refused      what was to be loaded or stored outside of all tensors that a kernel was given,
-                 and was not: (launch, program, kind, number of the nearest tensor, offset)
+                 and was not: (launch, program, kind, number of the tensor in which other lanes
+                 were or ELSEWHERE, offset)
 
     Around each tensor lie `guard` more numbers of ours: what is read there, lies beyond it.
     """
@@ -87,21 +88,19 @@ class Trace:
         """Lanes of a masked load without `other`."""
         self.unspecified_lanes += lanes
 
-    def outside(self, places: np.ndarray, *, stored: bool) -> None:
-        """What was to be loaded or stored in no tensor that the kernel was given."""
-        kind = STORE if stored else LOAD
-        for place in places[: MOST_FOREIGN - len(self.refused)].tolist():
-            number, offset = self._nearest(place)
+    def outside(
+        self, places: np.ndarray, mask: np.ndarray, beyond: np.ndarray, *, stored: bool
+    ) -> None:
+        """A load or store of which some lanes lie in no tensor that the kernel was given."""
+        places, on, beyond = _lanes(places, mask, beyond)
+        number = next((n for n, *_ in self._owners(places, on & ~beyond)), ELSEWHERE)
+        start, size = 0, 1
+        if number != ELSEWHERE:
+            tensor = list(self.tensors.values())[number]
+            start, size = tensor.data_ptr(), tensor.element_size()
+        for place in places[beyond][: MOST_FOREIGN - len(self.refused)].tolist():
+            kind, offset = STORE if stored else LOAD, (place - start) // size
             self.refused.append((len(self.grids) - 1, self._program, kind, number, offset))
-
-    def _nearest(self, place: int) -> tuple[int, int]:
-        """The tensor that an address lies nearest to, and the offset there."""
-        away = []
-        for number, tensor in enumerate(self.tensors.values()):
-            offset = (place - tensor.data_ptr()) // tensor.element_size()
-            away.append((max(-offset, offset - tensor.numel()), number, offset))
-        _, number, offset = min(away, default=(0, ELSEWHERE, 0))
-        return number, offset
 
     def loaded(self, places: np.ndarray, mask: np.ndarray, values: np.ndarray) -> None:
         """A load; what it finds is compared with what kernels and the beginning left there."""

@@ -130,7 +130,7 @@ def _(call: Call, generator: torch.Generator) -> None:
 @C.rung(
     "ragged, and only its own numbers",
     2,
-    "K, N and d need not be multiples of anything: mask what is loaded and what is stored.",
+    "K, N and d need not be multiples of anything: round the grid up, mask each load and store.",
 )
 def _(call: Call, generator: torch.Generator) -> None:
     for rows, n, d, window in ((2, 3, 2, 2), (5, 21, 5, 30), (19, 23, 8, 6), (1, 1, 1, 1)):
