@@ -46,25 +46,6 @@ def triton_where_needed(request):
         pytest.importorskip("triton")
 
 
-def load_mutants() -> list:
-    found = []
-    for path in sorted((ROOT / "tests" / "mutants").glob("ch[0-9][0-9].py")):
-        spec = importlib.util.spec_from_file_location(f"mutants_{path.stem}", path)
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        found += [(exercise, rung, f) for exercise, rung, f in module.MUTANTS]
-    return found
-
-
-MUTANTS = load_mutants()
-
-
-@functools.cache
-def solved(chapter: str) -> dict:
-    (source,) = [s for s in SOLUTIONS if s.stem[:2] == chapter]
-    return run_cells(jupytext.read(source))
-
-
 def quotes(call: str, arguments) -> bool:
     """Whether a call in a message, pasted, hands over just these arguments."""
     if "<" in call or "…" in call:
@@ -96,6 +77,25 @@ def in_another_form(answer):
         return answer
     kept = not_contiguous(answer)
     return torch.nn.Parameter(kept.double()) if answer.is_floating_point() else kept
+
+
+def load_mutants() -> list:
+    found = []
+    for path in sorted((ROOT / "tests" / "mutants").glob("ch[0-9][0-9].py")):
+        spec = importlib.util.spec_from_file_location(f"mutants_{path.stem}", path)
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        found += [(exercise, rung, f) for exercise, rung, f in module.MUTANTS]
+    return found
+
+
+MUTANTS = load_mutants()
+
+
+@functools.cache
+def solved(chapter: str) -> dict:
+    (source,) = [s for s in SOLUTIONS if s.stem[:2] == chapter]
+    return run_cells(jupytext.read(source))
 
 
 def test_every_chapter_has_three_graded_exercises_or_more():
