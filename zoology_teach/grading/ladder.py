@@ -106,8 +106,8 @@ class CallFailed(Exception):
         """For a function that raised an error of type `kind`; the reason is one line."""
         if kind == "NotImplementedError":
             return cls(NOT_WRITTEN)
-        line = message.split("\n")[0][:200]
-        return cls(f"your function raised {kind}: {without_addresses(line)}")
+        line = next(filter(str.strip, message.splitlines()), "").strip()[:200]
+        return cls(f"your function raised {kind}{': ' if line else ''}{without_addresses(line)}")
 
 
 def without_addresses(text: str) -> str:
@@ -137,7 +137,7 @@ def _try(exercise: Exercise, rung: Rung, call: Call, seed: int) -> Outcome:
         if reason == NOT_WRITTEN:
             return Outcome(rung.name, rung.points, 0, reason)
     except AssertionError as failure:
-        said = str(failure)[:500]  # an answer may be quoted in it, of any length
+        said = " ".join(str(failure).split())[:500]  # an answer may be quoted in it, of any length
         reason = rung.mistake + (f" ({said})" if said else "")
     except Exception as error:  # an answer that no assertion foresaw
         kind = type(error).__name__
@@ -168,8 +168,8 @@ def expect(actual: Any, expected: Tensor, *, tolerance: float = 1e-4) -> None:
         where = tuple((~right).nonzero()[0].tolist())
         mistake = common_mistake(actual, expected)
         raise AssertionError(
-            f"at {list(where)} you return {actual[where].item():.4g}, "
-            f"expected {expected[where].item():.4g}" + (f"; {mistake}" if mistake else "")
+            f"at {list(where)} you return {actual[where].item() + 0:.4g}, "
+            f"expected {expected[where].item() + 0:.4g}" + (f"; {mistake}" if mistake else "")
         )
 
 

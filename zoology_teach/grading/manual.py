@@ -30,7 +30,12 @@ def open_questions(exercises: Iterable[Exercise]) -> list[str]:
     """Of each chapter that has an exercise here its open question, "02.d", and the reports."""
     exercises = list(exercises)
     reports = {exercise.report for exercise in exercises if exercise.report}
-    return sorted({f"{exercise.id[:2]}.d" for exercise in exercises} | reports)
+    return sorted({open_question(exercise.id[:2]) for exercise in exercises} | reports)
+
+
+def open_question(chapter: str) -> str:
+    """Its open question: letter d, or the first behind it that is not graded by a ladder."""
+    return next(id for letter in "defgh" if (id := f"{chapter}.{letter}") not in EXERCISES)
 
 
 def points_of(graded: Graded, question: str, marks: Marks) -> float | None:

@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from zoology_teach.grading.inputs import signs
+from zoology_teach.grading.inputs import hundredths, rand, signs, walsh
 from zoology_teach.grading.ladder import Call, Exercise, expect, expect_number, expect_shape
 from zoology_teach.grading.measured_cells import accuracy_between, seconds_between
 from zoology_teach.grading.plans import (
@@ -74,8 +74,7 @@ def _(call: Call, generator: torch.Generator) -> None:
 def _(call: Call, generator: torch.Generator) -> None:
     widths = 16.0 * 2 ** torch.arange(6)
     for _ in range(3):
-        noise = 0.3 * torch.rand(4, 6, generator=generator)
-        accuracies = torch.linspace(0.0, 0.7, 6) + noise
+        accuracies = hundredths(torch.linspace(0.0, 0.7, 6) + 0.3 * rand(generator, 4, 6))
         worst = [min(column) for column in accuracies.T.tolist()]
         expected = held_from(widths.tolist(), worst, 0.5)
         expect_number(call(widths, accuracies, 0.5), expected, tolerance=1e-3)
@@ -98,7 +97,7 @@ def _(call: Call, generator: torch.Generator) -> None:
 
 @B.rung("a perfect collapse", 1, "A table that depends on d / K only has error 0.")
 def _(call: Call, generator: torch.Generator) -> None:
-    curve = torch.rand(6, generator=generator)
+    curve = rand(generator, 6)
     rows = [[curve[j - i + 2].item() for j in range(4)] for i in range(3)]
     expect_number(call(torch.tensor(rows)), 0.0, tolerance=1e-6)
 
@@ -120,8 +119,8 @@ def _(call: Call, generator: torch.Generator) -> None:
 
 @B.rung("any table", 2, "The pairs of cells are not those of the definition; count them on paper.")
 def _(call: Call, generator: torch.Generator) -> None:
-    for shape in ((3, 4), (2, 7), (5, 2)):
-        table = torch.rand(shape, generator=generator)
+    for shape in ((2, 3), (3, 4), (2, 7), (5, 2)):
+        table = rand(generator, *shape)
         expect_number(call(table), by_loop(table), tolerance=1e-5)
 
 
@@ -159,6 +158,9 @@ def _(call: Call, generator: torch.Generator) -> None:
 
 @C.rung("queries in any order", 1, "Answer the queries that are asked, in their order.")
 def _(call: Call, generator: torch.Generator) -> None:
+    keys, candidates = walsh(8)[None, [0, 4]], walsh(8)[:4]  # nothing interferes
+    values = candidates[None, [2, 1]]
+    expect(call(keys, values, keys.flip(1), candidates, 0.75), torch.tensor([[1, 2]]))
     keys, candidates = signs(generator, 2, 4, 1024), signs(generator, 20, 1024)
     keys[:, 3] = keys[:, 0]
     answer = torch.stack([torch.randperm(20, generator=generator)[:4] for _ in range(2)])
@@ -169,6 +171,9 @@ def _(call: Call, generator: torch.Generator) -> None:
 
 @C.rung("as blurred as the definition", 2, "Each pair fades once for every later one.")
 def _(call: Call, generator: torch.Generator) -> None:
+    keys, candidates = torch.ones(1, 3, 1), torch.tensor([[1.0], [-1.0]])
+    found = call(keys, candidates[[0, 0, 1]][None], keys, candidates, 0.6)
+    expect(found, torch.tensor([[1, 1, 1]]))  # 0.36 + 0.6 is less than 1
     keys, candidates = signs(generator, 3, 7, 33), signs(generator, 40, 33)
     answer = torch.randint(40, (3, 7), generator=generator)
     expected = torch.empty(3, 7, dtype=torch.int64)
