@@ -12,6 +12,7 @@ from zoology_teach.kernels.trace import LOAD
 
 D = Exercise("13.d", "split_row", "Many programs for one row", 35, difficulty=3, kernel=True)
 EXERCISES = [D]
+BLOCK = 16
 FAR = 120.0  # between scores: e^120 is too large for float32, and e^-120 too small
 
 
@@ -27,25 +28,18 @@ def raised(q: Tensor, k: Tensor, v: Tensor, heights: Tensor) -> tuple[Tensor, Te
     return q, k, v
 
 
-def launch_row(call: Call, q: Tensor, k: Tensor, v: Tensor, programs: int, block: int) -> Launched:
+def launch_row(call: Call, q: Tensor, k: Tensor, v: Tensor, programs: int) -> Launched:
     """Launch the student's kernels."""
-    parts, out = poisoned(programs, block, len(q) + 2), poisoned(len(q), block)
-    return launch(call, q=q, k=k, v=v, programs=programs, parts=parts, out=out, block=block)
+    parts, out = poisoned(programs, BLOCK, len(q) + 2), poisoned(len(q), BLOCK)
+    return launch(call, q=q, k=k, v=v, programs=programs, parts=parts, out=out, block=BLOCK)
 
 
 def share(
-    call: Call,
-    q: Tensor,
-    k: Tensor,
-    v: Tensor,
-    programs: int,
-    *,
-    block: int = 16,
-    divided: bool = False,
+    call: Call, q: Tensor, k: Tensor, v: Tensor, programs: int, *, divided: bool = False
 ) -> Launched:
     """Check the parts, and the row, in float64; with `divided` also who read what."""
     d, scores = len(q), k.double() @ q.double() / math.sqrt(len(q))
-    found = launch_row(call, q, k, v, programs, block)
+    found = launch_row(call, q, k, v, programs)
     with found.pictured():
         if divided and found.touched is not None:
             expect_divided(found, len(k), d, programs)
@@ -99,7 +93,7 @@ def expect_parts(rows: Tensor, scores: Tensor, v: Tensor, length: int) -> None:
 
 @D.rung("a kernel does it", 2, LAUNCH)
 def _(call: Call, generator: torch.Generator) -> None:
-    launch_row(call, *drawn(generator, 16, 16), 1, 16).expect_read("q", "k", "v")
+    launch_row(call, *drawn(generator, 16, 16), 1).expect_read("q", "k", "v")
 
 
 @D.rung(
@@ -151,8 +145,8 @@ def _(call: Call, generator: torch.Generator) -> None:
     "nothing",
 )
 def _(call: Call, generator: torch.Generator) -> None:
-    for n, programs, block in ((50, 3, 16), (21, 2, 16), (75, 2, 32)):
-        share(call, *drawn(generator, n, 16), programs, block=block, divided=True)
+    for n, programs in ((50, 3), (21, 2), (33, 4)):
+        share(call, *drawn(generator, n, 16), programs, divided=True)
 
 
 @D.rung(
