@@ -336,6 +336,10 @@ def test_copies_of_a_row_that_say_nothing_go_and_all_others_stay(tmp_path):
     ]
 
 
+def test_the_open_question_is_the_first_that_no_ladder_grades():
+    assert [open_question(chapter) for chapter in ("02", "13", "20")] == ["02.d", "13.e", "20.d"]
+
+
 def test_rubrics_come_from_the_solutions(tmp_path):
     rubrics = read_rubrics(ROOT / "solutions")
     chapters = {path.stem[:2] for path in (ROOT / "solutions").glob("[0-9][0-9]_*.md")}

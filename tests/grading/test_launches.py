@@ -9,6 +9,7 @@ from torch.nn.functional import pad
 from tests.mutants import ch12, ch13
 from zoology_teach.grading import check
 from zoology_teach.grading.check import EXERCISES
+from zoology_teach.grading.ladder import climb
 from zoology_teach.grading.launches import LAUNCH
 from zoology_teach.grading.notebooks import as_notebook
 from zoology_teach.grading.sandbox import Sandbox
@@ -76,6 +77,20 @@ def test_plain_pytorch_is_called_by_its_name(exercise_id):
     assert report.earned == 0
     assert report.outcomes[0].rung == "a kernel does it"
     assert "no Triton kernel was launched: PyTorch" in report.outcomes[0].reason
+
+
+@pytest.mark.parametrize("exercise_id", IDS)
+def test_where_kernels_are_compiled_values_and_launches_are_judged(exercise_id):
+    def compiled(grids, wrong=0):
+        def call(*arguments):
+            copies = [a.clone() if isinstance(a, torch.Tensor) else a for a in arguments]
+            return IDS[exercise_id](*copies) + wrong, {"grids": grids}
+
+        return climb(EXERCISES[exercise_id], call, 3)
+
+    assert all(outcome.earned for outcome in compiled([(4,), ()]))
+    assert not any(outcome.earned for outcome in compiled([]))
+    assert not any(outcome.earned for outcome in compiled([(4,)], wrong=1)[1:])
 
 
 @triton.jit

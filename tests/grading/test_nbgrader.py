@@ -11,6 +11,7 @@ from zoology_teach import cli
 from zoology_teach.grading import check
 from zoology_teach.grading.grade import grade
 from zoology_teach.grading.ladders import EXERCISES
+from zoology_teach.grading.manual import open_questions
 from zoology_teach.grading.nbgrader import assignment, release
 
 ROOT = Path(__file__).parents[2]
@@ -59,10 +60,9 @@ def test_every_function_has_its_check_and_every_open_question_its_answer(noteboo
     by_id = roles(notebook)
     number = next(iter(by_id))[:2]
     exercises = [e for e in EXERCISES if e.startswith(number)]
-    parts = {e[3]: ("function", "check") for e in exercises} | {"d": ("answer",)}
-    if number == "06":
-        parts["f"] = ("answer",)
-    wanted = [f"{number}-{letter}-{part}" for letter in sorted(parts) for part in parts[letter]]
+    parts = dict.fromkeys(exercises, ("function", "check"))
+    parts |= dict.fromkeys(open_questions(EXERCISES[e] for e in exercises), ("answer",))
+    wanted = [f"{id.replace('.', '-')}-{part}" for id in sorted(parts) for part in parts[id]]
     assert list(by_id) == wanted
     assert notebook.cells[-1] is by_id[wanted[-1]], "below all that the last question shows"
     for exercise_id in exercises:

@@ -12,6 +12,7 @@ from zoology_teach.kernels.trace import LOAD
 
 D = Exercise("13.d", "split_row", "Many programs for one row", 35, difficulty=3, kernel=True)
 EXERCISES = [D]
+BLOCK = 16
 FAR = 120.0  # between scores: e^120 is too large for float32, and e^-120 too small
 
 
@@ -36,12 +37,10 @@ def raised(q: Tensor, k: Tensor, v: Tensor, heights: Tensor) -> tuple[Tensor, Te
     return q, k, v
 
 
-def launch_row(
-    call: Call, q: Tensor, k: Tensor, v: Tensor, programs: int, block: int = 16
-) -> Launched:
+def launch_row(call: Call, q: Tensor, k: Tensor, v: Tensor, programs: int) -> Launched:
     """Launch the student's kernels."""
-    parts, out = poisoned(programs, block, len(q) + 2), poisoned(len(q), block)
-    return launch(call, q=q, k=k, v=v, programs=programs, parts=parts, out=out, block=block)
+    parts, out = poisoned(programs, BLOCK, len(q) + 2), poisoned(len(q), BLOCK)
+    return launch(call, q=q, k=k, v=v, programs=programs, parts=parts, out=out, block=BLOCK)
 
 
 def share(
