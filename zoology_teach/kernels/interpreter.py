@@ -154,7 +154,7 @@ def watched(watcher: Watcher) -> Iterator[None]:
 
     def prepared(executor: Any, *given: Any) -> Any:
         arguments, named = prepare(executor, *given)
-        memory.holds([*arguments, *named.values()])
+        memory.take_in([*arguments, *named.values()])
         return arguments, named
 
     def within(places: Any, mask: Any, *, stored: bool) -> Any:

@@ -10,7 +10,7 @@ from torch import Tensor
 class Memory:
     """The memory of the tensors among a kernel's arguments."""
 
-    def holds(self, arguments: Sequence[Any]) -> None:
+    def take_in(self, arguments: Sequence[Any]) -> None:
         """Whole storages count: a view may reach as far as what it is a view of."""
         storages = [tensor.untyped_storage() for tensor in _tensors(arguments)]
         self.starts = np.array([s.data_ptr() for s in storages], dtype=np.uint64)
