@@ -237,6 +237,15 @@ def test_measuring_leaves_no_trace():
         assert all(p.grad is None for p in mixer.parameters())
 
 
+def test_mixers_take_turns_in_the_other_direction_every_second_round():
+    called = []
+    mixers = {name: cost.build("rwkv", 4, 2) for name in "abc"}
+    for name, mixer in mixers.items():
+        mixer.register_forward_hook(lambda *_, name=name: called.append(name))
+    cost.measure(mixers, 1, 2, rounds=3)
+    assert called == [name for name in "abccbaabc" for _ in range(4)], "each is warmed up"
+
+
 def test_wrong_input_is_named():
     with pytest.raises(ValueError, match="mixer = 'zebra': must be one of"):
         cost.build("zebra", 16, 8)

@@ -100,6 +100,12 @@ def test_a_stream_in_pieces_is_counted_as_one(order, lengths, seed):
     assert counts.of(*every).tolist() == [truth[gram] for gram in zip(*every.tolist(), strict=True)]
 
 
+def test_an_ngram_may_lie_across_pieces_shorter_than_itself():
+    counts = ngram.count_ngrams([np.array([token]) for token in (1, 2, 3, 1, 2, 3)], 3)
+    assert counts.num_tokens == 6 and counts.counts.sum() == 4
+    assert counts.of([1, 2, 3, 1, 3], [2, 3, 1, 1, 2], [3, 1, 2, 1, 1]).tolist() == [2, 1, 1, 0, 0]
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.integers(1, 4), st.integers(1, 25), st.integers(0, 10**6))
 def test_distance_and_times_of_earlier_ngrams(order, n, seed):

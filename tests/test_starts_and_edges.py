@@ -52,6 +52,34 @@ def test_a_test_draws_other_rows_than_any_training_pass():
     assert torch.equal(tested, select.eval()(u)), "the same in every test pass"
 
 
+def test_pass_number_n_draws_with_a_seed_of_its_own():
+    """So a training that goes on draws what it would have drawn."""
+    u = torch.ones(4, 64, 2)
+    random, router = Random(0.3, seed=2).train(), Learned(2, k=64, noise=0.5, seed=2).train()
+    logits = router.router(u)[..., 0]
+    for number in (1, 2, 3):
+
+        def generator(number=number):
+            return torch.Generator().manual_seed(2 * 1_000_003 + number)
+
+        drawn = torch.rand(4, 64, generator=generator())
+        assert torch.equal(random(u), (drawn < 0.3).float())
+        noise = torch.randn(4, 64, generator=generator())
+        assert torch.allclose(router(u), (logits + 0.5 * noise).sigmoid())
+    assert random.passes == router.passes == 3
+    tested = torch.rand(4, 64, generator=torch.Generator().manual_seed(2 * 1_000_003))
+    assert torch.equal(random.eval()(u), (tested < 0.3).float())
+
+
+def test_the_threshold_is_a_running_mean_of_the_borders():
+    select = Learned(1, k=1, noise=0.0)
+    select.router.weight.data.fill_(1.0)
+    select.router.bias.data.zero_()
+    for first, mean in ((3.0, 0.1 * 2.5), (8.0, 0.9 * 0.1 * 2.5 + 0.1 * 5.0)):
+        select(torch.tensor([[[first], [2.0], [1.0]]]))
+        assert select.threshold.item() == pytest.approx(mean)
+
+
 @pytest.mark.parametrize("make", [Random, lambda seed: Learned(4, seed=seed)])
 def test_the_seed_of_a_selection(make):
     make(seed=0)

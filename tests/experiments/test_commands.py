@@ -170,6 +170,7 @@ def command(*words, cwd=None):
 CELL = "--width 16 --length 32 --seed 0 --steps 20 --workers 2".split()
 
 
+@pytest.mark.slow
 def test_a_mixer_from_outside_is_measured_and_shown(mine):
     """By its relative path, in processes that are started afresh, beside a second plugin."""
     folder = Path(mine).parent
@@ -194,6 +195,7 @@ def test_a_mixer_from_outside_is_measured_and_shown(mine):
             assert name in picture.alt
 
 
+@pytest.mark.slow
 def test_the_shipped_examples_are_measured_and_shown(tmp_path):
     files = sorted((Path(__file__).parents[2] / "examples").glob("*.py"))
     words = ["sweep", "figure2", "--preset", "laptop", *CELL, "--out", tmp_path / "T.csv"]

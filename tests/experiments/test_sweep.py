@@ -61,6 +61,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 def test_a_killed_sweep_continues_and_leaves_no_process(tmp_path, how):
     script, out = tmp_path / "go.py", tmp_path / "t.csv"
@@ -128,6 +129,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 def test_a_whole_sweep_killed_at_random_moments_ends_as_if_it_had_not_been(tmp_path):
     script, out = tmp_path / "go.py", tmp_path / "t.csv"
     script.write_text(CLI_SCRIPT)
@@ -213,6 +215,7 @@ def kill_at_every_line(folder: Path) -> None:
     print(line - 1)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_a_sweep_killed_at_any_line_leaves_a_table_that_loads_and_goes_on(tmp_path):
     code = "import pathlib, tests.experiments.test_sweep as t; t.kill_at_every_line({})"

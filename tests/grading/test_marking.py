@@ -1,6 +1,8 @@
 """Marks are given, merged and taken back without anything lost; strangers get nothing."""
 
+import base64
 import csv
+import hashlib
 import http.client
 import io
 import json
@@ -14,11 +16,12 @@ from typer.testing import CliRunner
 
 from tests.grading.sample_class import write_class
 from zoology_teach import cli, files
-from zoology_teach.grading import marks
+from zoology_teach.grading import marking_pages, marks
 from zoology_teach.grading.grade import grade, load
 from zoology_teach.grading.marking import Marking, address
 from zoology_teach.grading.marking_server import Server
 from zoology_teach.grading.marks import NO_MARK, ChangedMeanwhile, Mark, checked
+from zoology_teach.grading.rendering import style
 from zoology_teach.grading.settings import GRADED
 
 ROOT = Path(__file__).parents[2]
@@ -336,3 +339,11 @@ def test_only_this_machine_is_listened_to(marking):
     with Server(marking) as server, Server(marking) as other:
         assert server.server_address[0] == "127.0.0.1"
         assert len(server.token) == 32 and server.token != other.token
+
+
+def test_the_pages_run_one_script_and_one_style_and_lie_in_no_frame():
+    said = dict(part.split(" ", 1) for part in marking_pages.header().split("; "))
+    for kind, name in (("style-src", "marking.css"), ("script-src", "marking.js")):
+        digest = hashlib.sha256(style(name).encode()).digest()
+        assert f"'sha256-{base64.b64encode(digest).decode()}'" in said[kind]
+    assert said["frame-ancestors"] == "'none'" and said["default-src"] == "'none'"

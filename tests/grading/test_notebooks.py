@@ -105,6 +105,16 @@ def test_reading_options_takes_time_in_proportion(options):
     assert time.process_time() - begun < 20
 
 
+def test_the_most_code_and_cells_that_are_read():
+    cells = ["# %%", "x = 1"] * 2000
+    assert len(stripped("\n".join(cells))) == 2000
+    with pytest.raises(ValueError, match="more than 2,000 code cells"):
+        stripped("\n".join([*cells, "# %%", "x = 1"]))
+    assert len(stripped("x" * 1_000_000)[0]) == 1_000_000
+    with pytest.raises(ValueError, match="more than 1,000,000 characters"):
+        stripped("x" * 1_000_001)
+
+
 COLAB = """# -*- coding: utf-8 -*-
 \"\"\"hw.ipynb
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from zoology_teach.grading.inside import wire
+from zoology_teach.grading.inside import channel, wire
 from zoology_teach.grading.inside.bounds import Bounds, WireError
 from zoology_teach.grading.inside.channel import greeted, pair, receive, send
 from zoology_teach.grading.inside.wire import HEAD, MAGIC
@@ -250,6 +250,28 @@ def test_waiting_ends():
         theirs.sendall(MAGIC)
         with pytest.raises(TimeoutError):
             receive(ours, BOUNDS, 0.1)
+
+
+def test_a_time_that_is_over_is_over_though_a_value_is_there():
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        theirs.sendall(wire.encode("late", BOUNDS))
+        with pytest.raises(TimeoutError):
+            receive(ours, BOUNDS, -1)
+        assert receive(ours, BOUNDS, 5) == "late"
+
+
+def test_where_the_kernel_does_not_say_who_sent_a_value_it_is_read_all_the_same(monkeypatch):
+    monkeypatch.setattr(channel, "NAMES_ITS_SENDER", False)
+    ours, theirs = pair()
+    with ours, theirs:
+        theirs.sendall(channel.GREETING)
+        assert greeted(ours, 5) is None
+        send(theirs, [1, torch.ones(2)], BOUNDS)
+        assert same(receive(ours, BOUNDS, 5), [1, torch.ones(2)])
+        theirs.close()
+        with pytest.raises(EOFError):
+            receive(ours, BOUNDS, 5)
 
 
 def nested(depth: int) -> list:
