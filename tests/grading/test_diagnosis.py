@@ -37,6 +37,25 @@ def test_labels_one_position_late():
     assert common_mistake(late, LABELS) == "yours stands one position late in dimension 1"
 
 
+COUNTED = torch.arange(24.0).reshape(2, 3, 4)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "right", "said"),
+    [
+        ([7, 1, 2, 3], [1, 2, 3, 1], "yours stands one position late in dimension 0"),
+        ([[7, 7], [1, 2], [3, 4], [5, 6]], [[1, 2], [3, 4], [5, 6], [7, 9]],
+         "yours stands one position late in dimension 0"),
+        (COUNTED.flip(0), COUNTED, "these are the right numbers in another order"),
+        ([3, 1, 2], [1, 2, 3], "these are the right numbers in another order"),
+        ([2, 1, 1], [1, 2, 1], ""),
+        ([1.37, 2.74], [1, 2], "what you return is 1.37 times that"),
+    ],
+)  # fmt: skip
+def test_few_numbers_and_other_shapes(wrong, right, said):
+    assert common_mistake(torch.as_tensor(wrong), torch.as_tensor(right)) == said
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
@@ -60,7 +79,13 @@ def test_no_pattern_is_seen_in_what_agrees_by_chance():
 
 @pytest.mark.parametrize(
     ("found", "expected", "said"),
-    [(6.0, 12.0, "0.5 times"), (200, 2.0, "100 times"), (-3, 3.0, "the sign is the other one")],
+    [
+        (6.0, 12.0, "0.5 times"),
+        (0.03, 3.0, "0.01 times"),
+        (200, 2.0, "100 times"),
+        (200.005, 2.0, "100 times"),
+        (-3, 3.0, "the sign is the other one"),
+    ],
 )
 def test_a_number_off_by_a_plain_factor(found, expected, said):
     with pytest.raises(AssertionError, match=said):
@@ -70,11 +95,14 @@ def test_a_number_off_by_a_plain_factor(found, expected, said):
 def test_a_number_that_is_just_wrong():
     with pytest.raises(AssertionError, match=r"^you return 5, expected 3$"):
         expect_number(5.0, 3.0)
+    with pytest.raises(AssertionError, match=r"^you return 303, expected 3$"):
+        expect_number(303.0, 3.0)
 
 
 def test_exchanged_dimensions_and_other_kinds():
     assert exchanged((4, 3), (3, 4)) == "dimensions 0 and 1 are exchanged"
     assert exchanged((2, 5, 3), (2, 3, 5)) == "dimensions 1 and 2 are exchanged"
+    assert exchanged((3, 2, 5, 7), (2, 3, 5, 7)) == "dimensions 0 and 1 are exchanged"
     assert exchanged((4, 4), (3, 4)) == exchanged((12,), (3, 4)) == ""
     with pytest.raises(AssertionError, match="expected \\(3, 4\\): dimensions 0 and 1 are"):
         expect_shape(torch.zeros(4, 3), (3, 4))
@@ -94,6 +122,15 @@ def test_a_call_reads_as_it_is_typed():
     assert written([True, None, "a", (1, 2.5)]) == "[True, None, 'a', (1, 2.5)]"
     many = called("f", tuple(torch.rand(100) for _ in range(5)), {})
     assert len(many) < 920 and many.endswith(" …)")
+
+
+def test_the_most_that_is_written_of_a_call():
+    assert called("f", ("x" * 898,), {}) == f"f('{'x' * 898}')"
+    assert called("f", ("x" * 899,), {}) == f"f('{'x' * 899} …)"
+    assert written(torch.ones(128)) == f"[{', '.join('1' * 128)}]"
+    assert written(torch.ones(129)) == "<float32 of shape (129,)>"
+    assert [written(x) for x in (9_999_999.0, 1e7, -1e7)] == ["9999999", "1e+07", "-1e+07"]
+    assert [written(x) for x in (len, torch.float32, {1})] == ["len", "dtype", "set"]
 
 
 def shifted(tokens):
