@@ -28,6 +28,18 @@ def test_the_reason_says_that_the_answer_cannot_be_judged():
     assert any("(your answer cannot be judged: RuntimeError)" in reason for reason in said), said
 
 
+def test_the_inputs_are_drawn_on_the_cpu_whatever_the_default_device_is():
+    seen = []
+
+    def note(*given):
+        seen.extend(x.device.type for x in given if isinstance(x, torch.Tensor))
+
+    with torch.device("meta"):
+        report = check("02.a", note)
+        assert torch.ones(1).is_meta, "what was the default is again"
+    assert set(seen) == {"cpu"} and report.earned == 0
+
+
 def test_a_function_that_exits_has_raised():
     (first, *_) = check("02.a", lambda *given: exit()).outcomes
     assert first.reason == "your function raised SystemExit: None"

@@ -165,5 +165,12 @@ def test_pandocs_attributes_name_a_language_too(fence):
     assert code_cells(f"{fence}\nx = 1\n```\n".encode(), "hw.md") == ["x = 1"]
 
 
+def test_only_what_myst_runs_is_a_cell_where_it_runs_something():
+    myst, plain = "```{code-cell} python\none = 1\n```", "```{python}\ntwo = 2\n```"
+    unbraced = "```code-cell\nthree = 3\n```"
+    assert stripped(f"{plain}\n{myst}\n{unbraced}", "hw.md") == ["one = 1"]
+    assert stripped(f"{plain}\n{unbraced}", "hw.md") == ["two = 2"]
+
+
 def test_lines_may_end_as_on_an_old_mac():
     assert code_cells(b"# %%\rx = 1\r# %%\ry = 2\r", "hw.py") == ["x = 1", "y = 2\n"]

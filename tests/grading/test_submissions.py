@@ -805,6 +805,38 @@ def test_blackboard_names(tmp_path):
     }
 
 
+@pytest.mark.parametrize("platform", ["blackboard", "moodle"])
+def test_a_folder_around_what_a_platform_named_is_no_student(tmp_path, platform):
+    named = {
+        "blackboard": "Homework 1_{}_attempt_2026-11-23-09-49-48_02.ipynb",
+        "moodle": "{}_501_assignsubmission_file_02.ipynb",
+    }[platform]
+    files = {f"hw/{named.format(who)}": notebook(who) for who in ("ada", "bob")}
+    assert set(by_name(folder(tmp_path / "in", **files))) >= {"ada", "bob"}
+
+
+def test_folders_are_looked_into_to_a_depth(tmp_path, monkeypatch):
+    monkeypatch.setattr(archives, "MAX_DEPTH", 3)
+    for name, files in {
+        "chain": ["a/b/in.py", "a/b/c/beyond.py"],
+        "branches": ["a/b/in.py", "x/y/in.py", "x/y/z/beyond.py"],
+        "alone": ["a/b/c/beyond.py"],
+    }.items():
+        with archives.opened(folder(tmp_path / name, **dict.fromkeys(files, b"x"))) as entries:
+            found = {"/".join(entry.path) for entry in entries if not entry.is_folder}
+        assert found == {file for file in files if file.endswith("in.py")}, name
+
+
+def test_in_a_zip_with_its_folders_each_branch_is_counted_alone(tmp_path, monkeypatch):
+    monkeypatch.setattr(archives, "MAX_FILES", 3)
+    files = {f"all/class/ada/{n}.py": b"x" for n in range(4)} | {"all/class/bob.py": b"x"}
+    folders = {name: b"" for name in ("all/", "all/class/", "all/class/ada/")}
+    with archives.opened(zipped(tmp_path / "a.zip", *(folders | files).items())) as entries:
+        found = {"/".join(entry.path): entry.problem for entry in entries if not entry.is_folder}
+    too_many = "too many files: more than 3"
+    assert found == {"all/class/ada": too_many, "all/class/bob.py": ""}
+
+
 def test_moodle_blind_marking_and_teams(tmp_path):
     names = [
         "Participant_501_assignsubmission_file_/02.ipynb",
