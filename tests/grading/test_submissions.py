@@ -1289,3 +1289,19 @@ def test_functions_cannot_be_written_so_that_looking_for_them_costs_much(tmp_pat
     start = time.process_time()
     assert only(tmp_path, notebook(code)).problem == ""
     assert time.process_time() - start < 3
+
+
+def test_a_file_that_cannot_be_read_does_not_hide_the_notebook_beside_it(tmp_path):
+    place = folder(tmp_path / "in", **{"ada/b.json": notebook("found")})
+    (place / "ada" / "a.json").symlink_to(place / "ada" / "b.json")
+    assert sources(by_name(place)["ada"]) == ["found"]
+
+
+def test_a_notebook_in_which_the_marks_of_a_solution_are_left_is_the_students(tmp_path):
+    kept = SOLVED.replace("\n", "\n    ### BEGIN SOLUTION\n", 1)
+    place = folder(
+        tmp_path / "in",
+        **{"ada/02_old.ipynb": notebook(kept), "ada/02_new.ipynb": notebook(EMPTY[0])},
+    )
+    os.utime(place / "ada" / "02_old.ipynb", (1, 1))
+    assert sources(by_name(place)["ada"]) == [kept]
