@@ -1,11 +1,16 @@
 """How large random weights start, and edges that a mixer's usual use does not reach."""
 
+import math
+import re
+
 import numpy as np
 import pytest
 import torch
 
 from zoology_teach.kernels import long_conv
 from zoology_teach.mixers import MIXERS
+from zoology_teach.mixers.implicit_filter import ImplicitFilter
+from zoology_teach.mixers.scan import linear_scan
 from zoology_teach.mixers.selections import Learned, Random
 from zoology_teach.tasks.ngram import as_tokens
 
@@ -35,6 +40,54 @@ def test_mambas_start_as_linear_attention(d, expand):
     assert torch.allclose(steps, torch.ones_like(steps))
     x = mixer.project_in.weight[: d * expand]
     assert x.diagonal().mean().item() == pytest.approx(1, abs=0.05)
+
+
+def test_rwkvs_start_is_spread_over_its_channels():
+    """Decays from e^-5 to e^3, a bonus that differs between neighbours, as RWKV-4 has them."""
+    mixer, at = MIXERS["rwkv"](5), torch.linspace(0, 1, 5)
+    assert torch.allclose(mixer.log_decay, -5 + 8 * at)
+    third = torch.tensor([-0.5, 0.0, 0.5, -0.5, 0.0])
+    assert torch.allclose(mixer.bonus, math.log(0.3) + third)
+    assert torch.allclose(mixer.mix, torch.stack([at.sqrt(), at, at]))
+    by_hand = MIXERS["rwkv"](2, init="identity")
+    assert by_hand.log_decay.tolist() == [-6, -6] and by_hand.bonus.tolist() == [-2, -2]
+    assert by_hand.mix.tolist() == [[1, 1], [0, 0], [1, 1]]
+    assert (by_hand.receptance.weight.diagonal() > 1.8).all(), "twice the identity"
+
+
+def test_an_implicit_filter_by_its_definition():
+    torch.manual_seed(0)
+    made, t = ImplicitFilter(3, 10), torch.arange(10) / 10
+    assert made.decay.tolist() == [0, 10, 20]
+    waves = [wave(2 * math.pi * k * t) for wave in (torch.sin, torch.cos) for k in range(1, 9)]
+    hidden = torch.stack([t, *waves], 1)
+    for layer in (made.inner, made.middle):
+        hidden = torch.sin(hidden @ layer.weight.T + layer.bias)
+    window = torch.exp(-torch.tensor([0.0, 10.0, 20.0])[:, None] * t)
+    expected = (hidden @ made.outer.weight.T).T * window
+    assert torch.allclose(made(10), expected, atol=1e-5)
+    assert torch.allclose(made(4), expected[:, :4], atol=1e-5)
+
+
+def test_an_implicit_filter_may_start_near_a_level():
+    torch.manual_seed(0)
+    made = ImplicitFilter(3, 10)
+    middle, outer = made.middle.weight.detach().clone(), made.outer.weight.detach().clone()
+    made.start_near(0.7)
+    assert not made.decay.any() and torch.allclose(made.middle.weight, 0.3 * middle)
+    made.middle.weight.data.zero_()
+    rest = 0.1 * math.sin(math.pi / 4) * outer.sum(1, keepdim=True)
+    assert torch.allclose(made(10), (0.7 + rest).expand(3, 10), atol=1e-5)
+
+
+def test_the_scan_of_one_token_and_what_does_not_fit():
+    a, x = torch.full((2, 1, 3), 0.5), torch.ones(2, 1, 3)
+    assert torch.equal(linear_scan(a, x), x)
+    assert torch.equal(torch.func.grad(lambda x: linear_scan(a, x).sum())(x), x)
+    for wrong in ((1, 4, 3), (2, 4, 2), (2, 1, 3), (2, 4)):
+        with pytest.raises(ValueError, match=re.escape(f"a shape = {wrong}: must be (B, N, ...)")):
+            linear_scan(torch.ones(wrong), torch.ones(2, 4, 3))
+    assert linear_scan(torch.ones(2, 4, 1), torch.ones(2, 4, 3))[:, -1].eq(4).all()
 
 
 def test_a_row_that_does_not_ask_in_a_sequence_of_one():

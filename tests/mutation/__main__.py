@@ -28,7 +28,7 @@ import pytest
 
 from tests.mutation.operators import Mutation, mutations
 from tests.mutation.reach import Reach
-from tests.mutation.trials import Trials, forked, survives_import
+from tests.mutation.trials import Trials, forked, keeps_variables, survives_import
 
 ROOT = Path(__file__).parents[2]
 RUNS = ROOT / "mutation_runs"
@@ -146,9 +146,11 @@ def try_all(faults: list[Mutation], tests: list[dict]) -> Iterator[tuple[Mutatio
 
 
 def in_place(fault: Mutation, chosen: list[dict]) -> bool:
-    """Whether the quick way serves: these tests call the function whose body has the fault."""
+    """Whether the quick way serves: these tests call the function whose body has the fault, and
+    the fault fits into it."""
     place = f"{fault.module}:{fault.function}"
-    return fault.in_body and bool(chosen) and place in chosen[0]["functions"]
+    is_called = fault.in_body and bool(chosen) and place in chosen[0]["functions"]
+    return is_called and keeps_variables(fault, COPY)
 
 
 def mark(fault: Mutation) -> Path:

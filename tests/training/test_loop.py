@@ -12,7 +12,7 @@ from tests.training.toys import CONFIG, TASK, small_model, toy_blocks, toy_model
 from zoology_teach.experiments.synthetic_presets import laptop_run
 from zoology_teach.model import LanguageModel
 from zoology_teach.tasks.mqar import MQAR
-from zoology_teach.training import Diverged, TrainConfig, train, training
+from zoology_teach.training import Diverged, Stage, TrainConfig, loop, train, training
 
 
 def test_attention_learns_mqar_in_fifteen_cpu_seconds():
@@ -133,3 +133,42 @@ def test_wrong_use_is_named(change, named):
     with pytest.raises(ValueError) as error:
         train(toy_model("full"), **arguments)
     assert named in str(error.value)
+
+
+def test_a_progress_bar_says_how_far_it_is_and_the_loss(capsys):
+    config = TrainConfig(steps=4, batch_size=4, eval_examples=5, before=(Stage(TASK, 2, 4),))
+    train(small_model(), TASK, config)
+    assert capsys.readouterr().err == ""
+    train(small_model(), TASK, config, progress="one of two")
+    said = capsys.readouterr().err
+    assert "one of two: 100%" in said and "6/6" in said and "loss=" in said
+    train(small_model(), TASK, config, progress=True)
+    assert "6/6" in capsys.readouterr().err
+
+
+class Ticking:
+    """A task whose every batch takes ten seconds."""
+
+    vocab_size, now = 32, 1000.0
+
+    def sample(self, num_examples, seed):
+        self.now += 10
+        return TASK.sample(num_examples, seed)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "written"), [(25, [3, 6, 6]), (30, [3, 6, 6]), (60, [6, 6]), (61, [])]
+)
+def test_a_checkpoint_is_written_every_so_often_and_at_the_end(
+    monkeypatch, tmp_path, seconds, written
+):
+    task, after = Ticking(), []
+    monkeypatch.setattr(loop.time, "perf_counter", lambda: task.now)
+    monkeypatch.setattr(
+        loop.Training, "save", lambda self, path: after.append(len(self.history.records))
+    )
+    config = TrainConfig(steps=6, batch_size=4, eval_examples=5)
+    history = train(small_model(), task, config, checkpoint=tmp_path / "c", save_seconds=seconds)
+    assert after == written and history.seconds == 60
+    train(small_model(), task, config, save_seconds=0)
+    assert after == written, "nowhere, where no file is named"
