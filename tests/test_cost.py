@@ -341,6 +341,21 @@ def test_a_machine_is_two_numbers_by_the_clock(monkeypatch):
     assert machine.balance == machine.flops_per_second / machine.bytes_per_second
 
 
+def test_what_a_machine_is_timed_with_is_what_is_counted(monkeypatch):
+    did = []
+
+    def counting(work, rounds):
+        with FlopCounterMode(display=False) as flops, cost.Traffic() as traffic:
+            work()
+        did.append((flops.get_total_flops(), traffic.bytes))
+        return [1.0]
+
+    monkeypatch.setattr(cost, "seconds_of", counting)
+    machine = cost.Machine.measure(1)
+    (flops, _), (_, moved) = did
+    assert (flops, moved) == (machine.flops_per_second, machine.bytes_per_second)
+
+
 def test_a_gpu_in_six_numbers():
     gpu = Gpu("A", 2, 4e12, 1 << 18, 100 << 10, 1 << 20, 1e12, 5e-6)
     assert gpu.moving(3e6) == 3.0 and gpu.multiplying(8e6) == 1.0

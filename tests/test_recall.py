@@ -316,6 +316,7 @@ ROWS, COUNTS = np.zeros((2, 3), int), recall.bigram_counts(np.arange(5))
         (lambda: recall.gap_slices(ROWS, ROWS / 0.5, {"h": ROWS[0]}, ROWS), "h = "),
         (lambda: recall.gap_slices(ROWS, ROWS + math.nan, {}, ROWS), "baseline"),
         (lambda: recall.gap_slices(ROWS, ROWS, {"all": ROWS}, ROWS), "slices"),
+        (lambda: recall.gap_slices(*[ROWS[:0]] * 2, {}, ROWS[:0]), r"documents = \(0, 3\)"),
         (lambda: recall.gap_slices(ROWS, ROWS, {}, ROWS, level=1), "level"),
         (lambda: trigram.fit(np.arange(9), ROWS, 8, copy=True), "vocab_size"),
         (lambda: COUNTS.of([1]), "ngram"),

@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 
 from zoology_teach.cli import app
 from zoology_teach.experiments import sweep
-from zoology_teach.experiments.text_held_out import passage, telling_blocks
+from zoology_teach.experiments.text_held_out import by_document, passage, telling_blocks
 from zoology_teach.experiments.text_presets import PRESETS
 from zoology_teach.experiments.text_runs import losses_of
 
@@ -28,6 +28,7 @@ def test_a_passage_shows_the_models_side_by_side(preset, tmp_path, monkeypatch):
     assert "Caliban" in "".join(shown["token"])
     documents = pd.read_csv(tmp_path / "text_documents.csv")
     assert len(documents) == 2 * documents["document"].nunique()
+    assert by_document(out, PRESETS["laptop"]).index.is_unique
     of_one = documents.query("mixer == 'attention'")
     row = pd.read_csv(out).set_index("run").loc[first]
     assert of_one["tokens"].sum() == row["held_out_tokens"]

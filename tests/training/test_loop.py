@@ -172,3 +172,16 @@ def test_a_checkpoint_is_written_every_so_often_and_at_the_end(
     assert after == written and history.seconds == 60
     train(small_model(), task, config, save_seconds=0)
     assert after == written, "nowhere, where no file is named"
+
+
+def test_a_gradient_is_cut_to_its_largest_norm():
+    """AdamW divides by a gradient's size, but not where that is far below its 1e-8."""
+
+    def moved(clip: float) -> float:
+        model, start = small_model(), small_model()
+        config = TrainConfig(steps=3, batch_size=4, weight_decay=0.0, clip=clip, eval_examples=5)
+        train(model, TASK, config)
+        pairs = zip(model.parameters(), start.parameters(), strict=True)
+        return max((a - b).abs().max().item() for a, b in pairs)
+
+    assert moved(1e-13) < 1e-6 < 1e-3 < moved(1.0)
