@@ -114,7 +114,7 @@ def test_an_assignment_for_nbgrader_is_a_plain_notebook():
     assert [role.solution for role in roles] == [True, False] * 3 + [True]
     assert all(role.schema_version == 3 and role.locked != role.solution for role in roles)
     last = notebook.cells[-1]
-    assert (last.cell_type, last.id) == ("markdown", "02-d-answer")
+    assert (last.cell_type, last.id, last.source) == ("markdown", "02-d-answer", "Your answer.")
 
 
 def test_released_assignments_lie_below_source(course, tmp_path):
