@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from zoology_teach.grading import archives
+from zoology_teach.grading import archives, zip_names
 from zoology_teach.grading.notebooks import as_notebook, code_cells
 from zoology_teach.grading.origins import is_late, platform_ids
 from zoology_teach.grading.submissions import Submission, cells, collect
@@ -1305,3 +1305,17 @@ def test_a_notebook_in_which_the_marks_of_a_solution_are_left_is_the_students(tm
     )
     os.utime(place / "ada" / "02_old.ipynb", (1, 1))
     assert sources(by_name(place)["ada"]) == [kept]
+
+
+def test_only_canvas_numbers_copies_by_their_age(tmp_path):
+    """Elsewhere the newest counts, whatever a student calls it."""
+    files = {f"ada/{name}": notebook(f"# {name}\n{SOLVED}") for name in ("02-9.ipynb", "02.ipynb")}
+    place = folder(tmp_path / "in", **files)
+    os.utime(place / "ada" / "02-9.ipynb", (1, 1))
+    assert sources(by_name(place)["ada"])[0].startswith("# 02.ipynb")
+
+
+def test_a_first_character_that_ends_in_a_backslash_divides_no_folders():
+    info = zipfile.ZipInfo(b"\x95\x5cx.ipynb".decode("cp437"))
+    info.orig_filename, info.flag_bits = b"\x95\x5cx.ipynb".decode("cp437"), 0
+    assert zip_names.paths([info]) == [("ò＼x.ipynb",)]
