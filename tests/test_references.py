@@ -1,11 +1,13 @@
 """What runs where no kernel does: each operation against its definition, one number at a time."""
 
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 from tests.kernels.every_kernel import EVERY
+from zoology_teach.kernels import interpreter
 from zoology_teach.kernels.base_conv import base_conv
 from zoology_teach.kernels.flash_attention import attention
 from zoology_teach.kernels.long_conv import long_conv
@@ -144,3 +146,25 @@ def test_the_last_token_may_be_selected_and_none_beyond():
     q, k, v = rows()
     at_the_end = sparse_attention(q, k, v, torch.tensor([[4, 4]]))
     close(at_the_end, torch.ones(1, 1, 2, 3))
+
+
+class JITFunction:
+    """As Triton names what it compiles."""
+
+
+class InterpretedFunction:
+    """As it names what its interpreter runs."""
+
+
+def test_the_class_of_tritons_own_functions_says_how_kernels_run(monkeypatch):
+    def of(kind):
+        monkeypatch.setattr(interpreter, "HAS_TRITON", True)
+        monkeypatch.setattr(interpreter, "tl", SimpleNamespace(zeros=kind()))
+        return interpreter.interpreting()
+
+    assert of(InterpretedFunction) is True and of(JITFunction) is False
+    monkeypatch.setattr(interpreter, "triton", SimpleNamespace(__version__="9.9"))
+    with pytest.raises(ValueError, match=r"triton = '9\.9': must be one whose functions are JITF"):
+        of(object)
+    monkeypatch.setattr(interpreter, "HAS_TRITON", False)
+    assert interpreter.interpreting() is False
