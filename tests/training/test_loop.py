@@ -12,7 +12,15 @@ from tests.training.toys import CONFIG, TASK, small_model, toy_blocks, toy_model
 from zoology_teach.experiments.synthetic_presets import laptop_run
 from zoology_teach.model import LanguageModel
 from zoology_teach.tasks.mqar import MQAR
-from zoology_teach.training import Diverged, Stage, TrainConfig, loop, train, training
+from zoology_teach.training import (
+    Diverged,
+    Stage,
+    TrainConfig,
+    loop,
+    processes,
+    train,
+    training,
+)
 
 
 def test_attention_learns_mqar_in_fifteen_cpu_seconds():
@@ -185,3 +193,47 @@ def test_a_gradient_is_cut_to_its_largest_norm():
         return max((a - b).abs().max().item() for a, b in pairs)
 
     assert moved(1e-13) < 1e-6 < 1e-3 < moved(1.0)
+
+
+@pytest.fixture
+def two_processes(monkeypatch):
+    """As the second of two that torchrun starts sees itself."""
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("LOCAL_RANK", "1")
+
+
+def joined(device="cpu"):
+    with processes.process_group(torch.device(device)) as found:
+        return found
+
+
+def test_alone_a_process_is_the_first_of_one(monkeypatch):
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    assert joined() == processes.rank_and_size() == (0, 1)
+    values = torch.tensor([1.0, 3.0])
+    assert processes.mean_over_processes(values) is values
+    assert processes.from_the_first("said") == "said"
+
+
+def test_there_is_a_gpu_for_each_process(two_processes, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    with pytest.raises(ValueError, match="nproc-per-node = 2: must be at most 1, the GPUs there"):
+        joined("cuda")
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "said"),
+    [
+        (RuntimeError("[gloo]\nno peer"), OSError, "not all of the 2 processes of this run are"),
+        (torch.distributed.DistError("timed out"), OSError, "there: timed out"),
+        (RuntimeError("a bug"), RuntimeError, "^a bug$"),
+    ],
+)
+def test_processes_that_do_not_come_are_one_error(two_processes, monkeypatch, error, kind, said):
+    def nobody(address, timeout):
+        assert (address, timeout.total_seconds()) == ("env://", 300)
+        raise error
+
+    monkeypatch.setattr(processes.dist, "rendezvous", nobody)
+    with pytest.raises(kind, match=said):
+        joined()
