@@ -12,7 +12,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from zoology_teach import cost
-from zoology_teach.cost.gpu import Gpu
+from zoology_teach.cost.gpu import H100, LAPTOP, Gpu
 from zoology_teach.experiments import results
 from zoology_teach.mixers import MIXERS
 from zoology_teach.mixers.convolution import fft_conv_flops
@@ -362,6 +362,15 @@ def test_a_gpu_in_six_numbers():
     assert gpu.in_flight(48 << 10) == 4 and gpu.in_flight(101 << 10) == 0
     assert gpu.numbers()["SMs, and their 16-bit TFLOP/s"] == "2, 8"
     assert len(gpu.numbers()) == 6
+
+
+def test_two_gpus_as_their_makers_describe_them():
+    kib = 1024
+    assert Gpu("H100", 132, H100.matmul, 256 * kib, 228 * kib, 50 * kib**2, 3.35e12, 5e-6) == H100
+    assert H100.sms * H100.matmul == pytest.approx(989e12)
+    laptop = Gpu(LAPTOP.name, 24, LAPTOP.matmul, 256 * kib, 100 * kib, 32 * kib**2, 256e9, 5e-6)
+    assert laptop == LAPTOP and LAPTOP.matmul == pytest.approx(512 * 2.37e9)
+    assert list(LAPTOP.numbers().values()) == ["24, 29", "256", "100", "32", "0.26", "about 5"]
 
 
 def test_traffic_counts_operations_one_by_one():
