@@ -8,6 +8,7 @@ import nbformat
 import pytest
 
 from zoology_teach.grading.answers import GIVEN_NOTHING, PICTURE, answers, given_lines, texts
+from zoology_teach.grading.ladders import EXERCISES as EXERCISES_BY_ID
 from zoology_teach.grading.nbgrader import assignment
 from zoology_teach.grading.submissions import collect
 
@@ -119,3 +120,12 @@ def test_a_file_passed_over_for_its_code_is_read_for_its_text(tmp_path):
     (ada, bob), _ = collect(tmp_path, given=GIVEN)
     assert ada.answers == {"00.d": "My answer to 00", "02.d": "My answer to 02"}
     assert bob.answers == {}
+
+
+def test_below_the_heading_of_an_exercise_no_answer_goes_on():
+    notebook = nbformat.v4.new_notebook()
+    notebook.cells = text(
+        "## 02.d Open\nBecause.", "### 02.a again\nStill because.",
+        f"## 02.a {EXERCISES_BY_ID['02.a'].title}\nNo answer.", "## 02.c Another title\nNor this.",
+    )  # fmt: skip
+    assert found(notebook) == {"02.d": "Because.\n\n### 02.a again\nStill because."}

@@ -79,6 +79,18 @@ def test_the_picture_says_what_it_shows(tmp_path):
         assert items_alternative(none) == "No notebook could be read."
 
 
+@pytest.mark.parametrize("earned", [True, False])
+def test_the_bars_are_as_long_as_the_share_that_passed(earned):
+    rungs = [f"{e.id} {n}" for e in EXERCISES for n in range(len(e.rungs))] if earned else []
+    for readable in (True, False):
+        status = "ok" if readable else "unreadable"
+        items = count_items([graded("a", "a-0", rungs, status=status)], EXERCISES)
+        picture = Image.open(io.BytesIO(gradebook.items_picture(items))).convert("RGB")
+        colours = {colour: count for count, colour in picture.getcolors(1 << 24)}
+        passed = colours.get((0x00, 0x72, 0xB2), 0)
+        assert (passed > 10_000) == (earned and readable)
+
+
 def test_a_picture_of_the_whole_book_shows_the_hardest_rungs(tmp_path):
     everything = list(ALL.values())
     items = count_items([], everything)
