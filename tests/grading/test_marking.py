@@ -347,3 +347,29 @@ def test_the_pages_run_one_script_and_one_style_and_lie_in_no_frame():
         digest = hashlib.sha256(style(name).encode()).digest()
         assert f"'sha256-{base64.b64encode(digest).decode()}'" in said[kind]
     assert said["frame-ancestors"] == "'none'" and said["default-src"] == "'none'"
+
+
+def test_a_mark_is_taken_over_with_the_file_that_it_was_given_to(tmp_path):
+    for who in ("one", "two"):
+        write_class(tmp_path / who, {name: {} for name in "AB"}, ["02"])
+    marking, _ = (Marking(tmp_path / who) for who in ("one", "two"))
+    marking.give(marking.graded[0], "02.d", Mark("7"), NO_MARK)
+    rows = manual(tmp_path / "two")
+    for row, mark in zip(rows, (("7", "Why?"), ("5", "")), strict=True):
+        row |= {"points": mark[0], "comment": mark[1], "file": "earlier.ipynb @222222222222"}
+    rewrite(tmp_path / "two", rows)
+    other = str(tmp_path / "two" / "manual.csv")
+    done = CliRunner().invoke(cli.app, ["mark", str(tmp_path / "one"), "--merge", other])
+    assert done.exit_code == 0 and "2 marks taken over" in done.output, "nobody disagrees"
+    assert given(tmp_path / "one") == {"A": Mark("7", "Why?"), "B": Mark("5")}
+    files_read = {row["student"]: row["file"] for row in manual(tmp_path / "one")}
+    assert files_read == {"A": f"A.ipynb @{'0' * 12}", "B": "earlier.ipynb @222222222222"}
+
+
+def test_the_longest_comment_and_numbers_in_the_place_of_names(marking):
+    assert checked("7", "x" * 2000, "02.d") == Mark("7", "x" * 2000)
+    page = marking_pages.overview(marking, "/m", hidden=True)
+    assert [f"Answer {n}" in page for n in range(5)] == [False, True, True, True, False]
+    assert not any(name in page for name in NAMES)
+    page = marking_pages.overview(marking, "/m", hidden=False)
+    assert "Answer 1" not in page and all(name in page for name in NAMES)
