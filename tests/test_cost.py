@@ -12,6 +12,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from zoology_teach import cost
+from zoology_teach.cost import timing
 from zoology_teach.cost.gpu import H100, LAPTOP, Gpu
 from zoology_teach.experiments import results
 from zoology_teach.mixers import MIXERS
@@ -244,6 +245,16 @@ def test_mixers_take_turns_in_the_other_direction_every_second_round():
         mixer.register_forward_hook(lambda *_, name=name: called.append(name))
     cost.measure(mixers, 1, 2, rounds=3)
     assert called == [name for name in "abccbaabc" for _ in range(4)], "each is warmed up"
+
+
+def test_seconds_are_those_of_the_processor_from_start_to_end(monkeypatch):
+    now = [100.0]
+
+    def work():
+        now[0] += 2
+
+    monkeypatch.setattr(timing.time, "process_time", lambda: now[0])
+    assert timing.seconds_of(work, 3) == [2, 2, 2] and now == [108.0]
 
 
 def test_wrong_input_is_named():

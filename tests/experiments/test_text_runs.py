@@ -51,6 +51,25 @@ def test_a_row_a_run_and_the_losses_beside_it(preset, tmp_path):
         losses_of(out, "nothing")
 
 
+@pytest.mark.parametrize(("rank", "order"), [(0, ["load", "wait", "load"]), (1, ["wait", "load"])])
+def test_the_first_process_reads_a_text_and_the_others_wait(
+    preset, tmp_path, monkeypatch, rank, order
+):
+    seen = []
+
+    def load(text, folder):
+        seen.append("load")
+        if "wait" in seen:
+            raise InterruptedError
+
+    monkeypatch.setattr(text_runs, "rank_and_size", lambda: (rank, 2))
+    monkeypatch.setattr(text_runs, "from_the_first", lambda value: seen.append("wait"))
+    monkeypatch.setattr(Text, "load", load)
+    with pytest.raises(InterruptedError):
+        preset.run("base_conv").execute(tmp_path)
+    assert seen == order
+
+
 def test_a_dataset_of_the_hub_is_read_once(tmp_path, monkeypatch):
     reads = []
 

@@ -373,3 +373,40 @@ def test_the_longest_comment_and_numbers_in_the_place_of_names(marking):
     assert not any(name in page for name in NAMES)
     page = marking_pages.overview(marking, "/m", hidden=False)
     assert "Answer 1" not in page and all(name in page for name in NAMES)
+
+
+def test_from_one_answer_on_to_the_next_without_points(marking):
+    ada, bob, zoe = ("/02.d/" + address("02.d", student) for student in marking.graded)
+    kind = {"Content_Type": "application/json"}
+    mark = {"points": "7", "comment": "", "seen": {"points": "", "comment": ""}}
+    with asked(marking) as ask:
+
+        def onward(path, query=""):
+            status, headers, _ = ask("GET", f"/TOKEN{path}{query}")
+            assert status == 303
+            return headers["Location"].partition("/02.d/")[2].partition("?")
+
+        def give(path, body, **headers):
+            status, _, text = ask("POST", f"/TOKEN{path}", body, Origin=ask.origin, **headers)
+            return status, json.loads(text)
+
+        at = [place.removeprefix("/02.d/") for place in (ada, bob, zoe)]
+        assert onward("/02.d") == (at[0], "", "") and onward(f"{ada}/next") == (at[1], "", "")
+        assert onward(f"{zoe}/next", "?names=hidden")[1:] == ("?", "names=hidden")
+        assert ask("GET", f"/TOKEN{ada}/whole")[::2] == (200, "By Ada.")
+        assert "By Bob." in ask("GET", f"/TOKEN{bob}")[2]
+        for nowhere in (f"{ada}/other", f"{ada}/next/next", "/02.d/nobody/next"):
+            assert ask("GET", f"/TOKEN{nowhere}")[0] == 404
+        body = json.dumps(mark)
+        assert give(bob, body, **kind) == (200, {"stored": {"points": "7", "comment": ""}})
+        assert onward(f"{ada}/next") == (at[2], "", "")
+        status, said = give(bob, json.dumps(mark | {"points": "8"}), **kind)
+        assert status == 409 and said["now"] == {"points": "7", "comment": ""}
+        for wrong in ("[]", "{", json.dumps(mark | {"points": 7}), json.dumps({"points": "1"})):
+            assert give(ada, wrong, **kind)[0] == 422
+        longest = body + " " * (100_000 - len(body))
+        assert give(ada, longest + " ", **kind) == (
+            422, {"said": "a mark must have at most 100000 bytes"},
+        )  # fmt: skip
+        assert give(ada, longest, **kind)[0] == give(zoe, body, **kind)[0] == 200
+        assert onward("/02.d")[0] == "", "to the overview"
