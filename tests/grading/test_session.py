@@ -1,5 +1,6 @@
 """One submission, its process played by a script: what is kept, said and asked again."""
 
+import subprocess
 from types import SimpleNamespace
 
 import pytest
@@ -222,3 +223,22 @@ def test_a_process_is_waited_for_a_little_longer_than_it_has(monkeypatch):
         with pytest.raises(Lost) as lost:
             student.ask("call", "f", (), {}, seconds=4)
         assert (str(lost.value), lost.value.late, seen[-1]) == (said, is_late, "closed")
+
+
+@pytest.mark.parametrize("hangs", [False, True])
+def test_a_worker_that_does_not_end_is_killed(hangs):
+    seen = []
+
+    def wait(seconds=None):
+        seen.append(seconds)
+        if hangs and seconds is not None:
+            raise subprocess.TimeoutExpired("worker", seconds)
+
+    one = sandbox.Sandbox.__new__(sandbox.Sandbox)
+    one.control = SimpleNamespace(close=lambda: seen.append("hung up"))
+    one.process = SimpleNamespace(wait=wait, kill=lambda: seen.append("killed"))
+    one.busy = True
+    one.close()
+    one.close()
+    assert seen == ["hung up", 5, *(["killed", None] if hangs else []), "hung up"]
+    assert one.process is None and one.busy is False

@@ -45,7 +45,7 @@ LEFT_OUT = (
 ).split()
 QUICK = "not (sandbox or browser or kernel or slow)"  # what takes long is found by the clock
 KERNEL = "kernel and not (sandbox or browser or slow)"
-BUDGET = 10  # CPU seconds of tests for one fault
+BUDGET = 20  # CPU seconds of tests for one fault
 WARM = "torch torch._dynamo triton scipy.stats pandas matplotlib.pyplot hypothesis IPython"
 
 
