@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from tests.kernels.every_kernel import EVERY
-from zoology_teach.kernels import interpreter
+from zoology_teach import kernels
+from zoology_teach.kernels import dispatch, interpreter
 from zoology_teach.kernels.base_conv import base_conv
 from zoology_teach.kernels.flash_attention import attention
 from zoology_teach.kernels.long_conv import long_conv
@@ -16,6 +17,16 @@ from zoology_teach.kernels.short_conv import short_conv
 from zoology_teach.kernels.sparse_attention import sparse_attention
 
 B, N, D = 2, 5, 3
+
+
+@pytest.fixture(autouse=True)
+def no_kernel_runs(monkeypatch):
+    def launch(kernel, *_, **__):
+        pytest.fail(f"{kernel} was launched")
+
+    for module in vars(kernels).values():
+        if hasattr(module, "launch"):
+            monkeypatch.setattr(module, "launch", launch)
 
 
 def draw(*shapes) -> list[torch.Tensor]:
@@ -109,6 +120,9 @@ WRONG = [
     ("weight shape", lambda: base_conv(*conv(weight=torch.ones(3, 2)))),
     ("bias_proj shape", lambda: base_conv(*conv(bias_proj=torch.ones(2)))),
     ("bias_conv shape", lambda: base_conv(*conv(bias_conv=torch.ones(2)))),
+    ("u shape", lambda: long_conv(torch.ones(3, 4), torch.ones(3, 4))),
+    ("u shape", lambda: long_conv(torch.ones(1, 0, 4), torch.ones(0, 4))),
+    ("h shape", lambda: long_conv(torch.ones(1, 3, 4), torch.ones(3, 5))),
     ("a shape", lambda: linear_scan(torch.ones(1, 2, 2), torch.ones(1, 2, 3))),
     ("x shape", lambda: linear_scan(torch.ones(2, 3), torch.ones(2, 3))),
     ("x shape", lambda: linear_scan(torch.ones(1, 2, 0), torch.ones(1, 2, 0))),
@@ -168,3 +182,28 @@ def test_the_class_of_tritons_own_functions_says_how_kernels_run(monkeypatch):
         of(object)
     monkeypatch.setattr(interpreter, "HAS_TRITON", False)
     assert interpreter.interpreting() is False
+
+
+def test_without_an_interpreter_and_a_gpu_only_triton_itself_is_refused(monkeypatch):
+    u = torch.ones(1)
+    monkeypatch.setattr(dispatch, "HAS_TRITON", True)
+    monkeypatch.setattr(dispatch, "interpreting", lambda: False)
+    for impl in ("auto", "reference"):
+        assert not dispatch.uses_triton(impl, False, u=u)
+    with pytest.raises(ValueError, match="impl = 'triton': must be 'auto' or 'reference' for CPU"):
+        dispatch.uses_triton("triton", True, u=u)
+    monkeypatch.setattr(dispatch, "interpreting", lambda: True)
+    assert dispatch.uses_triton("triton", False, u=u)
+    assert dispatch.uses_triton("auto", True, u=u)
+
+
+@pytest.mark.skipif(not interpreter.HAS_TRITON, reason="published for Linux only")
+def test_the_smallest_kernel_says_whether_its_sum_is_right(monkeypatch):
+    smallest = pytest.importorskip("zoology_teach.kernels.smallest")
+
+    def grid_of(adds):
+        return {(2,): lambda x, y, out, n, BLOCK: out[:n].copy_(adds(x, y)[:n])}
+
+    for adds, is_right in ((torch.add, True), (torch.sub, False)):
+        monkeypatch.setattr(smallest, "add", grid_of(adds))
+        assert smallest.sum_is_right() is is_right

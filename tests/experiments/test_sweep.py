@@ -20,13 +20,14 @@ from zoology_teach.experiments import results, sweep
 from zoology_teach.experiments.synthetic_runs import SyntheticRun
 
 
-def test_a_sweep_does_only_what_is_missing(tmp_path, counted):
+def test_a_sweep_does_only_what_is_missing(tmp_path, counted, capsys):
     pool, done = counted
     out = tmp_path / "new" / "table.csv"
     first = sweep.run([tiny(0), tiny(1)], out=out, executor=pool)
-    assert len(first) == len(done) == 2
+    assert len(first) == len(done) == 2 and "2/2" in capsys.readouterr().err
     again = sweep.run([tiny(0), tiny(1), tiny(2), tiny(2)], out=out, executor=pool)
-    assert len(again) == len(done) == 3
+    said = capsys.readouterr().err
+    assert len(again) == len(done) == 3 and "2/3" in said and "3/3" in said
     assert set(again["run"]) == {tiny(s).id for s in range(3)}
     assert sweep.finished(out, [tiny(1), tiny(9)]) == {tiny(1).id}
 
