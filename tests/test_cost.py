@@ -225,8 +225,19 @@ def test_a_machine_measures_itself():
     assert machine.flops_per_second > 1e8 and machine.bytes_per_second > 1e7
 
 
-def test_measuring_leaves_no_trace():
+@pytest.fixture
+def two_threads():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+def test_measuring_leaves_no_trace(two_threads):
+    with timing.one_thread():
+        assert torch.get_num_threads() == 1
     before, generator = torch.get_num_threads(), torch.get_rng_state()
+    assert before == 2
     mixers = {name: cost.build(name, 16, 8) for name in ("attention", "base_conv")}
     assert torch.equal(torch.get_rng_state(), generator)
     times = cost.measure(mixers, 2, 8, rounds=3)

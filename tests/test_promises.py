@@ -77,6 +77,8 @@ def rows():
 
 def is_number(value) -> bool:
     """Whether it is a number, or made of numbers alone."""
+    if isinstance(value, dict):
+        value = tuple(value.values())
     if isinstance(value, tuple | list | range):
         return len(value) > 0 and all(map(is_number, value))
     return isinstance(value, int | float | timedelta) and not isinstance(value, bool)

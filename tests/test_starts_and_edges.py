@@ -55,6 +55,17 @@ def test_rwkvs_start_is_spread_over_its_channels():
     assert (by_hand.receptance.weight.diagonal() > 1.8).all(), "twice the identity"
 
 
+@pytest.mark.parametrize("name", sorted(set(MIXERS) - {"mamba"}))
+def test_projections_start_small_and_without_a_bias(name):
+    """Normal with std 0.02, as GPT-2's. Mamba selects by projections with starts of their own."""
+    torch.manual_seed(0)
+    mixer = MIXERS[name](64)
+    inner, out = mixer.projections()
+    for projection in (*inner, *((out,) if out is not None else ())):
+        assert projection.weight.std().item() == pytest.approx(0.02, rel=0.1)
+        assert projection.bias is None or not projection.bias.any()
+
+
 def test_an_implicit_filter_by_its_definition():
     torch.manual_seed(0)
     made, t = ImplicitFilter(3, 10), torch.arange(10) / 10

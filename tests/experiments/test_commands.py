@@ -229,6 +229,17 @@ def test_a_plugin_named_twice_is_one_curve(mine, tmp_path, monkeypatch):
     assert "3 runs, 0 done, 3 to go" in invoke(*words).output
 
 
+def test_a_plugin_that_was_edited_is_refused_before_it_is_counted(mine, tmp_path):
+    out = tmp_path / "t.csv"
+    results.note_provenance(out, "", {"plugins": "delta_one.py 0123"})
+    out.touch()
+    words = ["sweep", "figure2", "--preset", "laptop", "--plugin", mine, *CELL]
+    result = invoke(*words, "--out", out, "--dry-run")
+    assert result.exit_code == 2 and "runs of the delta_one.py that was delta_one.py 0123" in (
+        result.stderr
+    )
+
+
 def test_a_wrong_plugin_is_refused_in_one_line(tmp_path):
     (tmp_path / "no_mixer_here.py").write_text("x = 1\n")
     words = ["sweep", "figure2", "--preset", "laptop", "--out", tmp_path / "t.csv"]

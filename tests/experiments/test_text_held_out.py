@@ -34,6 +34,9 @@ def test_a_passage_shows_the_models_side_by_side(preset, tmp_path, monkeypatch):
     assert of_one["tokens"].sum() == row["held_out_tokens"]
     together = (of_one["tokens"] * np.log(of_one["ppl"])).sum() / of_one["tokens"].sum()
     assert np.exp(together) == pytest.approx(row["ppl"], rel=1e-4)
+    with_hits = of_one[of_one["ar_tokens"] > 0]
+    together = (with_hits["ar_tokens"] * np.log(with_hits["ar_ppl"])).sum()
+    assert np.exp(together / with_hits["ar_tokens"].sum()) == pytest.approx(row["ar_ppl"], rel=1e-4)
     hits = of_one["ar_tokens"].sum() / of_one["tokens"].sum()
     assert hits == pytest.approx(row["ar_share"], abs=1e-6)
     with pytest.raises(ValueError, match="must be one whose losses are kept"):

@@ -90,6 +90,7 @@ def test_a_dataset_of_the_hub_is_read_once(tmp_path, monkeypatch):
             assert (a.names, a.seq_len, a.vocab_size) == (b.names, 16, 300)
         assert corpus.reading == direct.reading and corpus.reading.damaged == 1
     assert isinstance(again.train.stream, np.memmap)
+    assert len(text.load(tmp_path / "new" / "folder").train) == len(direct.train)
     with pytest.raises(ValueError, match="tokenizer = 'bpe': must be 'committed'"):
         Text("hf:plays", tokenizer="bpe").load()
 

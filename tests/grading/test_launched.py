@@ -109,6 +109,9 @@ def test_places_and_runs_in_words():
         beside, "out[0, 0]", "out[1, 1]", "out[2, 1]", beside,
     ]  # fmt: skip
     assert matrix.runs("out", 0, STORE) == "out rows 0" and matrix.runs("out", 2, STORE) == ""
+    assert matrix.runs("out", 1, STORE) == "out rows 1"
+    cube = launched(answer=[[[0.0, 1.0], [2.0, 3.0], [4.0, 5.0]]] * 2)
+    assert cube.runs("out", 1, STORE) == "out rows 1", "of the last axis"
     loads = [(0, 0, LOAD, 0, n) for n in (9, 1, 0, 2, 5, 7)]
     assert launched([*loads, *STORES]).runs("x", 0, LOAD) == "x 0-2, 5, 7, …"
     assert launched([*loads[1:], *STORES]).runs("x", 0, LOAD) == "x 0-2, 5, 7"

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from zoology_teach.grading.chosen import chosen
+from zoology_teach.grading.grade import grade
 from zoology_teach.grading.sandbox import Limits
 from zoology_teach.grading.settings import (
     GRADED,
@@ -81,3 +82,22 @@ def test_a_folder_of_somebody_elses_is_refused(tmp_path):
         require_own_folder(tmp_path)
     settled(tmp_path, 1)
     require_own_folder(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("named", "option"),
+    [
+        ("timeout = 0: must be positive", {"seconds": 0}),
+        ("jobs = 0: must be an integer >= 1", {"jobs": 0}),
+        ("export = 'blackboard': must be one of", {"platform": "blackboard"}),
+        ("sandbox = 'docker': must be one of", {"sandbox": "docker"}),
+    ],
+)
+def test_a_wrong_option_of_grading_is_named_before_anything_is_written(tmp_path, named, option):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "ada.py").write_text("x = 1")
+    with pytest.raises(ValueError, match=f"^{named}"):
+        grade(tmp_path / "in", tmp_path / "out", chapter="02", **option)
+    with pytest.raises(ValueError, match=r"out = .*: must be outside of .*, or it would be graded"):
+        grade(tmp_path / "in", tmp_path / "in" / "out", chapter="02")
+    assert [path.name for path in tmp_path.rglob("*")] == ["in", "ada.py"]

@@ -18,6 +18,7 @@ from zoology_teach.training import (
     TrainConfig,
     loop,
     processes,
+    time_limit,
     train,
     training,
 )
@@ -237,3 +238,33 @@ def test_processes_that_do_not_come_are_one_error(two_processes, monkeypatch, er
     monkeypatch.setattr(processes.dist, "rendezvous", nobody)
     with pytest.raises(kind, match=said):
         joined()
+
+
+def test_of_three_processes_numbers_are_averaged_and_the_first_is_heard(monkeypatch):
+    def three_alike(values):
+        values *= 3
+
+    def hear(sent, source, device):
+        assert (source, device.type) == (0, "cpu")
+        sent[0] = "said by the first"
+
+    monkeypatch.setattr(processes.dist, "is_initialized", lambda: True)
+    monkeypatch.setattr(processes.dist, "get_rank", lambda: 2)
+    monkeypatch.setattr(processes.dist, "get_world_size", lambda: 3)
+    monkeypatch.setattr(processes.dist, "all_reduce", three_alike)
+    monkeypatch.setattr(processes.dist, "broadcast_object_list", hear)
+    assert processes.rank_and_size() == (2, 3)
+    assert processes.mean_over_processes(torch.tensor([1.0, 4.0])).tolist() == [1, 4]
+    assert processes.from_the_first("said by another") == "said by the first"
+
+
+def test_at_the_limit_a_training_does_one_update_more_and_keeps_it(tmp_path):
+    config = TrainConfig(steps=5, batch_size=4, eval_examples=5)
+    time_limit.stop_at(0)
+    try:
+        history = train(small_model(), TASK, config, checkpoint=tmp_path / "c")
+    finally:
+        time_limit.stop_at(math.inf)
+    assert history.interrupted and len(history.records) == 1 and (tmp_path / "c").exists()
+    again = train(small_model(), TASK, config, checkpoint=tmp_path / "c")
+    assert len(again.records) == 5 and not again.interrupted
