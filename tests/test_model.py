@@ -168,3 +168,10 @@ def test_a_size_is_met_within_one_percent_or_refused():
         else:
             with pytest.raises(ValueError, match=f"parameters = {parameters}: must be within 1 %"):
                 match_parameters(config, parameters)
+
+
+def test_an_mlp_starts_small_and_without_a_bias():
+    model = LanguageModel(ModelConfig(8, 64, (layer("base_conv"),), mlp=128))
+    (_, (inner, _, outer)) = model.mlps[0]
+    for linear in (inner, outer):
+        assert linear.weight.std().item() == pytest.approx(0.02, rel=0.1) and not linear.bias.any()

@@ -15,6 +15,7 @@ from PIL import Image
 from tests.grading.sample_class import EXERCISES, NASTY, graded, nasty_class
 from zoology_teach.grading import gradebook, manual_rows
 from zoology_teach.grading.gradebook import count_items, items_alternative, write_gradebook
+from zoology_teach.grading.ladder import Exercise
 from zoology_teach.grading.ladders import EXERCISES as ALL
 from zoology_teach.grading.manual import marked, odd_marks, read_marks, read_rubrics
 from zoology_teach.grading.origins import key_of
@@ -89,6 +90,12 @@ def test_the_bars_are_as_long_as_the_share_that_passed(earned):
         colours = {colour: count for count, colour in picture.getcolors(1 << 24)}
         passed = colours.get((0x00, 0x72, 0xB2), 0)
         assert (passed > 10_000) == (earned and readable)
+
+
+def test_a_rung_may_be_called_anything():
+    odd = Exercise("99.a", "f", "Odd", minutes=1, difficulty=1)
+    odd.rung(r"costs $\frac$", 1, "mistake")(lambda call, generator: None)
+    assert gradebook.items_picture(count_items(CLASS[:1], [odd])).startswith(b"\x89PNG")
 
 
 def test_a_picture_of_the_whole_book_shows_the_hardest_rungs(tmp_path):

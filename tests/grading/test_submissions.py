@@ -1319,3 +1319,11 @@ def test_a_first_character_that_ends_in_a_backslash_divides_no_folders():
     info = zipfile.ZipInfo(b"\x95\x5cx.ipynb".decode("cp437"))
     info.orig_filename, info.flag_bits = b"\x95\x5cx.ipynb".decode("cp437"), 0
     assert zip_names.paths([info]) == [("ò＼x.ipynb",)]
+
+
+def test_files_that_are_called_as_the_courses_folders_make_no_clone(tmp_path):
+    files = {"ada/book": b"", "ada/tests": b"", "ada/02_work.py": SOLVED.encode()}
+    files |= {"bob/book/a.md": b"", "bob/tests/b.py": b"", "bob/02_work.py": SOLVED.encode()}
+    found = by_name(folder(tmp_path / "in", **files))
+    assert sources(found["ada"]) == [SOLVED]
+    assert found["bob"].problem == "nothing but the course's own files"
