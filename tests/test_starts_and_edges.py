@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from zoology_teach.kernels import long_conv
-from zoology_teach.mixers import MIXERS
+from zoology_teach.mixers import MIXERS, convolution
 from zoology_teach.mixers.implicit_filter import ImplicitFilter
+from zoology_teach.mixers.mixer import start_projections
 from zoology_teach.mixers.scan import linear_scan
 from zoology_teach.mixers.selections import Learned, Random
 from zoology_teach.tasks.ngram import as_tokens
@@ -64,6 +65,39 @@ def test_projections_start_small_and_without_a_bias(name):
     for projection in (*inner, *((out,) if out is not None else ())):
         assert projection.weight.std().item() == pytest.approx(0.02, rel=0.1)
         assert projection.bias is None or not projection.bias.any()
+
+
+@pytest.mark.parametrize("name", MIXERS)
+def test_one_channel_of_one_token_is_enough(name):
+    mixer, tokens = MIXERS[name](1), torch.zeros(1, 1, dtype=torch.int64)
+    given = {"tokens": tokens} if mixer.wants_tokens else {}
+    assert mixer(torch.ones(1, 1, 1), **given).shape == (1, 1, 1)
+    if mixer.has_step:
+        assert mixer.step(torch.ones(1, 1))[0].shape == (1, 1)
+
+
+def test_identity_starts_near_the_identity():
+    torch.manual_seed(0)
+    projection = torch.nn.Linear(50, 50)
+    start_projections("identity", projection)
+    assert (projection.weight - torch.eye(50)).std().item() == pytest.approx(0.02, rel=0.1)
+
+
+def test_a_row_at_the_threshold_is_kept():
+    select = Learned(1, k=1).eval()
+    select.router.weight.data.fill_(1.0)
+    select.router.bias.data.zero_()
+    select.threshold.fill_(2.0)
+    assert (select(torch.tensor([[[1.5], [2.0], [2.5]]])) != 0).tolist() == [[False, True, True]]
+
+
+def test_sequences_with_filters_of_their_own_are_convolved_at_once(monkeypatch):
+    monkeypatch.setattr(convolution, "IN_CACHE", 1)
+    u, own = torch.randn(3, 2, 5), torch.randn(3, 2, 5)
+    each = [convolution.long_conv(x[None], h) for x, h in zip(u, own, strict=True)]
+    assert torch.allclose(convolution.long_conv(u, own), torch.cat(each), atol=1e-5)
+    shared = [convolution.long_conv(x[None], own[0]) for x in u]
+    assert torch.allclose(convolution.long_conv(u, own[0]), torch.cat(shared), atol=1e-5)
 
 
 def test_an_implicit_filter_by_its_definition():
