@@ -26,12 +26,19 @@ def setter(process: int) -> subprocess.Popen[str]:
 
 @cache
 def markup(tex: str, *, display: bool, mathml_only: bool) -> str:
-    """A formula as HTML. Raises ValueError for one that KaTeX does not read."""
+    """A formula as HTML. Raises ValueError for one that KaTeX does not read.
+
+    Raises OSError where node does not run; what it says itself stands above.
+    """
     options = {"displayMode": display, "output": "mathml" if mathml_only else "htmlAndMathml"}
     process = setter(os.getpid())
-    process.stdin.write(json.dumps([tex, options]) + "\n")
-    process.stdin.flush()
-    answer = json.loads(process.stdout.readline())
+    try:
+        process.stdin.write(json.dumps([tex, options]) + "\n")
+        process.stdin.flush()
+        answer = json.loads(process.stdout.readline())
+    except (BrokenPipeError, json.JSONDecodeError):
+        node, hint = process.args[0], "on Debian it may lack a library: apt-get install libatomic1"
+        raise OSError(f"formulas are set by {node}, which does not run; {hint}") from None
     if "error" in answer:
         raise ValueError(f"formula = {tex!r}: {answer['error']}")
     return answer["html"]

@@ -16,7 +16,8 @@ FOOTER = (
 # transparent would not be printed.
 READY = """async () => {
     const still = document.createElement("style");
-    still.textContent = "* { animation: none !important; transition: none !important }";
+    const without = ["animation", "transition", "box-shadow"];
+    still.textContent = `* { ${without.map((name) => `${name}: none !important`).join("; ")} }`;
     document.head.append(still);
     const title = Object.assign(document.createElement("p"), { className: "book-title" });
     title.textContent = document.title;

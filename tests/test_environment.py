@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import tomllib
+from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import yaml
 from jupytext.sync_contentsmanager import TextFileContentsManager
 from nbformat.v4 import new_code_cell, new_notebook
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
@@ -47,6 +49,15 @@ def test_each_direct_dependency_is_pinned_within_its_range(requirement):
     pin = PINS[canonicalize_name(requirement.name)]
     assert requirement.specifier, f"{requirement.name} has no lower bound"
     assert requirement.specifier.contains(pin)
+
+
+def test_every_pin_can_be_had_with_the_lowest_python():
+    """Of those that are installed. Debian 12 has Python 3.11.2."""
+    (lowest,) = Requirement(f"python{PROJECT['requires-python']}").specifier
+    for name in PINS:
+        with suppress(metadata.PackageNotFoundError):
+            allowed = SpecifierSet(metadata.metadata(name).get("Requires-Python", ""))
+            assert allowed.contains(f"{lowest.version}.0"), f"{name} needs Python {allowed}"
 
 
 def test_each_dependency_line_gives_its_reason():

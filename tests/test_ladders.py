@@ -4,14 +4,17 @@ import functools
 import importlib.util
 import itertools
 import linecache
+import math
 import re
 from pathlib import Path
 
 import jupytext
 import pytest
+import torch
 
 from zoology_teach.grading import check
 from zoology_teach.grading.check import EXERCISES
+from zoology_teach.grading.manual import open_questions
 from zoology_teach.grading.marking_guide import DIFFICULTY
 from zoology_teach.grading.release import Released, exercise_notebook, release
 from zoology_teach.grading.stub import without_solution
@@ -29,7 +32,7 @@ def run_cells(notebook) -> dict:
     """
     scope: dict = {}
     for cell in notebook.cells:
-        if cell.cell_type == "code" and not re.search(r"^check\(", cell.source, re.MULTILINE):
+        if cell.cell_type == "code" and "check(" not in cell.source:
             name, lines = f"<cell {next(cell_numbers)}>", cell.source.splitlines(keepends=True)
             linecache.cache[name] = (len(cell.source), None, lines, name)
             exec(compile(cell.source, name, "exec"), scope)
@@ -41,6 +44,39 @@ def triton_where_needed(request):
     parameters = request.node.callspec.params if hasattr(request.node, "callspec") else {}
     if parameters.get("exercise_id", "").startswith(KERNEL_CHAPTERS):
         pytest.importorskip("triton")
+
+
+def quotes(call: str, arguments) -> bool:
+    """Whether a call in a message, pasted, hands over just these arguments."""
+    if "<" in call or "…" in call:
+        return False
+    _, _, rest = call.partition("(")
+    pasted = eval(f"({rest[:-1]},)", {"inf": math.inf, "nan": math.nan})
+    return len(pasted) == len(arguments) and all(map(same, pasted, arguments))
+
+
+def same(pasted, argument) -> bool:
+    if not isinstance(argument, torch.Tensor):
+        return pasted == pytest.approx(argument)
+    numbers = torch.tensor(pasted, dtype=torch.float64)
+    close = {"rtol": 1e-6, "atol": 0, "equal_nan": True}
+    return numbers.shape == argument.shape and torch.allclose(numbers, argument.double(), **close)
+
+
+def not_contiguous(value):
+    if not isinstance(value, torch.Tensor) or value.ndim == 0:
+        return value
+    return torch.stack([value, value], dim=-1)[..., 0]
+
+
+def in_another_form(answer):
+    """The same numbers in another kind of tensor; a tensor of one for a float."""
+    if isinstance(answer, float):
+        return torch.tensor([answer], dtype=torch.float64)
+    if not isinstance(answer, torch.Tensor):
+        return answer
+    kept = not_contiguous(answer)
+    return torch.nn.Parameter(kept.double()) if answer.is_floating_point() else kept
 
 
 def load_mutants() -> list:
@@ -62,12 +98,15 @@ def solved(chapter: str) -> dict:
     return run_cells(jupytext.read(source))
 
 
-def test_every_chapter_has_three_graded_exercises():
+def test_every_chapter_has_three_graded_exercises_or_more():
     chapters = [source.stem for source in sorted((ROOT / "book").glob("[0-9][0-9]_*.md"))]
     assert [source.stem for source in SOLUTIONS] == chapters
     for chapter in chapters:
-        letters = sorted(e[3:] for e in EXERCISES if e.startswith(chapter[:2]))
-        assert letters == ["a", "b", "c"]
+        graded = [e for e in EXERCISES.values() if e.id.startswith(chapter[:2])]
+        assert {e.id[3:] for e in graded} >= {"a", "b", "c"}
+        text = (ROOT / "book" / f"{chapter}.md").read_text()
+        listed = re.findall(rf"^- \*\*({chapter[:2]}\.\w) ", text, re.MULTILINE)
+        assert {*listed} == {e.id for e in graded} | {*open_questions(graded)}
 
 
 def test_no_two_exercises_ask_for_a_function_of_the_same_name():
@@ -94,21 +133,51 @@ def test_the_stub_earns_nothing(exercise_id):
 
 
 @pytest.mark.parametrize("exercise_id", sorted(EXERCISES))
-def test_returning_nothing_earns_nothing(exercise_id):
-    assert check(exercise_id, lambda *arguments: None).earned == 0
+def test_every_rung_begins_with_an_input_that_can_be_quoted(exercise_id):
+    """Whatever is wrong with a function: where its first answer is, the message quotes it whole."""
+    asked = []
+    report = check(exercise_id, lambda *arguments: asked.append(arguments))
+    assert report.earned == 0
+    for outcome in report.outcomes:
+        assert any(quotes(outcome.call, arguments) for arguments in asked), outcome.call[:200]
+
+
+@pytest.mark.parametrize("exercise_id", sorted(EXERCISES))
+def test_a_right_answer_in_another_form_is_accepted(exercise_id):
+    exercise = EXERCISES[exercise_id]
+    solution = solved(exercise_id[:2])[exercise.function]
+
+    def in_other_words(*given):
+        return in_another_form(solution(*map(not_contiguous, given)))
+
+    report = check(exercise_id, solution if exercise.kernel else in_other_words)
+    assert report.passed, report
+
+
+@pytest.mark.parametrize("exercise_id", sorted(EXERCISES))
+def test_the_ladders_speak_in_sentences(exercise_id):
+    for rung in EXERCISES[exercise_id].rungs:
+        assert re.fullmatch(r"[A-Z0-9].*[.?]", rung.mistake), rung.mistake
 
 
 @pytest.mark.parametrize(
     ("exercise_id", "rung", "mutant"), MUTANTS, ids=[f"{e}-{f.__name__}" for e, _, f in MUTANTS]
 )
 def test_a_mistake_falls_off_the_rung_named_for_it(exercise_id, rung, mutant):
-    report = check(exercise_id, mutant)
+    asked = []
+
+    def remembered(*arguments):
+        asked.append([a.clone() if isinstance(a, torch.Tensor) else a for a in arguments])
+        return mutant(*arguments)
+
+    report = check(exercise_id, remembered)
     lost = [outcome for outcome in report.outcomes if not outcome.earned]
     assert rung in [outcome.rung for outcome in lost], report
     assert lost[0].rung == rung, f"it should fall at {rung!r} first\n{report}"
     assert "raised" not in lost[0].reason, "the message should name the mistake"
     function = EXERCISES[exercise_id].function
     assert lost[0].call.startswith(f"{function}("), "the message should show the call"
+    assert any(quotes(lost[0].call, arguments) for arguments in asked), lost[0].call
     assert f"Tried: {lost[0].call}" in repr(report)
 
 

@@ -204,6 +204,13 @@ def test_a_formula_is_html_and_mathml_or_an_error():
         formulas.markup(r"\frac{1", display=False, mathml_only=False)
 
 
+def test_a_node_that_does_not_run_is_named(monkeypatch):
+    monkeypatch.setattr(formulas, "compute_driver_executable", lambda: ("/bin/false", ""))
+    monkeypatch.setattr(formulas.os, "getpid", lambda: -1)  # another setter
+    with pytest.raises(OSError, match="set by /bin/false, which does not run"):
+        formulas.markup("y^3", display=True, mathml_only=False)
+
+
 def test_the_style_of_formulas_is_that_of_their_markup():
     script = (ROOT / "site" / "katex" / "katex.min.js").read_text()
     (version,) = re.findall(

@@ -8,7 +8,8 @@ import nbformat
 import pytest
 
 from zoology_teach.grading.answers import GIVEN_NOTHING, PICTURE, answers, given_lines, texts
-from zoology_teach.grading.ladders import EXERCISES as EXERCISES_BY_ID
+from zoology_teach.grading.ladders import EXERCISES as GRADED
+from zoology_teach.grading.manual import open_questions
 from zoology_teach.grading.nbgrader import assignment
 from zoology_teach.grading.submissions import collect
 
@@ -73,7 +74,7 @@ def test_without_the_heading_all_text_of_the_students_own():
     notebook.cells = [*notebook.cells[:-1], *text(ANSWER)]
     assert found(notebook)["02.d"].endswith(f"The student's own text in the file:]\n\n{ANSWER}")
     assert list(found(notebook, chapters=["03"])) == ["03.d"], "as that of its chapter"
-    assert len(found(notebook, chapters=[""])) == len(EXERCISES)
+    assert list(found(notebook, chapters=[""])) == open_questions(GRADED.values())
     notebook.cells += text("## 04.d What a simulation is worth", "Named.")
     assert found(notebook, chapters=[""]) == {"04.d": "Named."}
 
@@ -126,6 +127,18 @@ def test_below_the_heading_of_an_exercise_no_answer_goes_on():
     notebook = nbformat.v4.new_notebook()
     notebook.cells = text(
         "## 02.d Open\nBecause.", "### 02.a again\nStill because.",
-        f"## 02.a {EXERCISES_BY_ID['02.a'].title}\nNo answer.", "## 02.c Another title\nNor this.",
+        f"## 02.a {GRADED['02.a'].title}\nNo answer.", "## 02.c Another title\nNor this.",
     )  # fmt: skip
     assert found(notebook) == {"02.d": "Because.\n\n### 02.a again\nStill because."}
+
+
+def test_two_open_questions_of_a_chapter_have_an_answer_each():
+    """The second shows a cell that runs what was planned: what it printed belongs to the answer."""
+    notebook = released("06")
+    (first,) = [i for i, c in enumerate(notebook.cells) if c.source.startswith("## 06.d")]
+    notebook.cells[first + 1 : first + 1] = text("Equal state.")
+    notebook.cells[-1].outputs = [nbformat.v4.new_output("stream", text="seed 10: 0.41\n")]
+    notebook.cells += text("It missed by 0.02.")
+    answered = found(notebook, chapters=["06"])
+    assert answered["06.d"] == "Equal state."
+    assert answered["06.f"] == "printed:\nseed 10: 0.41\n\nIt missed by 0.02."

@@ -75,6 +75,11 @@ def test_no_pattern_is_seen_in_what_agrees_by_chance():
     assert common_mistake(bits.roll(1), bits) == "" == common_mistake(~bits, bits)
     same = torch.full((4,), 2.0)
     assert common_mistake(same * 1.37, same) == "", "four times one number has no pattern"
+    lone = torch.tensor([0.0, 2.0, 0.0])
+    assert common_mistake(lone * 1.37, lone) == "", "nor has one number among zeros"
+    assert common_mistake(lone * 3, lone) == "what you return is 3 times that"
+    token = torch.tensor([2])
+    assert common_mistake(token * 3, token) == "", "a token is no multiple of another"
 
 
 @pytest.mark.parametrize(
@@ -115,20 +120,52 @@ def test_exchanged_dimensions_and_other_kinds():
 def test_a_call_reads_as_it_is_typed():
     tokens = torch.tensor([[5, 0, 7]])
     assert called("f", (tokens, 0), {"rate": 0.25}) == "f([[5, 0, 7]], 0, rate=0.25)"
-    large = torch.zeros(40, 30)
-    assert called("f", (large,), {}) == "f(<float32 of shape (40, 30)>)"
-    floats = torch.tensor([16.0, 1e-5, 3.14159, torch.inf, torch.nan])
-    assert written(floats) == "[16, 1e-05, 3.142, inf, nan]"
+    floats = torch.tensor([16.0, 1e-5, 3.14159, 0.1, 300.25, torch.inf, torch.nan])
+    assert written(floats) == "[16, 1e-05, 3.14159, 0.1, 300.25, inf, nan]"
     assert written([True, None, "a", (1, 2.5)]) == "[True, None, 'a', (1, 2.5)]"
-    many = called("f", tuple(torch.rand(100) for _ in range(5)), {})
-    assert len(many) < 920 and many.endswith(" …)")
+    assert written(torch.empty(0)) == "[]" and written(torch.tensor(7)) == "7"
+
+
+def test_long_runs_are_counted():
+    assert written(torch.zeros(8)) == "[0, 0, 0, 0, 0, 0, 0, 0]"
+    assert written(torch.zeros(40)) == "[0] * 40"
+    around = torch.tensor([1.0, 2.0] + [-100.0] * 20 + [3.0])
+    assert written(around) == "[1, 2] + [-100] * 20 + [3]"
+    assert written(torch.full((40, 30), torch.nan)) == "[[nan] * 30] * 40"
+
+
+def test_of_a_long_call_the_largest_tensors_are_given_by_their_shape():
+    large, small = torch.rand(40, 30), torch.arange(3)
+    assert called("f", (small, large), {}) == "f([0, 1, 2], <float32 of shape (40, 30)>)"
+    assert called("f", (torch.zeros(9000),), {}) == "f(<float32 of shape (9000,)>)"
+    halves = torch.arange(100) + 0.5
+    assert called("f", (halves,) * 5, {}).count("of shape (100,)") == 4
+    endless = called("f", ("a" * 2000,), {})
+    assert len(endless) < 920 and endless.endswith(" …)")
+
+
+def test_a_message_is_one_line_whatever_is_raised_or_quoted():
+    def loud(tokens):
+        raise ValueError("\n\n  <b>first</b>\nsecond" + "!" * 10**5)
+
+    def silent(tokens):
+        raise AssertionError
+
+    (said,) = [text for _, text in explained(check("02.a", loud).outcomes) if text]
+    assert "your function raised ValueError: <b>first</b> Tried: answers([[" in said
+    assert "&lt;b&gt;first" in check("02.a", loud)._repr_html_()
+    (said,) = [text for _, text in explained(check("02.a", silent).outcomes) if text]
+    assert "your function raised AssertionError Tried: answers([[" in said
+    endless = type("A\nB" + "x" * 10**5, (), {})()
+    (said,) = [text for _, text in explained(check("02.a", lambda t: endless).outcomes) if text]
+    assert "you return a A Bxxx" in said and "\n" not in said and len(said) < 1600
 
 
 def test_the_most_that_is_written_of_a_call():
     assert called("f", ("x" * 898,), {}) == f"f('{'x' * 898}')"
     assert called("f", ("x" * 899,), {}) == f"f('{'x' * 899} …)"
-    assert written(torch.ones(128)) == f"[{', '.join('1' * 128)}]"
-    assert written(torch.ones(129)) == "<float32 of shape (129,)>"
+    assert written(torch.arange(4096)).startswith("[0, 1, 2, ")
+    assert written(torch.arange(4097)) == "<int64 of shape (4097,)>"
     assert [written(x) for x in (9_999_999.0, 1e7, -1e7)] == ["9999999", "1e+07", "-1e+07"]
     assert [written(x) for x in (len, torch.float32, {1})] == ["len", "dtype", "set"]
 
@@ -165,3 +202,10 @@ def test_an_error_comes_with_the_call_that_raised_it():
     report = check("02.a", lambda tokens: tokens[:, 99])
     assert "your function raised IndexError" in repr(report)
     assert "Tried: answers([[" in repr(report)
+
+
+def test_nothing_is_no_factor_of_a_number():
+    with pytest.raises(AssertionError, match=r"^you return 0, expected 3$"):
+        expect_number(0.0, 3.0)
+    with pytest.raises(AssertionError, match=r"^at \[0\] you return 0, expected 1$"):
+        expect(torch.zeros(2), torch.ones(2))

@@ -17,7 +17,7 @@ from zoology_teach.grading import gradebook, manual_rows
 from zoology_teach.grading.gradebook import count_items, items_alternative, write_gradebook
 from zoology_teach.grading.ladder import Exercise
 from zoology_teach.grading.ladders import EXERCISES as ALL
-from zoology_teach.grading.manual import marked, odd_marks, read_marks, read_rubrics
+from zoology_teach.grading.manual import marked, odd_marks, open_question, read_marks, read_rubrics
 from zoology_teach.grading.origins import key_of
 from zoology_teach.grading.records import Graded, visible
 from zoology_teach.grading.safe_csv import cell
@@ -364,10 +364,14 @@ def test_copies_of_a_row_that_say_nothing_go_and_all_others_stay(tmp_path):
     ]
 
 
+def test_the_open_question_is_the_first_that_no_ladder_grades():
+    assert [open_question(chapter) for chapter in ("02", "13", "20")] == ["02.d", "13.e", "20.d"]
+
+
 def test_rubrics_come_from_the_solutions(tmp_path):
     rubrics = read_rubrics(ROOT / "solutions")
     chapters = {path.stem[:2] for path in (ROOT / "solutions").glob("[0-9][0-9]_*.md")}
-    assert set(rubrics) == {f"{chapter}.d" for chapter in chapters}
+    assert set(rubrics) == {open_question(chapter) for chapter in chapters} | {"06.f"}
     assert all(r.startswith("A good answer") and 80 < len(r) < 2500 for r in rubrics.values())
     assert "\n" not in "".join(rubrics.values())
     write_gradebook(tmp_path, CLASS, EXERCISES, ROOT / "solutions")

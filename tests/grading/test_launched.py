@@ -25,6 +25,7 @@ def launched(accesses=ACCESSES, answer=TWICE, image=None, **told) -> Launched:
         "touched": torch.tensor(accesses).view(-1, 5),
         "images": [X, answer if image is None else torch.tensor(image)],
         "foreign": [],
+        "refused": [],
     } | told
     return Launched(answer, told, {"n": 7, "x": X}, torch.full_like(answer, NAN))
 
@@ -46,7 +47,7 @@ REFUSED = [
     ("3 launches: let the programs of one grid do it", {"grids": [(1, 1, 1)] * 3}),
     ("no program stored a number in `out`", {"accesses": [a for a in ACCESSES if a[2] == LOAD]}),
     ("program 1 read x[3] after PyTorch had changed it", {"foreign": [(0, 1, 0, 3)]}),
-    ("program 1 read the memory beside x after", {"foreign": [(0, 1, 0, 4)]}),
+    ("program 1 read beyond the end of x after", {"foreign": [(0, 1, 0, 4)]}),
     ("program 2 read a tensor that PyTorch had made", {"foreign": [(0, 2, -1, 3)]}),
     ("PyTorch wrote out[2], not your kernel", {"image": [0.0, 2.0, NAN, 9.0, NAN, NAN]}),
     ("PyTorch wrote out[5], not your kernel", {"image": [0.0, 2.0, 4.0, 6.0, NAN, 0.0]}),
@@ -62,7 +63,13 @@ def test_what_is_not_a_kernels_own_is_refused(said, told):
 def test_an_answer_of_another_shape():
     with pytest.raises(AssertionError, match=r"shape \(5,\), expected \(6,\)"):
         touched = torch.tensor(ACCESSES)
-        told = {"grids": [(2, 1, 1)], "touched": touched, "images": [X, X], "foreign": []}
+        told = {
+            "grids": [(2, 1, 1)],
+            "touched": touched,
+            "images": [X, X],
+            "foreign": [],
+            "refused": [],
+        }
         Launched(torch.zeros(5), told, {"x": X}, torch.zeros(6))
 
 
@@ -86,9 +93,9 @@ def test_behind_the_end_nothing_is_written_and_nothing_read():
     wrote = launched(answer=[*TWICE[:4], 1.0, NAN]).expect(2 * X, share=2)
     with pytest.raises(AssertionError, match="you wrote 1 places behind the end"):
         wrote.expect_untouched()
-    for offset in (-1, 4):
+    for offset, where in ((-1, "before the beginning"), (4, "beyond the end")):
         read = launched([*ACCESSES, (0, 1, LOAD, 0, offset)]).expect(2 * X, share=2)
-        with pytest.raises(AssertionError, match="program 1 read beyond the end of x"):
+        with pytest.raises(AssertionError, match=f"program 1 read {where} of x"):
             read.expect_untouched()
     matrix = [[0.0, 1.0], [2.0, 3.0], [NAN, 5.0]]
     wrote = launched(answer=matrix).expect(torch.tensor(matrix[:2]), share=2)
@@ -104,21 +111,21 @@ def test_every_number_of_an_input_is_read():
 
 def test_places_and_runs_in_words():
     matrix = launched(answer=[[0.0, 1.0], [2.0, 3.0], [4.0, 5.0]])
-    beside = "the memory beside out"
+    before, beyond = "before the beginning of out", "beyond the end of out"
     assert [matrix.place("out", n) for n in (-1, 0, 3, 5, 6)] == [
-        beside, "out[0, 0]", "out[1, 1]", "out[2, 1]", beside,
+        before, "out[0, 0]", "out[1, 1]", "out[2, 1]", beyond,
     ]  # fmt: skip
-    assert matrix.runs("out", 0, STORE) == "out rows 0" and matrix.runs("out", 2, STORE) == ""
-    assert matrix.runs("out", 1, STORE) == "out rows 1"
+    assert matrix.runs("out", 0, 0, STORE) == "out rows 0" and matrix.runs("out", 0, 2, STORE) == ""
+    assert matrix.runs("out", 0, 1, STORE) == "out rows 1"
     cube = launched(answer=[[[0.0, 1.0], [2.0, 3.0], [4.0, 5.0]]] * 2)
-    assert cube.runs("out", 1, STORE) == "out rows 1", "of the last axis"
-    loads = [(0, 0, LOAD, 0, n) for n in (9, 1, 0, 2, 5, 7)]
-    assert launched([*loads, *STORES]).runs("x", 0, LOAD) == "x 0-2, 5, 7, …"
-    assert launched([*loads[1:], *STORES]).runs("x", 0, LOAD) == "x 0-2, 5, 7"
+    assert cube.runs("out", 0, 1, STORE) == "out rows 1", "of the last axis"
+    stores = [(0, 0, STORE, 1, n) for n in (9, 1, 0, 2, 5, 7)]
+    for some, said in ((stores, "out 0-2, 5, 7, …"), (stores[1:], "out 0-2, 5, 7")):
+        assert launched(some, answer=[0.0] * 10).runs("out", 0, 0, STORE) == said
 
 
 def test_a_picture_shows_three_programs_and_says_how_many_there_are():
-    shown = launched(STORES, grids=[(1, 1, 1), (5, 1, 1)]).picture()
+    shown = launched(STORES, grids=[(5, 1, 1)]).picture()
     assert shown.startswith("5 programs; 0 read nothing, wrote out 0-1; 1 read nothing, wrote")
     assert shown.endswith("; 2 read nothing, wrote nothing")
 

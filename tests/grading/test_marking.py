@@ -63,6 +63,17 @@ def complaint(*words) -> str:
     return done.output
 
 
+def test_a_chapter_may_have_two_open_questions_with_a_rubric_each(tmp_path):
+    write_class(tmp_path / "out", {"Ada": {"06.d": "Equal.", "06.f": "It held."}}, ["06"])
+    marking = Marking(tmp_path / "out", ROOT / "solutions")
+    assert [q.title for q in marking.questions.values()] == ["A fair comparison", "What came of it"]
+    comparison, report = marking.questions.values()
+    assert comparison.rubric.startswith("A good answer names what is held equal")
+    assert comparison.rubric.endswith("`book/results/figure2.csv`.")
+    assert report.text.endswith("is worth as much as one that held.")
+    assert report.rubric.endswith("another budget, another mixer (1).")
+
+
 def test_a_mark_reaches_every_file_before_it_is_said(marking, out):
     ada = marking.graded[0]
     marking.give(ada, "02.d", checked("7,5", "Well  said.\nBut why?", "02.d"), NO_MARK)

@@ -11,6 +11,7 @@ from zoology_teach import cli
 from zoology_teach.grading import check
 from zoology_teach.grading.grade import grade
 from zoology_teach.grading.ladders import EXERCISES
+from zoology_teach.grading.manual import open_questions
 from zoology_teach.grading.nbgrader import assignment, release
 
 ROOT = Path(__file__).parents[2]
@@ -55,12 +56,15 @@ def test_every_role_fits_the_schema(notebook):
         assert cell.cell_type == "code" or (role.grade and role.solution)
 
 
-def test_three_functions_three_checks_and_an_answer(notebook):
+def test_every_function_has_its_check_and_every_open_question_its_answer(notebook):
     by_id = roles(notebook)
     number = next(iter(by_id))[:2]
     exercises = [e for e in EXERCISES if e.startswith(number)]
-    wanted = [f"{e[:2]}-{e[3]}-{part}" for e in exercises for part in ("function", "check")]
-    assert list(by_id) == [*wanted, f"{number}-d-answer"]
+    parts = dict.fromkeys(exercises, ("function", "check"))
+    parts |= dict.fromkeys(open_questions(EXERCISES[e] for e in exercises), ("answer",))
+    wanted = [f"{id.replace('.', '-')}-{part}" for id in sorted(parts) for part in parts[id]]
+    assert list(by_id) == wanted
+    assert notebook.cells[-1] is by_id[wanted[-1]], "below all that the last question shows"
     for exercise_id in exercises:
         grade = by_id[f"{exercise_id[:2]}-{exercise_id[3]}-check"].metadata.nbgrader
         assert grade.points == EXERCISES[exercise_id].points

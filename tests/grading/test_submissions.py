@@ -341,12 +341,16 @@ def patched(path, name: str, offset: int, value: bytes):
     path.write_bytes(data)
 
 
+# A newer zipfile sees that the next file begins within these 2 GiB; an older one reads on.
+STORED = "damaged" if "_end_offset" in zipfile.ZipInfo.__slots__ else ""
+
+
 @pytest.mark.parametrize(
     ("offset", "value", "problem"),
     [
         (24, b"\x05\0\0\0", "damaged"),  # says that it holds 5 bytes
         (24, b"\xff\xff\xff\x7f", ""),  # says that it holds 2 GiB: what is there is read
-        (20, b"\xff\xff\xff\x7f", ""),  # says that 2 GiB are stored
+        (20, b"\xff\xff\xff\x7f", STORED),  # says that 2 GiB are stored
         (16, b"\0\0\0\0", "damaged"),  # another checksum
         (8, b"\1\0", "encrypted"),
         (10, b"\x63\0", "compressed"),  # an unknown method

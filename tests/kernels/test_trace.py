@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from zoology_teach.kernels.interpreter import UNSPECIFIED, interpreting, tl, triton
-from zoology_teach.kernels.trace import STORE, traced, tracing
+from zoology_teach.kernels.trace import LOAD, STORE, traced, tracing
 
 pytestmark = pytest.mark.skipif(not interpreting(), reason="compiled kernels tell no addresses")
 
@@ -91,6 +91,57 @@ def test_an_argument_has_room_on_both_sides():
     assert answer[:3].tolist() == [1, 2, 3] and answer[3].isnan()
     assert [0, 0, 0, 0, 4] in told["touched"].tolist() and told["foreign"] == []
     assert told["images"][0].tolist() == [0, 1, 2, 3]
+
+
+FAR = 1 << 40  # numbers: no memory of this process lies there
+
+
+@triton.jit
+def far_kernel(x, y, far, HOW: tl.constexpr, BLOCK: tl.constexpr):
+    i = tl.arange(0, BLOCK)
+    if HOW == "load":
+        tl.store(y + i, tl.load(x + i + tl.where(i > 1, far, 0)))
+    elif HOW == "store":
+        tl.store(y + i - tl.where(i > 1, far, 0), tl.load(x + i))
+    elif HOW == "add":
+        tl.atomic_add(y + i + tl.where(i > 1, far, 0), tl.load(x + i))
+    else:
+        tl.atomic_cas(y + i + far, tl.load(x + i), tl.load(x + i))
+
+
+@pytest.mark.parametrize(
+    ("how", "kind", "lanes", "left"),
+    [
+        ("load", LOAD, 2, [1, 1]),
+        ("store", STORE, 2, [1, 1, 0, 0]),
+        ("add", STORE, 2, [1, 1, 0, 0]),
+        ("exchange", STORE, 4, [0, 0, 0, 0]),
+    ],
+)
+def test_what_lies_in_no_tensor_is_neither_read_nor_written(how, kind, lanes, left):
+    x, y = torch.ones(4), torch.zeros(4)
+    with tracing(x=x, y=y) as trace:
+        far_kernel[(1,)](x, y, FAR, HOW=how, BLOCK=4)
+    assert [refused[:3] for refused in trace.refused] == lanes * [(0, 0, kind)]
+    assert y[: len(left)].tolist() == left and y[len(left) :].isnan().all()
+
+
+def test_beyond_a_tensor_alone_is_told_where():
+    x = torch.zeros(4)
+    with tracing(x=x) as trace:
+        far_kernel[(1,)](x, x, FAR, HOW="store", BLOCK=4)
+    assert trace.refused == [(0, 0, STORE, 0, 2 - FAR), (0, 0, STORE, 0, 3 - FAR)]
+
+
+def test_a_tensor_of_the_launchers_own_is_a_kernels_too():
+    def through_room(x, y):
+        room = torch.zeros(4)
+        copy_kernel[(1,)](x, room, 4, STRIDE=1, BLOCK=4)
+        copy_kernel[(1,)](room, y, 4, STRIDE=1, BLOCK=4)
+        return y
+
+    answer, told = traced(through_room, torch.arange(4.0), torch.zeros(4))
+    assert answer.tolist() == [0, 1, 2, 3] and told["refused"] == []
 
 
 def test_the_interpreter_is_left_as_it_was_after_an_error():

@@ -108,6 +108,41 @@ def only_the_last_pair_is_fresh(keys, values, queries, candidates, keep):
     return _read(memory, queries, candidates)
 
 
+def _plan(d, n, seconds, each, low, high):
+    return {
+        "d_model": d,
+        "seq_len": n,
+        "seconds_each": each,
+        "seeds": int(seconds / each),
+        "low": low,
+        "high": high,
+    }
+
+
+def from_the_book(pairs, seconds):
+    return _plan(64, 64, seconds, 4.4, 0.7, 0.8)
+
+
+def a_short_cell(pairs, seconds):
+    return _plan(8 * pairs, 4 * pairs, seconds, 3.0, 0.4, 0.5)
+
+
+def seconds_of_a_step(pairs, seconds):
+    return _plan(8 * pairs, 96, seconds, 0.01, 0.4, 0.5)
+
+
+def three_seeds_always(pairs, seconds):
+    return _plan(8 * pairs, 96, seconds, 4.0, 0.4, 0.5) | {"seeds": 3}
+
+
+def nothing_can_go_wrong(pairs, seconds):
+    return _plan(8 * pairs, 96, seconds, 4.0, 0.0, 1.0)
+
+
+def by_width_per_token(pairs, seconds):
+    return _plan(48, 96, seconds, 4.5, 0.4, 0.5)
+
+
 MUTANTS = [
     ("06.a", "halfway is a geometric mean", linear_in_the_width),
     ("06.a", "never reached", no_infinity),
@@ -126,4 +161,10 @@ MUTANTS = [
     ("06.c", "one pair", forgets_the_query),
     ("06.c", "queries in any order", answers_every_key),
     ("06.c", "as blurred as the definition", only_the_last_pair_is_fresh),
+    ("06.e", "a new cell", from_the_book),
+    ("06.e", "a cell between the measured ones", a_short_cell),
+    ("06.e", "what a seed costs", seconds_of_a_step),
+    ("06.e", "what the budget pays", three_seeds_always),
+    ("06.e", "it can be wrong", nothing_can_go_wrong),
+    ("06.e", "what the table says", by_width_per_token),
 ]

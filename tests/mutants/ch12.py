@@ -50,7 +50,7 @@ def forgets_the_scale(a, x, y, out, block):
 
 @triton.jit
 def conv_kernel(
-    u, h, out, M, N, PERIOD, SIGN, DSTEP, LSTEP, D: tl.constexpr, TAPS: tl.constexpr,
+    u, h, out, M, N, PERIOD, STEP, DSTEP, LSTEP, D: tl.constexpr, TAPS: tl.constexpr,
     BM: tl.constexpr, BD: tl.constexpr, MASKED: tl.constexpr, HALO: tl.constexpr,
 ):  # fmt: skip
     row = tl.program_id(0) * BM + tl.arange(0, BM)[:, None]
@@ -58,8 +58,8 @@ def conv_kernel(
     mine, place = (row < M) & (d < D), row * D + d
     total = tl.zeros((BM, BD), tl.float32)
     for lag in tl.static_range(TAPS):
-        source = row - SIGN * lag
-        seen = mine & (row % PERIOD - SIGN * lag >= 0) & (row % PERIOD - SIGN * lag < N)
+        source = row - STEP * lag
+        seen = mine & (row % PERIOD - STEP * lag >= 0) & (row % PERIOD - STEP * lag < N)
         if not HALO:
             seen = seen & (source >= tl.program_id(0) * BM)
         tile = tl.load(u + source * D + d, mask=seen, other=0.0)
@@ -67,42 +67,42 @@ def conv_kernel(
     tl.store(out + place, total, mask=mine | (not MASKED))
 
 
-def conv(u, h, out, block, *, programs=None, period=None, sign=1, steps=None, masked=True,
+def conv(u, h, step, out, block, *, programs=None, period=None, sign=1, steps=None, masked=True,
          halo=True, taps=None):  # fmt: skip
     (b, n, d), taps = u.shape, taps or h.shape[1]
     grid = (triton.cdiv(b * n, block) if programs is None else programs,)
     period, length = (n, n) if period is None else (period, period)
     width = triton.next_power_of_2(d)
     conv_kernel[grid](
-        u, h, out, b * n, length, period, sign, *(steps or (taps, 1)), d, taps, block, width,
+        u, h, out, b * n, length, period, sign * step, *(steps or (taps, 1)), d, taps, block, width,
         masked, halo,
     )  # fmt: skip
     return out
 
 
-def reversed_taps(u, h, out, block):
+def reversed_taps(u, h, step, out, block):
     taps = h.shape[1]
-    return conv(u, h[:, taps - 1 :], out, block, steps=(taps, -1), taps=taps)
+    return conv(u, h[:, taps - 1 :], step, out, block, steps=(taps, -1), taps=taps)
 
 
-def reads_the_future(u, h, out, block):
-    return conv(u, h, out, block, sign=-1)
+def reads_the_future(u, h, step, out, block):
+    return conv(u, h, step, out, block, sign=-1)
 
 
-def taps_across(u, h, out, block):
-    return conv(u, h, out, block, steps=(1, u.shape[2]))
+def taps_across(u, h, step, out, block):
+    return conv(u, h, step, out, block, steps=(1, u.shape[2]))
 
 
-def without_halo(u, h, out, block):
-    return conv(u, h, out, block, halo=False)
+def without_halo(u, h, step, out, block):
+    return conv(u, h, step, out, block, halo=False)
 
 
-def one_long_sequence(u, h, out, block):
-    return conv(u, h, out, block, period=u.shape[0] * u.shape[1])
+def one_long_sequence(u, h, step, out, block):
+    return conv(u, h, step, out, block, period=u.shape[0] * u.shape[1])
 
 
-def every_lane_stores(u, h, out, block):
-    return conv(u, h, out, block, masked=False)
+def every_lane_stores(u, h, step, out, block):
+    return conv(u, h, step, out, block, masked=False)
 
 
 @triton.jit
@@ -124,39 +124,39 @@ def back_kernel(
     tl.store(out + place, total, mask=mine | (not MASKED))
 
 
-def back(h, g, e, out, block, *, programs=None, period=None, ahead=1, gate_ahead=1, gated=True,
-         masked=True):  # fmt: skip
+def back(h, g, e, step, out, block, *, programs=None, period=None, ahead=1, gate_ahead=1,
+         gated=True, masked=True):  # fmt: skip
     (b, n, d), taps = e.shape, h.shape[1]
     grid = (triton.cdiv(b * n, block) if programs is None else programs,)
     back_kernel[grid](
-        h, g, e, out, b * n, period or n, ahead, gate_ahead, d, taps, block,
+        h, g, e, out, b * n, period or n, ahead * step, gate_ahead * step, d, taps, block,
         triton.next_power_of_2(d), gated, masked,
     )  # fmt: skip
     return out
 
 
-def forgets_the_gate(h, g, e, out, block):
-    return back(h, g, e, out, block, gated=False)
+def forgets_the_gate(h, g, e, step, out, block):
+    return back(h, g, e, step, out, block, gated=False)
 
 
-def shifts_as_forward(h, g, e, out, block):
-    return back(h, g, e, out, block, ahead=-1, gate_ahead=-1)
+def shifts_as_forward(h, g, e, step, out, block):
+    return back(h, g, e, step, out, block, ahead=-1, gate_ahead=-1)
 
 
-def gate_of_the_writer(h, g, e, out, block):
-    return back(h, g, e, out, block, gate_ahead=0)
+def gate_of_the_writer(h, g, e, step, out, block):
+    return back(h, g, e, step, out, block, gate_ahead=0)
 
 
-def into_the_next_sequence(h, g, e, out, block):
-    return back(h, g, e, out, block, period=e.shape[0] * e.shape[1])
+def into_the_next_sequence(h, g, e, step, out, block):
+    return back(h, g, e, step, out, block, period=e.shape[0] * e.shape[1])
 
 
-def last_rows_forgotten(h, g, e, out, block):
-    return back(h, g, e, out, block, programs=max(1, e.shape[0] * e.shape[1] // block))
+def last_rows_forgotten(h, g, e, step, out, block):
+    return back(h, g, e, step, out, block, programs=max(1, e.shape[0] * e.shape[1] // block))
 
 
-def lanes_store_too_much(h, g, e, out, block):
-    return back(h, g, e, out, block, masked=False)
+def lanes_store_too_much(h, g, e, step, out, block):
+    return back(h, g, e, step, out, block, masked=False)
 
 
 MUTANTS = [

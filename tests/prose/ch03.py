@@ -22,7 +22,7 @@ def claims(book):
         ("By hand # channels do; training was given #", narrow, 64),
         ("scores $1/K$, here #.", 1 / 8),
         ("about half of the queries are followed by some value", 0.4 < unmasked < 0.6),
-        ("The same # channels", wide),
+        ("The same # channels serve", wide),
         ("solves all its cells at width #", book.paper("fig2_attention_width")),
         ("learned positions at vocabulary #", book.paper("fig2_vocab")),
         ("lengths up to #", book.paper("fig2_width_max")),

@@ -52,6 +52,7 @@ def claims(book):
             "right about as often as a guess among four",
             abs(plateau[0] - 0.25) < 0.03,
             plateau[1] > 0.6,
+            abs(sum(plateau) - 0.9) < 0.05,
         ),
         ("It learned its sequences by heart", seen > 0.99, new < 0.25),
         ("plateau of #", 1 / 4),

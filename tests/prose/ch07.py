@@ -29,6 +29,11 @@ def claims(book):
         ("# channels in place of #:", need[8, 8192], need[8, 1024]),
         ("#, four times #.", 4 * need[4, 1024], need[4, 1024]),
         ("The rule puts the threshold at # pairs", 16**2 / (2 * math.log(256))),
+        (
+            "twice if it was (4), on average #. That makes # for each",
+            (1 + 2**2) / 2,
+            1 + (1 + 2**2) / 2,
+        ),
         ("Four channels are worse than that guess", worst < 1 / 16),
         (
             "At the threshold a half to two thirds of the answers are right",

@@ -37,7 +37,7 @@ def claims(book):
         ),
         ("Nothing has been learned yet", max(small(book)) < 0.25),
         ("every row lies above it", min(floors(book)) > 1),
-        ("One wrong index makes a miracle", foretold > 0.9),
+        ("the same slip would have looked like the best model", foretold > 0.9),
         ("It has # lines, a third of them words", 75),
         ("A file of # lines", 75),
         ("a guess is 1 in 32, its loss #", 3.4657),

@@ -36,6 +36,10 @@ def test_pictures_are_there_and_have_words(visits):
     assert wrong(visits, lambda seen: seen.desk["bare_pictures"]) == {}
 
 
+def test_no_picture_is_squeezed(visits):
+    assert wrong(visits, lambda seen: seen.desk["squeezed"] + seen.phone["squeezed"]) == {}
+
+
 def test_there_is_a_light_and_a_dark_theme(visits):
     def brightness(look):
         return sum(map(int, re.findall(r"\d+", look["background"])[:3])) / 3

@@ -18,6 +18,10 @@ LOOK = """() => {
         formulas: all(".math").length,
         whole_formulas: all(".math:has(.katex-html):has(math)").length,
         bare_pictures: all("img").filter((i) => !i.alt || !i.naturalWidth).map((i) => i.src),
+        squeezed: all("img").filter((i) => {
+            const shape = i.width / i.height, own = i.naturalWidth / i.naturalHeight;
+            return i.width && Math.abs(shape / own - 1) > 0.02;
+        }).map((i) => i.src),
         widgets: all(".widget").length,
         alive: all(".widget > .live").length,
     };

@@ -107,7 +107,7 @@ def _begins(line: str, questions: Collection[str]) -> str | None:
 def _code(part: Part, given: Given) -> list[str]:
     lines = [line for line in part.lines if line.strip() not in given]
     code = ["```", *lines, "```"] if any(map(str.strip, lines)) else []
-    return code + (["printed:", *part.printed.split("\n")] if code and part.printed else [])
+    return code + (["printed:", *part.printed.split("\n"), ""] if part.printed else [])
 
 
 def _parts(data: bytes, name: str) -> Iterator[Part]:

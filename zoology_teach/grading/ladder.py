@@ -36,7 +36,8 @@ class Rung:
 class Exercise:
     """A graded exercise: its id ("02.a"), the function it asks for, its rungs in order.
 
-    One that asks for a `kernel` can be judged only where Triton runs.
+    One that asks for a `kernel` can be judged only where Triton runs. `report` is the open
+    question that asks what came of it, such as "06.f".
     """
 
     id: str
@@ -45,6 +46,7 @@ class Exercise:
     minutes: int
     difficulty: int
     kernel: bool = False
+    report: str = ""
     rungs: list[Rung] = field(default_factory=list)
 
     def rung(self, name: str, points: int, mistake: str) -> Callable[[Test], Test]:
@@ -104,8 +106,8 @@ class CallFailed(Exception):
         """For a function that raised an error of type `kind`; the reason is one line."""
         if kind == "NotImplementedError":
             return cls(NOT_WRITTEN)
-        line = message.split("\n")[0][:200]
-        return cls(f"your function raised {kind}: {without_addresses(line)}")
+        line = next(filter(str.strip, message.splitlines()), "").strip()[:200]
+        return cls(f"your function raised {kind}{': ' if line else ''}{without_addresses(line)}")
 
 
 def without_addresses(text: str) -> str:
@@ -135,7 +137,7 @@ def _try(exercise: Exercise, rung: Rung, call: Call, seed: int) -> Outcome:
         if reason == NOT_WRITTEN:
             return Outcome(rung.name, rung.points, 0, reason)
     except AssertionError as failure:
-        said = str(failure)[:500]  # an answer may be quoted in it, of any length
+        said = " ".join(str(failure).split())[:500]  # an answer may be quoted in it, of any length
         reason = rung.mistake + (f" ({said})" if said else "")
     except Exception as error:  # an answer that no assertion foresaw
         kind = type(error).__name__
@@ -166,8 +168,8 @@ def expect(actual: Any, expected: Tensor, *, tolerance: float = 1e-4) -> None:
         where = tuple((~right).nonzero()[0].tolist())
         mistake = common_mistake(actual, expected)
         raise AssertionError(
-            f"at {list(where)} you return {actual[where].item():.4g}, "
-            f"expected {expected[where].item():.4g}" + (f"; {mistake}" if mistake else "")
+            f"at {list(where)} you return {actual[where].item() + 0:.4g}, "
+            f"expected {expected[where].item() + 0:.4g}" + (f"; {mistake}" if mistake else "")
         )
 
 
@@ -180,12 +182,18 @@ def expect_shape(actual: Any, shape: tuple[int, ...]) -> None:
     )
 
 
+def number_in(value: Any, subject: str) -> float:
+    """The number that `value` is, or holds as a tensor; `subject` begins what is said if none."""
+    if isinstance(value, Tensor) and value.numel() == 1:
+        value = value.item()
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    assert is_number, f"{subject} a {type(value).__name__}, expected a number"
+    return value
+
+
 def expect_number(actual: Any, expected: float, *, tolerance: float = 1e-4) -> None:
     """Assert that `actual` is a number, or a tensor of one, close to `expected`."""
-    if isinstance(actual, Tensor) and actual.numel() == 1:
-        actual = actual.item()
-    is_number = isinstance(actual, int | float) and not isinstance(actual, bool)
-    assert is_number, f"you return a {type(actual).__name__}, expected a number"
+    actual = number_in(actual, "you return")
     error = abs(actual - expected)
     if not error <= tolerance * max(1.0, abs(expected)):
         mistake = common_mistake(*torch.tensor([[actual], [expected]], dtype=torch.float64))

@@ -19,15 +19,23 @@ from zoology_teach.grading.safe_csv import cell
 OPEN_POINTS = 10  # the most that an open question can earn
 Marks = dict[tuple[str, str], float]  # points by key of the student and id of the question
 OPEN_QUESTION = re.compile(
-    r"^## (?P<id>\d\d\.d) (?P<title>.+?)\n.*?^(?P<rubric>A good answer.+?)(?=^```|^## |\Z)",
+    r"^## (?P<id>\d\d\.[a-z]) (?P<title>[^\n]+)\n"
+    r"(?:(?!^## ).)*?^(?P<rubric>A good answer.+?)(?=^```|^## |^\+\+\+|\Z)",
     re.DOTALL | re.MULTILINE,
 )
 AS_OF = re.compile(r" @([0-9a-f]{12})$")  # behind a file: what it was when the row was written
 
 
 def open_questions(exercises: Iterable[Exercise]) -> list[str]:
-    """The open question of each chapter that has an exercise here: "02.d"."""
-    return sorted({f"{exercise.id[:2]}.d" for exercise in exercises})
+    """Of each chapter that has an exercise here its open question, "02.d", and the reports."""
+    exercises = list(exercises)
+    reports = {exercise.report for exercise in exercises if exercise.report}
+    return sorted({open_question(exercise.id[:2]) for exercise in exercises} | reports)
+
+
+def open_question(chapter: str) -> str:
+    """Its open question: letter d, or the first behind it that is not graded by a ladder."""
+    return next(id for letter in "defgh" if (id := f"{chapter}.{letter}") not in EXERCISES)
 
 
 def points_of(graded: Graded, question: str, marks: Marks) -> float | None:
@@ -49,23 +57,23 @@ def marked(graded: Iterable[Graded], exercises: Iterable[Exercise], marks: Marks
     return {q: sum((key, q) in marks for key in keys) for q in open_questions(exercises)}
 
 
-def rubric_of(source: Path) -> tuple[str, str, str]:
-    """Id, title and rubric (Markdown) of the open question in a solution file.
+def rubrics_of(source: Path) -> list[tuple[str, str, str]]:
+    """Id, title and rubric (Markdown) of each open question in a solution file.
 
     Raises ValueError where there is none, or no sentence that begins "A good answer".
     """
-    found = OPEN_QUESTION.search(source.read_text(encoding="utf-8"))
+    found = list(OPEN_QUESTION.finditer(source.read_text(encoding="utf-8")))
     if not found:
         raise ValueError(f"{source}: no open question with its 'A good answer ...'")
-    return found["id"], found["title"], found["rubric"].strip()
+    return [(match["id"], match["title"], match["rubric"].strip()) for match in found]
 
 
 def read_rubrics(solutions: Path) -> dict[str, str]:
     """Open question -> what a good answer shows, in one line, of every solution file."""
-    found = map(rubric_of, sorted(solutions.glob("[0-9][0-9]_*.md")))
     return {
         id: " ".join(re.sub(r"^[-*] ", "· ", rubric, flags=re.MULTILINE).split())
-        for id, _, rubric in found
+        for source in sorted(solutions.glob("[0-9][0-9]_*.md"))
+        for id, _, rubric in rubrics_of(source)
     }
 
 

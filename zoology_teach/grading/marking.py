@@ -141,9 +141,9 @@ class Marking:
         found = {id: Question(id, rubric=kept.get(id, "")) for id in open_questions(self.exercises)}
         for source in sorted(self.solutions.glob("[0-9][0-9]_*.md")) if self.solutions else ():
             text = source.read_text(encoding="utf-8")
-            match = OPEN_QUESTION.search(text)
-            if match and match["id"] in found:
-                asked = text[match.end("title") : match.start("rubric")].strip()
-                rubric = match["rubric"].strip()
-                found[match["id"]] = Question(match["id"], match["title"], asked, rubric)
+            for match in OPEN_QUESTION.finditer(text):
+                if match["id"] in found:
+                    asked = text[match.end("title") : match.start("rubric")].strip()
+                    rubric = match["rubric"].strip()
+                    found[match["id"]] = Question(match["id"], match["title"], asked, rubric)
         return found

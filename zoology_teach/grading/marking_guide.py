@@ -4,7 +4,7 @@ from pathlib import Path
 
 from zoology_teach.grading.ladder import Exercise
 from zoology_teach.grading.ladders import EXERCISES
-from zoology_teach.grading.manual import OPEN_POINTS, rubric_of
+from zoology_teach.grading.manual import OPEN_POINTS, rubrics_of
 
 DIFFICULTY = {1: "easy", 2: "medium", 3: "hard"}
 INTRODUCTION = """# Marking guide
@@ -24,8 +24,8 @@ def marking_guide(sources: list[Path]) -> str:
         number = source.stem[:2]
         parts.append(f"## Chapter {number}\n\n[Solutions]({source.name})\n")
         parts += [_ladder(e) for e in EXERCISES.values() if e.id[:2] == number]
-        id, title, rubric = rubric_of(source)
-        parts.append(f"### {id} {title}\n\nOpen, up to {OPEN_POINTS} points.\n\n{rubric}\n")
+        for id, title, rubric in rubrics_of(source):
+            parts.append(f"### {id} {title}\n\nOpen, up to {OPEN_POINTS} points.\n\n{rubric}\n")
     return "\n".join(parts)
 
 

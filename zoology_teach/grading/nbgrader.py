@@ -16,14 +16,14 @@ from nbformat.v4 import new_markdown_cell
 from zoology_teach.chapters import read
 from zoology_teach.grading.answers import PLACEHOLDERS
 from zoology_teach.grading.ladders import EXERCISES
-from zoology_teach.grading.manual import OPEN_POINTS
+from zoology_teach.grading.manual import OPEN_POINTS, open_questions
 from zoology_teach.grading.release import Released, solution_files, stamped, update
 from zoology_teach.grading.stub import BEGIN
 
 SCHEMA_VERSION = 3  # of the metadata, nbgrader 0.6 to 0.9
-CHECK = re.compile(r'^check\("(\d\d\.[abc])", (\w+)\)$')
+CHECK = re.compile(r'^check\("(\d\d\.[a-z])", (\w+)\)$')
 DEFINED = re.compile(r"^def (\w+)\(", re.MULTILINE)
-OPEN_QUESTION = re.compile(r"^## (\d\d\.d) ", re.MULTILINE)
+HEADING = re.compile(r"^## (\d\d\.[a-z]) ", re.MULTILINE)
 # Without a report (our own grader has no use for checks) the cell shows nothing.
 AUTOGRADED = """report = check("{id}", {function})
 print(report)
@@ -55,9 +55,14 @@ def assignment(source: Path) -> NotebookNode:
     notebook = read(source)
     notebook.metadata.pop("jupytext", None)
     exercises = [e for e in EXERCISES.values() if e.id[:2] == source.stem[:2]]
-    ids = {e.function: e.id for e in exercises}
-    found = []
+    ids, questions = {e.function: e.id for e in exercises}, open_questions(exercises)
+    found: list[str] = []
+    cells: list[NotebookNode] = []
     for cell in notebook.cells:
+        heading = HEADING.search(cell.source) if cell.cell_type == "markdown" else None
+        if heading and found and found[-1] in questions:
+            cells.append(answer_to(found[-1]))
+        cells.append(cell)
         if match := CHECK.match(cell.source):
             id, function = match.groups()
             cell.source = AUTOGRADED.format(id=id, function=function)
@@ -66,15 +71,19 @@ def assignment(source: Path) -> NotebookNode:
         elif BEGIN in cell.source:
             defined = [ids[name] for name in DEFINED.findall(cell.source) if name in ids]
             cell.metadata.nbgrader = role(f"{'-'.join(defined)}-function", solution=True)
-        elif match := OPEN_QUESTION.search(cell.source):
-            found.append(match[1])
-    wanted = [*ids.values(), f"{source.stem[:2]}.d"]
+        elif heading and heading[1] in questions:
+            found.append(heading[1])
+    wanted = sorted([*ids.values(), *questions])
     if found != wanted:
         raise ValueError(f"{source}: holds the exercises {found}, must hold {wanted}")
-    metadata = {"nbgrader": role(f"{wanted[-1]}-answer", solution=True, points=OPEN_POINTS)}
-    answer = new_markdown_cell(PLACEHOLDERS[0], id=metadata["nbgrader"].grade_id, metadata=metadata)
-    notebook.cells.append(answer)
+    notebook.cells = [*cells, answer_to(wanted[-1])]
     return notebook
+
+
+def answer_to(question: str) -> NotebookNode:
+    """The cell into which the answer to an open question is written."""
+    metadata = {"nbgrader": role(f"{question}-answer", solution=True, points=OPEN_POINTS)}
+    return new_markdown_cell(PLACEHOLDERS[0], id=metadata["nbgrader"].grade_id, metadata=metadata)
 
 
 def role(name: str, *, solution: bool = False, points: int | None = None) -> NotebookNode:

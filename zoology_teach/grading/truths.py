@@ -138,3 +138,23 @@ def differences_one_by_one(
         of_a, of_b = sum(x for x, _ in inside), sum(y for _, y in inside)
         found.append((of_a - of_b) / len(inside) if inside else math.nan)
     return found
+
+
+def toeplitz_entry_by_entry(h: Tensor, k: int, block: int) -> Tensor:
+    """The tile (block, block) that lies k tiles below the diagonal: h (n,) at the lag, else 0."""
+    tile = torch.zeros(block, block)
+    for t in range(block):
+        for s in range(block):
+            if 0 <= k * block + t - s < len(h):
+                tile[t, s] = h[k * block + t - s]
+    return tile
+
+
+def rows_one_by_one(q: Tensor, k: Tensor, v: Tensor, positions: Tensor, window: int) -> Tensor:
+    """Attention in float64: row i sees the `window` tokens that end at positions[i]."""
+    rows = []
+    for x, t in zip(q.double(), positions.tolist(), strict=True):
+        seen = slice(max(0, t + 1 - window), t + 1)
+        scores = k[seen].double() @ x / math.sqrt(q.shape[1])
+        rows.append(scores.softmax(0) @ v[seen].double())
+    return torch.stack(rows).float()

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from zoology_teach.checks import require
+from zoology_teach.kernels.memory import Memory
 
 
 class _Missing:
@@ -123,6 +124,16 @@ class Watcher(Protocol):
     def unspecified(self, lanes: int) -> None:
         """So many lanes of a masked load without `other` were switched off."""
 
+    def outside(
+        self, places: np.ndarray, mask: np.ndarray, beyond: np.ndarray, *, stored: bool
+    ) -> None:
+        """Where `beyond` holds it did not load or store: in no tensor that it was given."""
+
+
+def _size(inside: Any, places: Any) -> int:
+    """Bytes of what lies at an address."""
+    return np.dtype(inside._get_np_dtype(places.get_element_ty())).itemsize
+
 
 @contextmanager
 def watched(watcher: Watcher) -> Iterator[None]:
@@ -130,13 +141,29 @@ def watched(watcher: Watcher) -> Iterator[None]:
 
     Triton does not say what a masked load without `other` gives where the mask is off. Its
     interpreter fills in 0, which hides the mistake; inside it is NaN (in integers UNSPECIFIED).
+    So is what lies outside of the tensors that a kernel is given: the interpreter would read and
+    write there, and end this process or spoil its memory.
     """
     from triton.runtime import interpreter as inside
 
-    builder = inside.interpreter_builder
+    builder, memory = inside.interpreter_builder, Memory()
     names = "set_grid_dim set_grid_idx create_masked_load create_masked_store"
     names += " create_atomic_rmw create_atomic_cas"
     own = {name: getattr(builder, name) for name in names.split()}
+    prepare = inside.GridExecutor._init_args_hst
+
+    def prepared(executor: Any, *given: Any) -> Any:
+        arguments, named = prepare(executor, *given)
+        memory.take_in([*arguments, *named.values()])
+        return arguments, named
+
+    def within(places: Any, mask: Any, *, stored: bool) -> Any:
+        on = mask.data.astype(bool)
+        beyond = on & ~memory.covers(places.data, _size(inside, places))
+        if not beyond.any():
+            return mask
+        watcher.outside(places.data, on, beyond, stored=stored)
+        return inside.TensorHandle(on & ~beyond, mask.dtype)
 
     def launched(x: int, y: int, z: int) -> None:
         own["set_grid_dim"](x, y, z)
@@ -150,31 +177,38 @@ def watched(watcher: Watcher) -> Iterator[None]:
         off = int(np.count_nonzero(~mask.data))
         if other is None and off:
             watcher.unspecified(off)
-            other = _anything(inside, places)
+        mask = within(places, mask, stored=False)
+        other = _anything(inside, places) if other is None else other
         found = own["create_masked_load"](places, mask, other, *how, **named)
         watcher.loaded(places.data, mask.data, found.data)
         return found
 
     def store(places: Any, value: Any, mask: Any, *how: Any, **named: Any) -> Any:
+        mask = within(places, mask, stored=True)
         own["create_masked_store"](places, value, mask, *how, **named)
         watcher.stored(places.data, mask.data, value.data)
 
     def update(operation: Any, places: Any, value: Any, mask: Any, *how: Any) -> Any:
+        mask = within(places, mask, stored=True)
         before = own["create_atomic_rmw"](operation, places, value, mask, *how)
         _tell_update(inside, watcher, places.data, mask.data, before.data)
         return before
 
     def exchange(places: Any, expected: Any, value: Any, *how: Any) -> Any:
+        every = inside.TensorHandle(np.ones_like(places.data, dtype=bool), tl.int1)
+        if within(places, every, stored=True) is not every:
+            return _anything(inside, places)
         before = own["create_atomic_cas"](places, expected, value, *how)
-        every = np.ones_like(places.data, dtype=bool)
-        _tell_update(inside, watcher, places.data, every, before.data)
+        _tell_update(inside, watcher, places.data, every.data, before.data)
         return before
 
     spies = (launched, at_program, load, store, update, exchange)
     vars(builder).update(zip(own, spies, strict=True))
+    inside.GridExecutor._init_args_hst = prepared
     try:
         yield
     finally:
+        inside.GridExecutor._init_args_hst = prepare
         for name in own:
             vars(builder).pop(name, None)
 

@@ -25,7 +25,7 @@ WARP = 32  # lanes that run in step, and whose loads are one request
 LOAD, STORE, ATOMIC = range(3)
 ELSEWHERE = -1  # in the place of a tensor's number
 OFF = -(2**62)  # in the place of an offset: this lane is switched off
-MOST_FOREIGN = 8  # of these, so many are kept
+MOST_FOREIGN = 8  # of these, and of those refused, so many are kept
 GUARD = 1024  # numbers on both sides of what a student's kernel is given
 
 
@@ -50,6 +50,9 @@ class Trace:
     images       each tensor as kernels alone have left it
     foreign      loads of what no kernel stored and no tensor held at first: (launch, program,
                  number of the tensor or ELSEWHERE, offset)
+    refused      what was to be loaded or stored outside of all tensors that a kernel was given,
+                 and was not: (launch, program, kind, number of the tensor in which other lanes
+                 were or ELSEWHERE, offset)
 
     Around each tensor lie `guard` more numbers of ours: what is read there, lies beyond it.
     """
@@ -61,6 +64,7 @@ class Trace:
     unspecified_lanes: int = 0
     images: list[Tensor] = field(default_factory=list)
     foreign: list[tuple[int, int, int, int]] = field(default_factory=list)
+    refused: list[tuple[int, int, int, int, int]] = field(default_factory=list)
     _program: int = 0
     _scratch: dict[int, bytes] = field(default_factory=dict)
 
@@ -83,6 +87,20 @@ class Trace:
     def unspecified(self, lanes: int) -> None:
         """Lanes of a masked load without `other`."""
         self.unspecified_lanes += lanes
+
+    def outside(
+        self, places: np.ndarray, mask: np.ndarray, beyond: np.ndarray, *, stored: bool
+    ) -> None:
+        """A load or store of which some lanes lie in no tensor that the kernel was given."""
+        places, on, beyond = _lanes(places, mask, beyond)
+        number = next((n for n, *_ in self._owners(places, on & ~beyond)), ELSEWHERE)
+        start, size = 0, 1
+        if number != ELSEWHERE:
+            tensor = list(self.tensors.values())[number]
+            start, size = tensor.data_ptr(), tensor.element_size()
+        for place in places[beyond][: MOST_FOREIGN - len(self.refused)].tolist():
+            kind, offset = STORE if stored else LOAD, (place - start) // size
+            self.refused.append((len(self.grids) - 1, self._program, kind, number, offset))
 
     def loaded(self, places: np.ndarray, mask: np.ndarray, values: np.ndarray) -> None:
         """A load; what it finds is compared with what kernels and the beginning left there."""
@@ -213,5 +231,6 @@ def traced(f: Callable[..., Any], *arguments: Any) -> tuple[Any, dict[str, Any]]
         "touched": trace.touched(),
         "images": [image[GUARD:-GUARD] for image in trace.images],
         "foreign": trace.foreign,
+        "refused": trace.refused,
         "unspecified": trace.unspecified_lanes,
     }

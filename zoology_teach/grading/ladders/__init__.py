@@ -1,4 +1,4 @@
-"""All graded exercises by id. A chapter's ladders are the module chNN beside this file."""
+"""All graded exercises by id. A chapter's ladders are the modules chNN… beside this file."""
 
 import importlib
 import pkgutil

@@ -5,6 +5,7 @@ import math
 import torch
 from torch import Tensor
 
+from zoology_teach.grading.inputs import rand, randn
 from zoology_teach.grading.ladder import Call, Exercise, expect, expect_number, expect_shape
 from zoology_teach.tasks.examples import IGNORED
 
@@ -21,30 +22,34 @@ def random_labels(rows: int, n: int, vocab_size: int, generator: torch.Generator
     return labels.masked_fill(silent, IGNORED)
 
 
-@A.rung("shape", points=1, mistake="return int64 counts, one for each row: (B,)")
+@A.rung("shape", points=1, mistake="Return int64 counts, one for each row: (B,).")
 def _(call: Call, generator: torch.Generator) -> None:
     answer = call(random_labels(3, 8, 20, generator))
     expect_shape(answer, (3,))
     assert answer.dtype == torch.int64, f"dtype {answer.dtype}, expected torch.int64"
 
 
-@A.rung("nothing asked", points=1, mistake="-100 means that nothing is asked: do not count it")
+@A.rung(
+    "nothing asked",
+    points=1,
+    mistake="A label of -100 means that nothing is asked: do not count it.",
+)
 def _(call: Call, generator: torch.Generator) -> None:
     expect(call(torch.full((2, 5), IGNORED)), torch.tensor([0, 0]))
 
 
-@A.rung("everything asked", points=1, mistake="count positions, do not add up the labels")
+@A.rung("everything asked", points=1, mistake="Count positions, do not add up the labels.")
 def _(call: Call, generator: torch.Generator) -> None:
     labels = torch.randint(1, 20, (2, 6), generator=generator)
     expect(call(labels), torch.tensor([6, 6]))
 
 
-@A.rung("token 0", points=1, mistake="0 is a token like any other: a label of 0 is a question")
+@A.rung("token 0", points=1, mistake="0 is a token like any other: a label of 0 is a question.")
 def _(call: Call, generator: torch.Generator) -> None:
     expect(call(torch.tensor([[0, IGNORED, 0], [IGNORED, 0, 7]])), torch.tensor([2, 2]))
 
 
-@A.rung("agreement", points=1, mistake="counting position by position gives other numbers")
+@A.rung("agreement", points=1, mistake="Counting position by position gives other numbers.")
 def _(call: Call, generator: torch.Generator) -> None:
     labels = random_labels(6, 15, 4, generator)
     counts = [sum(label != IGNORED for label in row) for row in labels.tolist()]
@@ -53,53 +58,59 @@ def _(call: Call, generator: torch.Generator) -> None:
 
 def logits_for(guesses: Tensor, vocab_size: int, generator: torch.Generator) -> Tensor:
     """(B, N, V) random scores whose largest is at `guesses` (B, N)."""
-    logits = torch.randn(*guesses.shape, vocab_size, generator=generator)
+    logits = randn(generator, *guesses.shape, vocab_size)
     return logits.scatter(2, guesses[..., None], 10.0)
 
 
-@B.rung("all right", points=1, mistake="when every guess is the label, the score is 1")
+SIZES = ((1, 2, 3), (2, 5, 12))  # B, N, V
+
+
+@B.rung("all right", points=1, mistake="When every guess is the label, the score is 1.")
 def _(call: Call, generator: torch.Generator) -> None:
-    labels = torch.randint(12, (2, 5), generator=generator)
-    expect_number(call(logits_for(labels, 12, generator), labels), 1.0)
+    for b, n, v in SIZES:
+        labels = torch.randint(1, v, (b, n), generator=generator)
+        expect_number(call(logits_for(labels, v, generator), labels), 1.0)
 
 
-@B.rung("all wrong", points=1, mistake="when no guess is the label, the score is 0")
+@B.rung("all wrong", points=1, mistake="When no guess is the label, the score is 0.")
 def _(call: Call, generator: torch.Generator) -> None:
-    labels = torch.randint(12, (2, 5), generator=generator)
-    expect_number(call(logits_for((labels + 1) % 12, 12, generator), labels), 0.0)
+    for b, n, v in SIZES:
+        labels = torch.randint(1, v, (b, n), generator=generator)
+        expect_number(call(logits_for((labels + 1) % v, v, generator), labels), 0.0)
 
 
-@B.rung("largest score", points=1, mistake="the guess is the largest score, even when all are < 0")
+@B.rung("largest score", points=1, mistake="The guess is the largest score, even when all are < 0.")
 def _(call: Call, generator: torch.Generator) -> None:
-    labels = torch.randint(12, (2, 5), generator=generator)
-    expect_number(call(logits_for(labels, 12, generator) - 50, labels), 1.0)
+    for b, n, v in SIZES:
+        labels = torch.randint(1, v, (b, n), generator=generator)
+        expect_number(call(logits_for(labels, v, generator) - 50, labels), 1.0)
 
 
-@B.rung("only what is asked", points=2, mistake="positions with label -100 do not count at all")
+@B.rung("only what is asked", points=2, mistake="Positions with label -100 do not count at all.")
 def _(call: Call, generator: torch.Generator) -> None:
-    labels = torch.tensor([[3, IGNORED, IGNORED, 5, IGNORED, 4]])
-    guesses = torch.tensor([[3, 1, 2, 6, 0, 4]])
-    expect_number(call(logits_for(guesses, 8, generator), labels), 2 / 3)
+    labels = torch.tensor([[3, IGNORED, IGNORED, 1, IGNORED, 2]])
+    guesses = torch.tensor([[3, 1, 2, 3, 0, 2]])
+    expect_number(call(logits_for(guesses, 4, generator), labels), 2 / 3)
 
 
-@B.rung("token 0", points=1, mistake="0 is a token like any other: a label of 0 is a question")
+@B.rung("token 0", points=1, mistake="0 is a token like any other: a label of 0 is a question.")
 def _(call: Call, generator: torch.Generator) -> None:
     labels = torch.tensor([[0, 2, IGNORED, 0]])
     guesses = torch.tensor([[0, 1, 0, 1]])
     expect_number(call(logits_for(guesses, 4, generator), labels), 1 / 3)
 
 
-@B.rung("every question alike", points=1, mistake="do not average the rows' averages")
+@B.rung("every question alike", points=1, mistake="Do not average the rows' averages.")
 def _(call: Call, generator: torch.Generator) -> None:
     labels = torch.tensor([[1, 2, 3, 1], [2, IGNORED, IGNORED, IGNORED]])
     guesses = torch.tensor([[1, 2, 3, 1], [3, 0, 0, 0]])
     expect_number(call(logits_for(guesses, 4, generator), labels), 4 / 5)
 
 
-@B.rung("edges", points=1, mistake="no question: the score is 0, not nan; one question must work")
+@B.rung("edges", points=1, mistake="No question: the score is 0, not nan; one question must work.")
 def _(call: Call, generator: torch.Generator) -> None:
-    silent = torch.full((2, 3), IGNORED)
-    answer = call(torch.randn(2, 3, 5, generator=generator), silent)
+    silent = torch.full((1, 2), IGNORED)
+    answer = call(randn(generator, 1, 2, 3), silent)
     if isinstance(answer, Tensor) and answer.numel() == 1:
         answer = answer.item()
     assert not (isinstance(answer, float) and math.isnan(answer)), "you return nan"
@@ -124,29 +135,28 @@ def some_values(rows: int, pairs: int, generator: torch.Generator) -> Tensor:
     return torch.randperm(rows * pairs, generator=generator).view(rows, pairs)
 
 
-@C.rung("shape", points=1, mistake="return int64 values, one for each row: (B,)")
+@C.rung("shape", points=1, mistake="Return int64 values, one for each row: (B,).")
 def _(call: Call, generator: torch.Generator) -> None:
-    query = torch.randn(3, 4, generator=generator)
-    keys = torch.randn(3, 5, 4, generator=generator)
+    query, keys = randn(generator, 3, 4), randn(generator, 3, 5, 4)
     answer = call(query, keys, some_values(3, 5, generator))
     expect_shape(answer, (3,))
     assert answer.dtype == torch.int64, f"dtype {answer.dtype}, expected torch.int64"
 
 
-@C.rung("one pair", points=1, mistake="with a single pair its value is the answer")
+@C.rung("one pair", points=1, mistake="With a single pair its value is the answer.")
 def _(call: Call, generator: torch.Generator) -> None:
-    keys, values = torch.randn(2, 1, 4, generator=generator), some_values(2, 1, generator) + 7
-    expect(call(torch.randn(2, 4, generator=generator), keys, values), values[:, 0])
+    keys, values = randn(generator, 2, 1, 3), some_values(2, 1, generator) + 7
+    expect(call(randn(generator, 2, 3), keys, values), values[:, 0])
 
 
-@C.rung("equal key", points=1, mistake="the key equal to the question has the largest cosine")
+@C.rung("equal key", points=1, mistake="The key equal to the question has the largest cosine.")
 def _(call: Call, generator: torch.Generator) -> None:
     keys, values = torch.eye(4)[None], some_values(1, 4, generator)
     wanted = int(torch.randint(4, (), generator=generator))
     expect(call(3 * keys[:, wanted], keys, values), values[:, wanted])
 
 
-@C.rung("opposite", points=1, mistake="opposite is not alike: keep the sign of the cosine")
+@C.rung("opposite", points=1, mistake="Opposite is not alike: keep the sign of the cosine.")
 def _(call: Call, generator: torch.Generator) -> None:
     query = torch.tensor([[1.0, 0.0]])
     keys = torch.tensor([[[-1.0, 0.0], [0.5, 0.6]]])
@@ -154,7 +164,7 @@ def _(call: Call, generator: torch.Generator) -> None:
     expect(call(query, keys, values), values[:, 1])
 
 
-@C.rung("long keys", points=2, mistake="a long key must not win by its length: divide by it")
+@C.rung("long keys", points=2, mistake="A long key must not win by its length: divide by it.")
 def _(call: Call, generator: torch.Generator) -> None:
     query = torch.tensor([[1.0, 0.0]])
     keys = torch.tensor([[[0.5, 0.1], [3.0, 3.0], [9.0, 8.0]]])
@@ -162,7 +172,7 @@ def _(call: Call, generator: torch.Generator) -> None:
     expect(call(query, keys, values), values[:, 0])
 
 
-@C.rung("direction", points=1, mistake="nearness is an angle here, not a distance")
+@C.rung("direction", points=1, mistake="Nearness is an angle here, not a distance.")
 def _(call: Call, generator: torch.Generator) -> None:
     query = torch.tensor([[1.0, 1.0]])
     keys = torch.tensor([[[50.0, 49.0], [1.0, 0.4]]])
@@ -170,10 +180,10 @@ def _(call: Call, generator: torch.Generator) -> None:
     expect(call(query, keys, values), values[:, 0])
 
 
-@C.rung("agreement", points=2, mistake="one cosine after another gives other values")
+@C.rung("agreement", points=2, mistake="One cosine after another gives other values.")
 def _(call: Call, generator: torch.Generator) -> None:
-    query = torch.randn(8, 3, generator=generator)
-    keys = torch.randn(8, 6, 3, generator=generator)
-    keys = keys * (0.1 + 5 * torch.rand(8, 6, 1, generator=generator))
-    values = some_values(8, 6, generator)
-    expect(call(query, keys, values), best_by_cosine(query, keys, values))
+    for rows, pairs in ((1, 3), (8, 6)):
+        query, keys = randn(generator, rows, 3), randn(generator, rows, pairs, 3)
+        keys = keys * (0.1 + 5 * rand(generator, rows, pairs, 1))
+        values = some_values(rows, pairs, generator)
+        expect(call(query, keys, values), best_by_cosine(query, keys, values))

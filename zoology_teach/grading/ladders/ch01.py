@@ -5,18 +5,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from zoology_teach.grading.inputs import doubles
+from zoology_teach.grading.diagnosis import written
+from zoology_teach.grading.inputs import different, doubles, rand
 from zoology_teach.grading.ladder import Call, Exercise, expect, expect_shape
 
 A = Exercise("01.a", "rare_repeats", "Rare repeats", minutes=15, difficulty=1)
 B = Exercise("01.b", "gap_shares", "Take the gap apart", minutes=20, difficulty=2)
 C = Exercise("01.c", "copy_distribution", "What followed before", minutes=35, difficulty=3)
 EXERCISES = [A, B, C]
-
-
-def different(generator: torch.Generator, number: int, vocab_size: int = 90) -> list[int]:
-    """So many different tokens."""
-    return torch.randperm(vocab_size, generator=generator)[:number].tolist()
 
 
 def expect_marks(found: Any, where: list[int], size: int) -> None:
@@ -84,7 +80,11 @@ def _(call: Call, generator: torch.Generator) -> None:
     expect_marks(call(row, training, 2, 2), [], 4)
 
 
-@A.rung("n-grams of any length", 2, "n = 1 is the token, n = 3 a trigram; a short row has none.")
+@A.rung(
+    "n-grams of any length",
+    2,
+    "With n = 1 it is the token, with n = 3 a trigram; a short row has none.",
+)
 def _(call: Call, generator: torch.Generator) -> None:
     a, b, c, d = different(generator, 4)
     row = torch.tensor([a, b, c, d, b, c, a, b, c])
@@ -95,17 +95,17 @@ def _(call: Call, generator: torch.Generator) -> None:
 
 @A.rung("as counted one by one", 1, "Counting every n-gram by hand marks other tokens.")
 def _(call: Call, generator: torch.Generator) -> None:
-    for n in (1, 2, 3, 4):
-        row = torch.randint(3, (60,), generator=generator)
-        training = torch.randint(3, (200,), generator=generator)
-        threshold = 200 // 3**n
+    for n, size in ((1, 9), (2, 9), (1, 60), (2, 60), (3, 60), (4, 60)):
+        row = torch.randint(3, (size,), generator=generator)
+        training = torch.randint(3, (3 * size,), generator=generator)
+        threshold = 3 * size // 3**n
         marks = repeats_one_by_one(row.tolist(), training.tolist(), n, threshold)
-        expect_marks(call(row, training, n, threshold), marks, 60)
+        expect_marks(call(row, training, n, threshold), marks, size)
 
 
 @B.rung("one slice is all", 1, "Return (R, S); a single slice holds the whole gap, 1.")
 def _(call: Call, generator: torch.Generator) -> None:
-    model = 20 + 10 * torch.rand(3, 1, generator=generator, dtype=torch.float64)
+    model = 20 + 10 * rand(generator, 3, 1).double()
     expect(call(model, doubles([15.0]), doubles([1.0])), torch.ones_like(model))
 
 
@@ -118,12 +118,14 @@ def _(call: Call, generator: torch.Generator) -> None:
 
 @B.rung("weighted by tokens", 1, "A slice counts as much as it has tokens.")
 def _(call: Call, generator: torch.Generator) -> None:
-    first = 0.1 + 0.2 * torch.rand(1, generator=generator).item()
+    first = round(0.1 + 0.2 * rand(generator, 1).item(), 3)
     shares, baseline = doubles([first, 1 - first]), doubles([2.0, 50.0])
     expect(call(2 * baseline[None], baseline, shares), shares[None])
 
 
-@B.rung("the whole from its parts", 2, "Overall, *log* perplexities are averaged over tokens.")
+@B.rung(
+    "the whole from its parts", 2, "Overall, logarithms of perplexities are averaged over tokens."
+)
 def _(call: Call, generator: torch.Generator) -> None:
     baseline, shares = doubles([2.0, 12.0, 30.0]), doubles([0.1, 0.7, 0.2])
     model = doubles([5.0, 12.0, 30.0], [2.0, 12.0, 45.0])
@@ -133,7 +135,7 @@ def _(call: Call, generator: torch.Generator) -> None:
 @B.rung("more than all", 2, "Where the model is better a share is negative, another above 1.")
 def _(call: Call, generator: torch.Generator) -> None:
     ratio, shares = doubles([8.0, 0.5, 1.0]), doubles([0.5, 0.25, 0.25])
-    baseline = 2 + 50 * torch.rand(3, generator=generator, dtype=torch.float64)
+    baseline = 2 + 50 * rand(generator, 3).double()
     expect(call((ratio * baseline)[None], baseline, shares), doubles([[1.2, -0.2, 0.0]]))
 
 
@@ -145,18 +147,16 @@ def _(call: Call, generator: torch.Generator) -> None:
     expect_shape(found, (3, 2))
     expect(found[1], doubles([1.0, 0.0]))
     for row in (0, 2):
-        assert found[row].isnan().all(), f"row {row} is {found[row].tolist()}, expected nan"
+        assert found[row].isnan().all(), f"row {row} is {written(found[row])}, expected nan"
 
 
 @B.rung("as summed token by token", 1, "Summing the losses of all tokens gives other shares.")
 def _(call: Call, generator: torch.Generator) -> None:
     which = torch.arange(400) % 7 % 4
-    losses = torch.rand(3, 400, generator=generator, dtype=torch.float64) + doubles([[1], [1], [0]])
-    sums = torch.stack([losses[:, which == s].sum(1) for s in range(4)], dim=1)
-    sizes = torch.bincount(which)
-    model, baseline = (sums / sizes).exp()[:2], (sums / sizes).exp()[2]
-    gap = sums[:2] - sums[2]
-    found = call(model, baseline, sizes.double() / 400)
+    baseline, model = 2 + 10 * rand(generator, 4).double(), 12 + 10 * rand(generator, 2, 4).double()
+    more = model[:, which].log() - baseline[which].log()
+    gap = torch.stack([more[:, which == s].sum(1) for s in range(4)], dim=1)
+    found = call(model, baseline, torch.bincount(which).double() / 400)
     expect(found, gap / gap.sum(dim=1, keepdim=True))
 
 
@@ -211,20 +211,21 @@ def _(call: Call, generator: torch.Generator) -> None:
     expect_last(call, [x, a, b, y, a, c, z, a, c, x, a], {b: 1.0})
 
 
-@C.rung("the past only", 2, "What comes after position t must not change row t.")
+@C.rung(
+    "the past only", 2, "What comes later changed row t: expected is what the start alone gives."
+)
 def _(call: Call, generator: torch.Generator) -> None:
     row = torch.randint(4, (30,), generator=generator)
-    whole = call(row, 4)
-    expect_shape(whole, (30, 4))
-    for size in (5, 12, 20):
-        found = call(row[:size], 4)
-        expect_shape(found, (size, 4))
-        expect(whole[:size].double(), found.double())
+    for size, longer in ((3, 6), (5, 12), (12, 30), (20, 30)):
+        alone, whole = call(row[:size], 4), call(row[:longer], 4)
+        expect_shape(alone, (size, 4))
+        expect_shape(whole, (longer, 4))
+        expect(whole[:size].double(), alone.double())
 
 
 @C.rung("the start", 1, "The first token has nothing before it, not token 0; a a a copies a.")
 def _(call: Call, generator: torch.Generator) -> None:
-    a, b, c, d = (token + 1 for token in different(generator, 4))
+    a, b, c, d = different(generator, 4)
     expect_last(call, [a, b, c, a, d, 0, a], {b: 0.5, d: 0.5})
     expect_last(call, [a, a], {a: 1.0})
     expect_last(call, [a, a, a], {a: 1.0})
@@ -233,6 +234,6 @@ def _(call: Call, generator: torch.Generator) -> None:
 
 @C.rung("as looked up one by one", 1, "Searching the row anew at each position gives others.")
 def _(call: Call, generator: torch.Generator) -> None:
-    for vocab_size, size in ((3, 60), (8, 80)):
+    for vocab_size, size in ((2, 6), (3, 60), (8, 80)):
         row = torch.randint(vocab_size, (size,), generator=generator)
         expect(call(row, vocab_size), followed_one_by_one(row.tolist(), vocab_size))

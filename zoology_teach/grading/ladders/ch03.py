@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Generator, Tensor
 
-from zoology_teach.grading.inputs import randn
+from zoology_teach.grading.inputs import distinct_signs, rand, randn
 from zoology_teach.grading.ladder import Call, Exercise, expect, expect_shape
 from zoology_teach.grading.truths import attention_by_loops, induction_by_loops
 from zoology_teach.tasks.mqar import MQAR
@@ -18,13 +18,13 @@ C = Exercise("03.c", "induction_weights", "Induction by hand", minutes=25, diffi
 EXERCISES = [A, B, C]
 
 
-@A.rung("shape", 1, "y has one row for each position, as wide as v: (B, N, e)")
+@A.rung("shape", 1, "Return one row for each position, as wide as v: (B, N, e).")
 def _(call: Call, generator: Generator) -> None:
-    q, k = randn(generator, 2, 5, 3), randn(generator, 2, 5, 3)
-    expect_shape(call(q, k, randn(generator, 2, 5, 4), 1.0), (2, 5, 4))
+    q, k = randn(generator, 2, 4, 3), randn(generator, 2, 4, 3)
+    expect_shape(call(q, k, randn(generator, 2, 4, 5), 1.0), (2, 4, 5))
 
 
-@A.rung("one token", 1, "a single position shares its weight between itself and nothing")
+@A.rung("one token", 1, "A single position shares its weight between itself and nothing.")
 def _(call: Call, generator: Generator) -> None:
     one, v = torch.ones(1, 1, 1), torch.tensor([[[6.0]]])
     expect(call(0 * one, one, v, 1.0), torch.tensor([[[3.0]]]))
@@ -33,17 +33,17 @@ def _(call: Call, generator: Generator) -> None:
 @A.rung(
     "no scores, no choice",
     1,
-    "with all scores 0, t shares its weight among 0 .. t and nothing: mask the future before the "
-    "softmax (with -inf, not with 0), and let t see itself",
+    "With all scores 0, t shares its weight among 0 .. t and nothing: mask the future before the "
+    "softmax (with -inf, not with 0), and let t see itself.",
 )
 def _(call: Call, generator: Generator) -> None:
     zeros, v = torch.zeros(1, 3, 1), torch.tensor([[[2.0], [6.0], [4.0]]])
     expect(call(zeros, zeros, v, 1.0), torch.tensor([[[1.0], [8 / 3], [3.0]]]))
 
 
-@A.rung("scale", 1, "every score is multiplied by `scale` before the softmax, and by nothing else")
+@A.rung("scale", 1, "Every score is multiplied by `scale` before the softmax, and by nothing else.")
 def _(call: Call, generator: Generator) -> None:
-    scale = 0.5 + torch.rand(1, generator=generator).item()
+    scale = 0.5 + rand(generator, 1).item()
     x, v = torch.ones(1, 1, 4), torch.ones(1, 1, 1)  # a score of 4
     share = 1 / (1 + math.exp(-4 * scale))
     expect(call(x, x, v, scale), torch.tensor([[[share]]]))
@@ -52,24 +52,26 @@ def _(call: Call, generator: Generator) -> None:
 @A.rung(
     "who asks whom",
     2,
-    "row t of the scores is the query at t against every key, softmax over the keys: look for "
-    "q and k exchanged, or for a softmax over the wrong dimension",
+    "Row t of the scores is the query at t against every key, softmax over the keys: look for "
+    "q and k exchanged, or for a softmax over the wrong dimension.",
 )
 def _(call: Call, generator: Generator) -> None:
-    q, k, v = randn(generator, 1, 5, 3), randn(generator, 1, 5, 3), randn(generator, 1, 5, 4)
-    y = call(q, k, v, 0.7)
-    expect_shape(y, (1, 5, 4))
-    expect(y[:, -1], attention_by_loops(q[0], k[0], v[0], 0.7)[None, -1])
+    for n, d, e in ((2, 1, 1), (5, 3, 4)):
+        q, k, v = (randn(generator, 1, n, width) for width in (d, d, e))
+        y = call(q, k, v, 0.7)
+        expect_shape(y, (1, n, e))
+        expect(y[:, -1], attention_by_loops(q[0], k[0], v[0], 0.7)[None, -1])
 
 
-@A.rung("agrees with loops", 2, "every sequence of the batch is treated alone, at any width")
+@A.rung("agrees with loops", 2, "Every sequence of the batch is treated alone, at any width.")
 def _(call: Call, generator: Generator) -> None:
-    q, k, v = randn(generator, 3, 9, 5), randn(generator, 3, 9, 5), randn(generator, 3, 9, 2)
-    truth = [attention_by_loops(q[b], k[b], v[b], 0.4) for b in range(3)]
-    expect(call(q, k, v, 0.4), torch.stack(truth))
+    for n, d in ((2, 1), (9, 5)):
+        q, k, v = (randn(generator, 3, n, width) for width in (d, d, 2))
+        truth = [attention_by_loops(q[b], k[b], v[b], 0.4) for b in range(3)]
+        expect(call(q, k, v, 0.4), torch.stack(truth))
 
 
-@A.rung("loud scores", 1, "large scores must not overflow: use softmax, not exp divided by a sum")
+@A.rung("loud scores", 1, "Large scores must not overflow: use softmax, not exp divided by a sum.")
 def _(call: Call, generator: Generator) -> None:
     keys = torch.eye(3)[None]
     v = randn(generator, 1, 3, 2)
@@ -97,12 +99,12 @@ def expect_apart(codes: Tensor) -> None:
             assert differ >= 2, f"rows {j} and {i} of {len(rows)} differ in {differ} of their signs"
 
 
-@B.rung("one key", 1, "a single key has one channel, and in it -1.0 or 1.0, as a float")
+@B.rung("one key", 1, "A single key has one channel, and in it -1.0 or 1.0, as a float.")
 def _(call: Call, generator: Generator) -> None:
     checked_codes(call, 1)
 
 
-@B.rung("two keys", 1, "two keys need two channels, in each -1.0 for one and 1.0 for the other")
+@B.rung("two keys", 1, "Two keys need two channels, in each -1.0 for one and 1.0 for the other.")
 def _(call: Call, generator: Generator) -> None:
     expect_apart(checked_codes(call, 2))
 
@@ -110,26 +112,26 @@ def _(call: Call, generator: Generator) -> None:
 @B.rung(
     "no channel too many",
     1,
-    "count - 1 has so many binary digits, rounded up, and one channel more is enough",
+    "So many channels as count - 1 has binary digits, and one more, are enough.",
 )
 def _(call: Call, generator: Generator) -> None:
     for count in (3, 4):
         expect_shape(call(count), (count, 3))
 
 
-@B.rung("two signs apart", 2, "two keys differ in one sign or in none: the gap is not doubled")
+@B.rung("two signs apart", 2, "Two keys differ in one sign or in none: the gap is not doubled.")
 def _(call: Call, generator: Generator) -> None:
     for count in (3, 4, 16):
         expect_apart(checked_codes(call, count))
 
 
-@B.rung("any count", 1, "one key above a power of two needs another channel")
+@B.rung("any count", 1, "One key above a power of two needs another channel.")
 def _(call: Call, generator: Generator) -> None:
     for count in (5, 33, int(torch.randint(66, 127, (1,), generator=generator)) | 1):
         expect_apart(checked_codes(call, count))
 
 
-@B.rung("scores", 2, "a code scores c with itself and at most c - 4 with any other")
+@B.rung("scores", 2, "A code scores c with itself and at most c - 4 with any other.")
 def _(call: Call, generator: Generator) -> None:
     codes = checked_codes(call, 100)
     scores = codes @ codes.T
@@ -138,39 +140,32 @@ def _(call: Call, generator: Generator) -> None:
     assert best_other <= 4 + 1e-6, f"two different keys score {best_other:g}"
 
 
-def distinct_codes(half: int, generator: Generator) -> Tensor:
-    """(half, c) signs, different rows in a random order."""
-    c = max(1, (half - 1).bit_length())
-    rows = [[1.0 if i >> j & 1 else -1.0 for j in range(c)] for i in range(half)]
-    return torch.tensor(rows)[torch.randperm(half, generator=generator)]
-
-
-@C.rung("shape", 1, "one weight for each pair of positions: (B, N, N)")
+@C.rung("shape", 1, "Return one weight for each pair of positions: (B, N, N).")
 def _(call: Call, generator: Generator) -> None:
     tokens = MQAR(8, 2, 8).sample(3, seed=generator).inputs
-    expect_shape(call(tokens, distinct_codes(4, generator), 2.0), (3, 8, 8))
+    expect_shape(call(tokens, distinct_signs(generator, 4), 2.0), (3, 8, 8))
 
 
 @C.rung(
     "blanks",
     1,
-    "among blanks all scores are 0, so position t spreads its weight evenly over 0 .. t: a blank "
-    "has no code and no flag, and the future has weight 0",
+    "Among blanks all scores are 0, so position t spreads its weight evenly over 0 .. t: a blank "
+    "has no code and no flag, and the future has weight 0.",
 )
 def _(call: Call, generator: Generator) -> None:
     tokens = torch.zeros(1, 5, dtype=torch.int64)
     even = torch.ones(5, 5).tril() / torch.arange(1, 6)[:, None]
-    expect(call(tokens, distinct_codes(4, generator), 2.0), even[None])
+    expect(call(tokens, distinct_signs(generator, 4), 2.0), even[None])
 
 
 @C.rung(
     "keys find keys",
     1,
-    "a key has its own row of codes and carries nothing from before it, a blank has none at all; "
-    "the score is half of `scale` times the product",
+    "A key has its own row of codes and carries nothing from before it, a blank has none at all; "
+    "the score is half of `scale` times the product.",
 )
 def _(call: Call, generator: Generator) -> None:
-    codes = distinct_codes(8, generator)
+    codes = distinct_signs(generator, 8)
     tokens = 1 + torch.randint(7, (1, 6), generator=generator)
     tokens[0, :2] = 0
     expect(call(tokens, codes, 1.0), induction_by_loops(tokens[0], codes, 1.0)[None])
@@ -179,11 +174,11 @@ def _(call: Call, generator: Generator) -> None:
 @C.rung(
     "the flag",
     1,
-    "every position, a blank too, scores c higher at a value than elsewhere: the flag belongs "
-    "to the position looked at, and is weighted with c",
+    "Every position, a blank too, scores c higher at a value than elsewhere: the flag belongs "
+    "to the position looked at, and is weighted with c.",
 )
 def _(call: Call, generator: Generator) -> None:
-    codes = distinct_codes(4, generator)
+    codes = distinct_signs(generator, 4)
     value = 4 + int(torch.randint(4, (1,), generator=generator))
     tokens = torch.tensor([[0, value, 0, 0]])
     expect(call(tokens, codes, 1.0), induction_by_loops(tokens[0], codes, 1.0)[None])
@@ -192,11 +187,11 @@ def _(call: Call, generator: Generator) -> None:
 @C.rung(
     "the shift",
     2,
-    "a value carries the code of the key just before it, not its own and not that of the key "
-    "after it",
+    "A value carries the code of the key just before it, not its own and not that of the key "
+    "after it.",
 )
 def _(call: Call, generator: Generator) -> None:
-    codes = distinct_codes(8, generator)
+    codes = distinct_signs(generator, 8)
     one, two = (1 + torch.randperm(7, generator=generator)[:2]).tolist()
     tokens = torch.tensor([[one, 9, two, 12, 0, 0, one]])
     expect(call(tokens, codes, 1.0), induction_by_loops(tokens[0], codes, 1.0)[None])
@@ -205,31 +200,34 @@ def _(call: Call, generator: Generator) -> None:
 @C.rung(
     "the gate",
     2,
-    "a value carries the code before it only from a key: not from another value, not from a "
-    "blank, and the first token has nothing before it (roll hands it the last one)",
+    "A value carries the code before it only from a key: not from another value, not from a "
+    "blank, and the first token has nothing before it (roll hands it the last one).",
 )
 def _(call: Call, generator: Generator) -> None:
-    codes = distinct_codes(8, generator)
+    codes = distinct_signs(generator, 8)
     one, two = (1 + torch.randperm(7, generator=generator)[:2]).tolist()
     tokens = torch.tensor([[9, one, two, 0, 12, one, 10, 11, two]])
     expect(call(tokens, codes, 1.0), induction_by_loops(tokens[0], codes, 1.0)[None])
 
 
-@C.rung("agrees with loops", 2, "every sequence of a batch with random filler is treated alone")
+@C.rung("agrees with loops", 2, "Every sequence of a batch with random filler is treated alone.")
 def _(call: Call, generator: Generator) -> None:
-    codes = distinct_codes(16, generator)
-    tokens = MQAR(24, 4, 32, filler="random").sample(3, seed=generator).inputs
-    truth = torch.stack([induction_by_loops(row, codes, 3.0) for row in tokens])
-    expect(call(tokens, codes, 3.0), truth)
+    for b, n, pairs, half in ((1, 8, 2, 4), (3, 24, 4, 16)):
+        codes = distinct_signs(generator, half)
+        tokens = MQAR(n, pairs, 2 * half, filler="random").sample(b, seed=generator).inputs
+        truth = torch.stack([induction_by_loops(row, codes, 3.0) for row in tokens])
+        expect(call(tokens, codes, 3.0), truth)
 
 
-@C.rung("answers MQAR", 2, "at scale 20 every query looks at the value of its key and nowhere else")
+@C.rung(
+    "answers MQAR", 2, "At scale 20 every query looks at the value of its key and nowhere else."
+)
 def _(call: Call, generator: Generator) -> None:
-    codes = distinct_codes(64, generator)
-    examples = MQAR(64, 8, 128).sample(4, seed=generator)
-    weights = call(examples.inputs, codes, 20.0)
-    expect_shape(weights, (4, 64, 64))
-    for row, labels, w in zip(examples.inputs, examples.labels, weights, strict=True):
-        for t in (labels >= 0).nonzero()[:, 0].tolist():
-            place = row.tolist().index(row[t].item()) + 1
-            expect(w[t, place], torch.tensor(1.0), tolerance=1e-3)
+    for b, n, pairs, half in ((1, 8, 2, 4), (4, 64, 8, 64)):
+        examples = MQAR(n, pairs, 2 * half).sample(b, seed=generator)
+        weights = call(examples.inputs, distinct_signs(generator, half), 20.0)
+        expect_shape(weights, (b, n, n))
+        for row, labels, w in zip(examples.inputs, examples.labels, weights, strict=True):
+            for t in (labels >= 0).nonzero()[:, 0].tolist():
+                place = row.tolist().index(row[t].item()) + 1
+                expect(w[t, place], torch.tensor(1.0), tolerance=1e-3)

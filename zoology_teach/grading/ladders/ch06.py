@@ -1,17 +1,27 @@
-"""Ladders of chapter 06: a staircase of several seeds, its collapse, a memory that fades."""
+"""Ladders of chapter 06: a staircase of several seeds, its collapse, a memory of signs, a plan."""
 
 import math
 
 import torch
 from torch import Tensor
 
-from zoology_teach.grading.inputs import signs
+from zoology_teach.grading.inputs import hundredths, rand, signs, walsh
 from zoology_teach.grading.ladder import Call, Exercise, expect, expect_number, expect_shape
+from zoology_teach.grading.measured_cells import accuracy_between, seconds_between
+from zoology_teach.grading.plans import (
+    FACTOR,
+    TOLERANCE,
+    cell_in,
+    interval_in,
+    new_cell_in,
+    planned,
+)
 
 A = Exercise("06.a", "needed_width", "The width a level needs", minutes=15, difficulty=1)
 B = Exercise("06.b", "collapse_error", "The collapse, as a number", minutes=20, difficulty=2)
 C = Exercise("06.c", "holographic_recall", "A memory of signs that fades", minutes=25, difficulty=2)
-EXERCISES = [A, B, C]
+E = Exercise("06.e", "design_cell", "Design a cell", minutes=30, difficulty=2, report="06.f")
+EXERCISES = [A, B, C, E]
 
 
 def held_from(widths: list[float], worst: list[float], level: float) -> float:
@@ -64,8 +74,7 @@ def _(call: Call, generator: torch.Generator) -> None:
 def _(call: Call, generator: torch.Generator) -> None:
     widths = 16.0 * 2 ** torch.arange(6)
     for _ in range(3):
-        noise = 0.3 * torch.rand(4, 6, generator=generator)
-        accuracies = torch.linspace(0.0, 0.7, 6) + noise
+        accuracies = hundredths(torch.linspace(0.0, 0.7, 6) + 0.3 * rand(generator, 4, 6))
         worst = [min(column) for column in accuracies.T.tolist()]
         expected = held_from(widths.tolist(), worst, 0.5)
         expect_number(call(widths, accuracies, 0.5), expected, tolerance=1e-3)
@@ -88,7 +97,7 @@ def _(call: Call, generator: torch.Generator) -> None:
 
 @B.rung("a perfect collapse", 1, "A table that depends on d / K only has error 0.")
 def _(call: Call, generator: torch.Generator) -> None:
-    curve = torch.rand(6, generator=generator)
+    curve = rand(generator, 6)
     rows = [[curve[j - i + 2].item() for j in range(4)] for i in range(3)]
     expect_number(call(torch.tensor(rows)), 0.0, tolerance=1e-6)
 
@@ -110,8 +119,8 @@ def _(call: Call, generator: torch.Generator) -> None:
 
 @B.rung("any table", 2, "The pairs of cells are not those of the definition; count them on paper.")
 def _(call: Call, generator: torch.Generator) -> None:
-    for shape in ((3, 4), (2, 7), (5, 2)):
-        table = torch.rand(shape, generator=generator)
+    for shape in ((2, 3), (3, 4), (2, 7), (5, 2)):
+        table = rand(generator, *shape)
         expect_number(call(table), by_loop(table), tolerance=1e-5)
 
 
@@ -149,6 +158,9 @@ def _(call: Call, generator: torch.Generator) -> None:
 
 @C.rung("queries in any order", 1, "Answer the queries that are asked, in their order.")
 def _(call: Call, generator: torch.Generator) -> None:
+    keys, candidates = walsh(8)[None, [0, 4]], walsh(8)[:4]  # nothing interferes
+    values = candidates[None, [2, 1]]
+    expect(call(keys, values, keys.flip(1), candidates, 0.75), torch.tensor([[1, 2]]))
     keys, candidates = signs(generator, 2, 4, 1024), signs(generator, 20, 1024)
     keys[:, 3] = keys[:, 0]
     answer = torch.stack([torch.randperm(20, generator=generator)[:4] for _ in range(2)])
@@ -159,6 +171,9 @@ def _(call: Call, generator: torch.Generator) -> None:
 
 @C.rung("as blurred as the definition", 2, "Each pair fades once for every later one.")
 def _(call: Call, generator: torch.Generator) -> None:
+    keys, candidates = torch.ones(1, 3, 1), torch.tensor([[1.0], [-1.0]])
+    found = call(keys, candidates[[0, 0, 1]][None], keys, candidates, 0.6)
+    expect(found, torch.tensor([[1, 1, 1]]))  # 0.36 + 0.6 is less than 1
     keys, candidates = signs(generator, 3, 7, 33), signs(generator, 40, 33)
     answer = torch.randint(40, (3, 7), generator=generator)
     expected = torch.empty(3, 7, dtype=torch.int64)
@@ -170,3 +185,70 @@ def _(call: Call, generator: torch.Generator) -> None:
             scores = torch.stack([(keys[b, q] * memory) @ c for c in candidates])
             expected[b, q] = scores.argmax()
     expect(call(keys, candidates[answer], keys, candidates, 0.8), expected)
+
+
+ALL_PAIRS = range(3, 9)  # that a plan is asked for
+
+
+@E.rung("a plan", 1, "Return a dict with the six numbers that the text names.")
+def _(call: Call, generator: torch.Generator) -> None:
+    planned(call, 4, 60)
+
+
+@E.rung("a cell between the measured ones", 1, "Only between measured cells can one be read off.")
+def _(call: Call, generator: torch.Generator) -> None:
+    for pairs in ALL_PAIRS:
+        for seconds in (20, 120):
+            cell_in(planned(call, pairs, seconds), pairs)
+
+
+@E.rung("a new cell", 1, "What the book has measured is no prediction: choose another d or N.")
+def _(call: Call, generator: torch.Generator) -> None:
+    for pairs in ALL_PAIRS:
+        new_cell_in(planned(call, pairs, 60), pairs)
+
+
+@E.rung("what a seed costs", 1, "Read the seconds of one training off the table of costs.")
+def _(call: Call, generator: torch.Generator) -> None:
+    for pairs in ALL_PAIRS:
+        plan = planned(call, pairs, 60)
+        d, n, _ = new_cell_in(plan, pairs)
+        cost, said = seconds_between(d, n), plan["seconds_each"]
+        is_near = cost / FACTOR <= said <= cost * FACTOR
+        assert is_near, f"d = {d}, N = {n} takes about {cost:.1f} s, you say {said:.3g} s"
+
+
+@E.rung("what the budget pays", 2, "Plan all the seeds that the seconds pay for, at least three.")
+def _(call: Call, generator: torch.Generator) -> None:
+    drawn = torch.randint(20, 121, (2,), generator=generator).tolist()
+    for pairs in ALL_PAIRS:
+        for seconds in (20, *drawn, 120):
+            plan = planned(call, pairs, seconds)
+            new_cell_in(plan, pairs)
+            seeds, each = plan["seeds"], plan["seconds_each"]
+            assert each > 0, f"a seed for {each:g} s"
+            assert seeds == int(seeds), f"{seeds:g} seeds is no whole number"
+            bill = f"{seeds:g} seeds of {each:.3g} s take {seeds * each:.3g} s of {seconds}"
+            assert seeds * each <= seconds * (1 + 1e-6), bill
+            assert (seeds + 1) * each > seconds * (1 - 1e-6), f"{bill}: one more fits"
+            assert seeds >= 3, f"{bill}: choose a cell that costs less"
+
+
+@E.rung("it can be wrong", 1, "A wide interval, or one near 0 or 1, says nothing about the cell.")
+def _(call: Call, generator: torch.Generator) -> None:
+    for pairs in ALL_PAIRS:
+        plan = planned(call, pairs, 60)
+        new_cell_in(plan, pairs)
+        interval_in(plan)
+
+
+@E.rung("what the table says", 3, "The measured cells around yours say something else.")
+def _(call: Call, generator: torch.Generator) -> None:
+    for pairs in ALL_PAIRS:
+        for seconds in (20, 120):
+            plan = planned(call, pairs, seconds)
+            d, n, k = new_cell_in(plan, pairs)
+            low, high = interval_in(plan)
+            a = accuracy_between(d, n, k)
+            said = f"d = {d}, N = {n}, K = {k} reads {a:.2f}, you expect {low:g} to {high:g}"
+            assert low - TOLERANCE <= a <= high + TOLERANCE, said

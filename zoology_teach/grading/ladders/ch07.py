@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from zoology_teach.grading.inputs import signs
+from zoology_teach.grading.inputs import distinct_signs, draw, sign_table, signs, walsh
 from zoology_teach.grading.ladder import Call, Exercise, expect, expect_shape
 
 A = Exercise("07.a", "margins", "Margins", minutes=15, difficulty=1)
@@ -26,14 +26,19 @@ def margins_by_loop(keys: Tensor, values: Tensor, answers: Tensor) -> Tensor:
     return torch.tensor(found)
 
 
+ALIKE = torch.ones(3, 1)  # three keys that a memory of one number cannot tell apart
+
+
 @A.rung("shape", 1, "Return one number for every pair: shape (K,).")
 def _(call: Call, generator: torch.Generator) -> None:
-    keys, values = signs(generator, 5, 8), signs(generator, 9, 8)
-    expect_shape(call(keys, values, torch.arange(5)), (5,))
+    keys, values = signs(generator, 3, 4), signs(generator, 5, 4)
+    expect_shape(call(keys, values, torch.arange(3)), (3,))
 
 
 @A.rung("the right value is no rival", 2, "Leave the right value out of the maximum.")
 def _(call: Call, generator: torch.Generator) -> None:
+    value = signs(generator, 1, 4)
+    expect(call(value, torch.cat([value, -value]), torch.tensor([0])), torch.tensor([8.0]))
     keys, values = signs(generator, 3, 512), signs(generator, 6, 512)
     answers = torch.tensor([4, 0, 2])
     found = call(keys, values, answers)
@@ -51,16 +56,18 @@ def _(call: Call, generator: torch.Generator) -> None:
 
 @A.rung("any value can be the best rival", 1, "Rivals are all other values, in the memory or not.")
 def _(call: Call, generator: torch.Generator) -> None:
-    keys, values = signs(generator, 2, 64), signs(generator, 5, 64)
-    answers = torch.tensor([3, 1])
-    values[4] = values[3]  # a twin of a right value, never stored itself
-    found = call(keys, values, answers)
-    expect_shape(found, (2,))
-    expect(found[:1], torch.zeros(1))
+    near = torch.tensor([[1.0, 1, 1, 1], [1, 1, 1, -1]])
+    for keys, values in ((near, walsh(4)), (signs(generator, 2, 64), signs(generator, 4, 64))):
+        values = torch.cat([values, values[3:]])  # a twin of a right value, never stored itself
+        found = call(keys, values, torch.tensor([3, 1]))
+        expect_shape(found, (2,))
+        expect(found[:1], torch.zeros(1))
 
 
 @A.rung("a lost answer is negative", 1, "The sign matters: right score minus rival, not its size.")
 def _(call: Call, generator: torch.Generator) -> None:
+    answers = torch.tensor([0, 0, 1])
+    expect(call(ALIKE, sign_table(2), answers), torch.tensor([2.0, 2, -2]))
     keys, values = signs(generator, 30, 12), signs(generator, 40, 12)
     answers = torch.randint(40, (30,), generator=generator)
     found = call(keys, values, answers)
@@ -70,7 +77,9 @@ def _(call: Call, generator: torch.Generator) -> None:
 
 @A.rung("as crowded as the definition", 2, "In a crowded memory your margins are not the sum's.")
 def _(call: Call, generator: torch.Generator) -> None:
-    for pairs, size, m in ((7, 20, 15), (2, 3, 1), (12, 12, 40)):
+    answers = torch.tensor([0, 0, 0])
+    expect(call(ALIKE, sign_table(2), answers), torch.tensor([6.0, 6, 6]))
+    for pairs, size, m in ((2, 3, 1), (7, 20, 15), (12, 12, 40)):
         keys, values = signs(generator, pairs, m), signs(generator, size, m)
         answers = torch.randint(size, (pairs,), generator=generator)
         expect(call(keys, values, answers), margins_by_loop(keys, values, answers))
@@ -97,15 +106,20 @@ def message(generator: torch.Generator, n: int) -> Tensor:
 
 @B.rung("shape", 1, "Return one answer for each bit that is asked: int64 of shape (Q,).")
 def _(call: Call, generator: torch.Generator) -> None:
+    small = torch.tensor([1, 0]), torch.tensor([1, 0]), signs(generator, 1, 2), sign_table(4)
     keys, values = signs(generator, 6, 64), signs(generator, 4, 64)
-    found = call(message(generator, 12), torch.tensor([3, 0, 7]), keys, values)
-    expect_shape(found, (3,))
-    assert found.dtype == torch.int64, f"dtype {found.dtype}"
-    assert ((found == 0) | (found == 1)).all(), "every answer is 0 or 1"
+    for arguments in (small, (message(generator, 12), torch.tensor([3, 0, 7]), keys, values)):
+        found = call(*arguments)
+        expect_shape(found, tuple(arguments[1].shape))
+        assert found.dtype == torch.int64, f"dtype {found.dtype}, expected torch.int64"
+        strange = found[(found != 0) & (found != 1)].tolist()
+        assert not strange, f"you return {strange[0]}, every answer is 0 or 1"
 
 
 @B.rung("one bit a value", 1, "With two values each bit is a value of its own: 0 or 1.")
 def _(call: Call, generator: torch.Generator) -> None:
+    bits = torch.tensor([1, 0])
+    expect(call(bits, torch.arange(2), walsh(4)[[0, 2]], walsh(4)[:2]), bits)
     keys, values = signs(generator, 10, 4096), signs(generator, 2, 4096)
     bits = torch.tensor([1, 0, 0, 1, 1, 1, 0, 1, 0, 0])
     expect(call(bits, torch.arange(10), keys, values), bits)
@@ -114,7 +128,7 @@ def _(call: Call, generator: torch.Generator) -> None:
 @B.rung("one group", 2, "The first bit of a group is the highest, for Alice and for Bob.")
 def _(call: Call, generator: torch.Generator) -> None:
     for number, reversed_number in ((4, 1), (1, 4), (6, 3), (3, 6)):
-        key, values = signs(generator, 1, 256), signs(generator, 8, 256)
+        key, values = signs(generator, 1, 3), distinct_signs(generator, 8)
         values[reversed_number] = values[0]  # the number read backwards is lost
         bits = torch.tensor([int(digit) for digit in f"{number:03b}"])
         expect(call(bits, torch.arange(3), key, values), bits)
@@ -122,6 +136,8 @@ def _(call: Call, generator: torch.Generator) -> None:
 
 @B.rung("N bits come back", 2, "A roomy state must give every bit back: here 96, then 200.")
 def _(call: Call, generator: torch.Generator) -> None:
+    bits = torch.tensor([1, 0, 1, 1])
+    expect(call(bits, torch.arange(4), walsh(8)[[0, 4]], walsh(8)[:4]), bits)
     for n, b in ((96, 4), (200, 8)):
         keys, values = signs(generator, n // b, 4096), signs(generator, 2**b, 4096)
         bits = message(generator, n)
@@ -130,6 +146,9 @@ def _(call: Call, generator: torch.Generator) -> None:
 
 @B.rung("a last group that is not full", 1, "Fill the last group with zeros on its right.")
 def _(call: Call, generator: torch.Generator) -> None:
+    values, bits = sign_table(4), torch.tensor([1])
+    values[1] = values[0]  # the number that it would be with the zero on its left
+    expect(call(bits, torch.tensor([0]), signs(generator, 1, 2), values), bits)
     for n in (9, 10, 11):
         keys, values = signs(generator, 3, 2048), signs(generator, 16, 2048)
         # Filled on the right the last value is 8, 12 or 14. Lose what it could be otherwise.
@@ -140,6 +159,8 @@ def _(call: Call, generator: torch.Generator) -> None:
 
 @B.rung("only what is asked, in its order", 1, "Answer the bits in `asked`, in that order.")
 def _(call: Call, generator: torch.Generator) -> None:
+    bits, asked = torch.tensor([1, 0]), torch.tensor([1, 0, 1])
+    expect(call(bits, asked, signs(generator, 1, 2), sign_table(4)), bits[asked])
     keys, values = signs(generator, 20, 4096), signs(generator, 8, 4096)
     bits = message(generator, 30)
     asked = torch.randint(30, (50,), generator=generator)
@@ -148,6 +169,8 @@ def _(call: Call, generator: torch.Generator) -> None:
 
 @B.rung("as wrong as its state", 2, "From a small state Bob is often wrong: read M, not the bits.")
 def _(call: Call, generator: torch.Generator) -> None:
+    bits = torch.tensor([1, 1, 0])
+    expect(call(bits, torch.arange(3), ALIKE, sign_table(2)), torch.tensor([1, 1, 1]))
     for n, b, m in ((60, 3, 21), (50, 1, 15), (41, 4, 33)):
         keys, values = signs(generator, -(-n // b), m), signs(generator, 2**b, m)
         bits, asked = message(generator, n), torch.arange(n)
@@ -157,7 +180,7 @@ def _(call: Call, generator: torch.Generator) -> None:
 def expect_fooled(found: Any, states: Tensor) -> None:
     """Assert that `found` is a triple that the table of states confirms."""
     expect_shape(found, (3,))
-    assert found.dtype == torch.int64, f"dtype {found.dtype}"
+    assert found.dtype == torch.int64, f"dtype {found.dtype}, expected torch.int64"
     x, y, bit = found.tolist()
     assert x != -1, "you say there is none, but two messages share a state"
     n = len(states).bit_length() - 1
@@ -170,7 +193,7 @@ def expect_fooled(found: Any, states: Tensor) -> None:
 
 @C.rung("one bit", 1, "With n = 1 and one state, the messages are 0 and 1 and the bit is 0.")
 def _(call: Call, generator: torch.Generator) -> None:
-    states = torch.full((2,), torch.randint(9, (1,), generator=generator).item())
+    states = torch.full((2,), draw(generator, 0, 9))
     expect_fooled(call(states), states)
 
 
@@ -182,9 +205,9 @@ def _(call: Call, generator: torch.Generator) -> None:
 
 @C.rung("a bit in which they differ", 2, "Return the number of a bit that differs, lowest bit 0.")
 def _(call: Call, generator: torch.Generator) -> None:
-    for bit in range(6):
-        states = torch.randperm(64, generator=generator)
-        x = int(torch.randint(64, (1,), generator=generator))
+    for n, bit in ((2, 0), (2, 1), *((6, bit) for bit in range(6))):
+        states = torch.randperm(2**n, generator=generator)
+        x = draw(generator, 0, 2**n)
         states[x] = states[x ^ (1 << bit)]  # the only two, and they differ in this bit alone
         expect_fooled(call(states), states)
 
@@ -198,9 +221,10 @@ def _(call: Call, generator: torch.Generator) -> None:
 
 @C.rung("any numbers as states", 1, "States can be negative, huge, and far apart in the table.")
 def _(call: Call, generator: torch.Generator) -> None:
-    states = torch.randint(-(2**60), 2**60, (256,), generator=generator)
-    states[201] = states[54]
-    expect_fooled(call(states), states)
+    large = torch.randint(-(2**60), 2**60, (256,), generator=generator)
+    large[201] = large[54]
+    for states in (torch.tensor([5, -3, 2**40, -3]), large):
+        expect_fooled(call(states), states)
 
 
 @C.rung("every small state is fooled", 2, "2^n messages and fewer states: there always are two.")

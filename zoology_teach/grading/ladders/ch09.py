@@ -6,7 +6,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from zoology_teach.grading.inputs import flags
+from zoology_teach.grading.inputs import flags, rand, randn
 from zoology_teach.grading.ladder import Call, Exercise, expect, expect_shape
 
 A = Exercise("09.a", "seen_before", "Two tokens seen before", minutes=10, difficulty=1)
@@ -66,20 +66,24 @@ def _(call: Call, generator: torch.Generator) -> None:
 
 @B.rung("shape", 1, "Return one bool for every row: shape (B, N).")
 def _(call: Call, generator: torch.Generator) -> None:
-    found = call(torch.rand(3, 7, generator=generator), 2)
+    found = call(rand(generator, 3, 7), 2)
     expect_shape(found, (3, 7))
     assert found.dtype == torch.bool, f"dtype {found.dtype}, expected torch.bool"
 
 
-@B.rung("no look ahead", 2, "What comes later may not change whether a row asks.")
+@B.rung(
+    "no look ahead",
+    2,
+    "The first half changed with the gates behind it (expected is what 0 there gives).",
+)
 def _(call: Call, generator: torch.Generator) -> None:
-    f = torch.rand(2, 12, generator=generator)
-    low, high = f.clone(), f.clone()
-    low[:, 6:], high[:, 6:] = 0.0, 1.0
-    with_low, with_high = call(low, 3), call(high, 3)
-    for found in (with_low, with_high):
-        expect_shape(found, (2, 12))
-    expect(with_low[:, :6], with_high[:, :6])
+    for half, k in ((2, 1), (6, 3)):
+        f = rand(generator, 2, half)
+        low, high = (torch.cat([f, torch.full_like(f, gate)], dim=1) for gate in (0.0, 1.0))
+        with_low, with_high = call(low, k), call(high, k)
+        for found in (with_low, with_high):
+            expect_shape(found, (2, 2 * half))
+        expect(with_high[:, :half], with_low[:, :half])
 
 
 @B.rung("rising", 1, "Rows that exceed all before them all ask: more than k may be kept.")
@@ -115,13 +119,13 @@ def _(call: Call, generator: torch.Generator) -> None:
 
 @B.rung("more than there are", 1, "With k beyond N every row asks.")
 def _(call: Call, generator: torch.Generator) -> None:
-    expect(call(torch.rand(2, 3, generator=generator), 5), torch.ones(2, 3, dtype=torch.bool))
+    expect(call(rand(generator, 2, 3), 5), torch.ones(2, 3, dtype=torch.bool))
 
 
 def inputs(generator: torch.Generator, rows: int, n: int, d: int, e: int) -> tuple[Tensor, ...]:
     """q (2, rows, d), k (2, n, d), v (2, n, e)."""
     sizes = ((rows, d), (n, d), (n, e))
-    return tuple(torch.randn(2, *size, generator=generator) for size in sizes)
+    return tuple(randn(generator, 2, *size) for size in sizes)
 
 
 def one_by_one(q: Tensor, k: Tensor, v: Tensor, at: Tensor, window: int) -> Tensor:
@@ -174,9 +178,13 @@ def _(call: Call, generator: torch.Generator) -> None:
 
 @C.rung("as the definition says", 2, "Row by row and key by key the numbers are others.")
 def _(call: Call, generator: torch.Generator) -> None:
-    q, k, v = inputs(generator, 4, 9, 6, 3)
-    at = torch.tensor([[8, 0, 3, 3], [5, -1, 7, 1]])
-    expect(call(q, k, v, at, 3), one_by_one(q, k, v, at, 3))
+    for sizes, places in (
+        ((1, 3, 1, 1), [[2], [1]]),
+        ((4, 9, 6, 3), [[8, 0, 3, 3], [5, -1, 7, 1]]),
+    ):
+        q, k, v = inputs(generator, *sizes)
+        at = torch.tensor(places)
+        expect(call(q, k, v, at, 3), one_by_one(q, k, v, at, 3))
 
 
 @C.rung("a wide window", 1, "A window beyond the sequence is causal attention.")

@@ -6,17 +6,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from zoology_teach.grading.inputs import draw
 from zoology_teach.grading.ladder import Call, Exercise, expect, expect_number, expect_shape
 
 A = Exercise("11.a", "layer_flops", "Count a layer", minutes=15, difficulty=1)
 B = Exercise("11.b", "roofline", "Roofline", minutes=20, difficulty=2)
 C = Exercise("11.c", "crossing", "Where the curves cross", minutes=25, difficulty=2)
 EXERCISES = [A, B, C]
-
-
-def draw(generator: torch.Generator, low: int, high: int) -> int:
-    """A random whole number, low <= x < high."""
-    return int(torch.randint(low, high, (1,), generator=generator))
 
 
 def expect_count(found: Any, expected: int) -> None:

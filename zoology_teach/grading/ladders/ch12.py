@@ -58,22 +58,24 @@ def _(call: Call, generator: torch.Generator) -> None:
         add(call, generator, n, block).expect_untouched()
 
 
-def launch_convolution(call: Call, u: Tensor, h: Tensor, block: int) -> Launched:
-    """Launch the student's h * u."""
+def launch_convolution(call: Call, u: Tensor, h: Tensor, step: int, block: int) -> Launched:
+    """Launch the student's h * u, taps `step` tokens apart."""
     (b, n, d) = u.shape
-    return launch(call, u=u, h=h, out=poisoned(b * n, block, d), block=block)
+    return launch(call, u=u, h=h, step=step, out=poisoned(b * n, block, d), block=block)
 
 
-def convolve(call: Call, u: Tensor, h: Tensor, block: int) -> Launched:
-    """Check h * u against matrices."""
-    found = launch_convolution(call, u, h, block)
-    return found.expect(convolution_by_matrices(u, h).flatten(0, 1), share=block * u.shape[2])
+def convolve(call: Call, u: Tensor, h: Tensor, block: int, *, step: int = 2) -> Launched:
+    """Check h * u against matrices, in which the places between the taps are 0."""
+    found = launch_convolution(call, u, h, step, block)
+    wide = torch.zeros(len(h), (h.shape[1] - 1) * step + 1)
+    wide[:, ::step] = h
+    return found.expect(convolution_by_matrices(u, wide).flatten(0, 1), share=block * u.shape[2])
 
 
 @B.rung("a kernel does it", 2, LAUNCH)
 def _(call: Call, generator: torch.Generator) -> None:
     u, h = randn(generator, 1, 8, 4), randn(generator, 4, 3)
-    launch_convolution(call, u, h, 8).expect_read("u", "h")
+    launch_convolution(call, u, h, 1, 8).expect_read("u", "h")
 
 
 @B.rung("one tap", 1, "With a single tap there is no past: y = h_0 u, channel by channel.")
@@ -84,8 +86,8 @@ def _(call: Call, generator: torch.Generator) -> None:
 @B.rung(
     "a spike shows the filter",
     2,
-    "A spike at time 2 must give h_0 at time 2, h_1 at 3, h_2 at 4: are the taps reversed, read "
-    "from the wrong place (d * TAPS + lag), or is it the future that you read?",
+    "A spike at time 2 must give h_0 at time 2, h_1 at 2 + step, h_2 at 2 + 2 step: are the taps "
+    "side by side, reversed, read from the wrong place, or is it the future that you read?",
 )
 def _(call: Call, generator: torch.Generator) -> None:
     u = torch.zeros(1, 8, 4)
@@ -95,64 +97,66 @@ def _(call: Call, generator: torch.Generator) -> None:
 
 @B.rung("over the edge of a tile", 1, "A program reads the rows before its own: they exist.")
 def _(call: Call, generator: torch.Generator) -> None:
-    convolve(call, randn(generator, 1, 16, 4), randn(generator, 4, 3), 4)
+    for step in (2, 5):
+        convolve(call, randn(generator, 1, 16, 4), randn(generator, 4, 3), 4, step=step)
 
 
-@B.rung("sequences stay apart", 2, "The first tokens read the sequence before: mask t >= lag.")
+@B.rung("sequences stay apart", 2, "The first tokens read the sequence before: mask t >= lag step.")
 def _(call: Call, generator: torch.Generator) -> None:
-    convolve(call, randn(generator, 2, 8, 4), randn(generator, 4, 3), 16)
+    for n, d in ((4, 2), (8, 4)):
+        convolve(call, randn(generator, 2, n, d), randn(generator, d, 3), 16)
 
 
 @B.rung("ragged rows", 1, "B N need not be a multiple of block: round the grid up.")
 def _(call: Call, generator: torch.Generator) -> None:
-    convolve(call, randn(generator, 2, 11, 4), randn(generator, 4, 3), 8)
-    convolve(call, randn(generator, 1, 3, 4), randn(generator, 4, 3), 16)
+    for b, n, d, block in ((1, 10, 2, 8), (2, 11, 4, 8), (1, 3, 4, 16)):
+        convolve(call, randn(generator, b, n, d), randn(generator, d, 3), block)
 
 
 @B.rung(
     "only its own numbers",
     2,
     "A lane beyond the last row, or beyond the last channel, must not store: the channel after "
-    "the last is the next row's first",
+    "the last is the next row's first.",
 )
 def _(call: Call, generator: torch.Generator) -> None:
-    for d, n in ((4, 11), (5, 8), (3, 11)):
+    for d, n in ((3, 3), (4, 11), (5, 8), (3, 11)):
         convolve(call, randn(generator, 2, n, d), randn(generator, d, 3), 8).expect_untouched()
 
 
 @B.rung(
     "long filters, one token, one channel",
     1,
-    "k may be larger than N, and B, N and D may be 1: lags that reach before time 0 read 0.",
+    "Here k is larger than N, or B, N, D or step is 1: taps that reach before time 0 read 0.",
 )
 def _(call: Call, generator: torch.Generator) -> None:
-    for b, n, d, taps in ((3, 2, 4, 5), (2, 1, 3, 2), (1, 6, 1, 4)):
-        convolve(call, randn(generator, b, n, d), randn(generator, d, taps), 4)
+    for b, n, d, taps, step in ((3, 2, 4, 5, 1), (3, 2, 4, 5, 3), (2, 1, 3, 2, 2), (1, 6, 1, 4, 2)):
+        convolve(call, randn(generator, b, n, d), randn(generator, d, taps), 4, step=step)
 
 
-def launch_gradient(call: Call, h: Tensor, g: Tensor, e: Tensor, block: int) -> Launched:
+def launch_gradient(call: Call, h: Tensor, g: Tensor, e: Tensor, step: int, block: int) -> Launched:
     """Launch the student's gradient of u."""
     (b, n, d) = e.shape
-    return launch(call, h=h, g=g, e=e, out=poisoned(b * n, block, d), block=block)
+    return launch(call, h=h, g=g, e=e, step=step, out=poisoned(b * n, block, d), block=block)
 
 
-def go_back(call: Call, h: Tensor, g: Tensor, e: Tensor, *, block: int) -> Launched:
+def go_back(call: Call, h: Tensor, g: Tensor, e: Tensor, *, block: int, step: int = 2) -> Launched:
     """Check the gradient of u against autograd in float64."""
     b, n, d = e.shape
     u = torch.zeros(b, n, d, dtype=torch.float64, requires_grad=True)
     y = sum(
-        torch.nn.functional.pad(u[:, : n - lag], (0, 0, lag, 0)) * h[:, lag].double()
-        for lag in range(min(n, h.shape[1]))
+        torch.nn.functional.pad(u[:, : n - back], (0, 0, back, 0)) * h[:, back // step].double()
+        for back in range(0, min(n, h.shape[1] * step), step)
     )
     (expected,) = torch.autograd.grad(y * g.double(), u, e.double())
-    found = launch_gradient(call, h, g, e, block)
+    found = launch_gradient(call, h, g, e, step, block)
     return found.expect(expected.float().flatten(0, 1), share=block * d)
 
 
 @C.rung("a kernel does it", 2, LAUNCH)
 def _(call: Call, generator: torch.Generator) -> None:
     h, (g, e) = randn(generator, 4, 3), randn(generator, 2, 1, 8, 4)
-    launch_gradient(call, h, g, e, 8).expect_read("h", "e")
+    launch_gradient(call, h, g, e, 1, 8).expect_read("h", "e")
 
 
 @C.rung("one tap", 1, "With one tap the gradient is h_0 times gate times e, token by token.")
@@ -163,8 +167,8 @@ def _(call: Call, generator: torch.Generator) -> None:
 @C.rung(
     "an error goes back in time",
     2,
-    "An error at time 5 must reach time 5 with h_0, time 4 with h_1, time 3 with h_2: the shift "
-    "of the forward pass, reversed",
+    "An error at time 5 must reach time 5 with h_0, 5 - step with h_1, 5 - 2 step with h_2: the "
+    "shift of the forward pass, reversed.",
 )
 def _(call: Call, generator: torch.Generator) -> None:
     e = torch.zeros(1, 8, 4)
@@ -172,31 +176,32 @@ def _(call: Call, generator: torch.Generator) -> None:
     go_back(call, randn(generator, 4, 3), torch.ones(1, 8, 4), e, block=8)
 
 
-@C.rung("the gate of the reader", 2, "Token t + l has read u_t, so it is its gate that counts.")
+@C.rung("the gate of the reader", 2, "Token t + l step has read u_t: its gate counts.")
 def _(call: Call, generator: torch.Generator) -> None:
     e = torch.zeros(1, 8, 4)
     e[0, 5] = 1
     go_back(call, randn(generator, 4, 3), randn(generator, 1, 8, 4), e, block=8)
 
 
-@C.rung("sequences stay apart", 2, "The last tokens read the next sequence: mask t + lag < N.")
+@C.rung("sequences stay apart", 2, "The last tokens read the next sequence: mask t + lag step < N.")
 def _(call: Call, generator: torch.Generator) -> None:
-    go_back(call, randn(generator, 4, 3), *randn(generator, 2, 3, 8, 4), block=8)
+    for b, n, d in ((2, 4, 2), (3, 8, 4)):
+        go_back(call, randn(generator, d, 3), *randn(generator, 2, b, n, d), block=8)
 
 
 @C.rung("ragged rows", 1, "B N need not be a multiple of block: round the grid up.")
 def _(call: Call, generator: torch.Generator) -> None:
-    go_back(call, randn(generator, 4, 3), *randn(generator, 2, 2, 11, 4), block=8)
-    go_back(call, randn(generator, 4, 3), *randn(generator, 2, 1, 3, 4), block=16)
+    for b, n, d, block in ((1, 10, 2, 8), (2, 11, 4, 8), (1, 3, 4, 16)):
+        go_back(call, randn(generator, d, 3), *randn(generator, 2, b, n, d), block=block)
 
 
 @C.rung(
     "only its own numbers",
     1,
-    "A lane beyond the last row, or beyond the last channel, must not store",
+    "A lane beyond the last row, or beyond the last channel, must not store.",
 )
 def _(call: Call, generator: torch.Generator) -> None:
-    for d, n in ((4, 11), (5, 8), (3, 11)):
+    for d, n in ((3, 3), (4, 11), (5, 8), (3, 11)):
         h, (g, e) = randn(generator, d, 3), randn(generator, 2, 2, n, d)
         go_back(call, h, g, e, block=8).expect_untouched()
 
@@ -204,8 +209,9 @@ def _(call: Call, generator: torch.Generator) -> None:
 @C.rung(
     "long filters, one token, one channel",
     1,
-    "k may be larger than N, and B, N and D may be 1: lags beyond the last token send nothing.",
+    "Here k is larger than N, or B, N, D or step is 1: tokens beyond the last send nothing.",
 )
 def _(call: Call, generator: torch.Generator) -> None:
-    for b, n, d, taps in ((3, 2, 4, 5), (2, 1, 3, 2), (1, 6, 1, 4)):
-        go_back(call, randn(generator, d, taps), *randn(generator, 2, b, n, d), block=4)
+    for b, n, d, taps, step in ((3, 2, 4, 5, 1), (3, 2, 4, 5, 3), (2, 1, 3, 2, 2), (1, 6, 1, 4, 2)):
+        h, (g, e) = randn(generator, d, taps), randn(generator, 2, b, n, d)
+        go_back(call, h, g, e, block=4, step=step)
