@@ -331,3 +331,27 @@ def test_what_cannot_be_asked_is_named(call, named):
     with pytest.raises(ValueError) as error:
         call()
     assert named in str(error.value)
+
+
+def test_the_predicted_accuracy_by_its_integral():
+    def phi(x):
+        return 0.5 * math.erfc(-x / math.sqrt(2))
+
+    assert constructions.predicted_accuracy(4, 1, 8) == pytest.approx(phi(2.0) ** 3)
+
+    def share(z, m=20, k=3, wrong=15):
+        s = math.sqrt(m * (k - 1)) * z
+        density = math.exp(-z * z / 2) / math.sqrt(2 * math.pi)
+        return density * phi((m + s) / math.sqrt(max(1, m * k + 2 * s))) ** wrong
+
+    expected = sum(share(-8 + i / 1000) for i in range(16001)) / 1000
+    assert constructions.predicted_accuracy(20, 3, 32) == pytest.approx(expected, abs=1e-4)
+
+
+def test_a_memory_is_written_by_whole_pairs():
+    model = constructions.holographic(MQAR(8, 1, 8), 4)
+    with pytest.raises(ValueError, match="N = 1: must be even"):
+        constructions.write(model, torch.zeros(1, 1, dtype=torch.int64))
+    with pytest.raises(ValueError, match=r"tokens shape = \(0, 2\): must be \(B, N\)"):
+        constructions.write(model, torch.zeros(0, 2, dtype=torch.int64))
+    assert constructions.write(model, torch.tensor([[1, 4]])).shape == (1, 4)

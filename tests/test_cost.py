@@ -12,7 +12,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from zoology_teach import cost
-from zoology_teach.cost.gpu import Gpu
+from zoology_teach.cost import timing
+from zoology_teach.cost.gpu import H100, LAPTOP, Gpu
 from zoology_teach.experiments import results
 from zoology_teach.mixers import MIXERS
 from zoology_teach.mixers.convolution import fft_conv_flops
@@ -224,8 +225,19 @@ def test_a_machine_measures_itself():
     assert machine.flops_per_second > 1e8 and machine.bytes_per_second > 1e7
 
 
-def test_measuring_leaves_no_trace():
+@pytest.fixture
+def two_threads():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+def test_measuring_leaves_no_trace(two_threads):
+    with timing.one_thread():
+        assert torch.get_num_threads() == 1
     before, generator = torch.get_num_threads(), torch.get_rng_state()
+    assert before == 2
     mixers = {name: cost.build(name, 16, 8) for name in ("attention", "base_conv")}
     assert torch.equal(torch.get_rng_state(), generator)
     times = cost.measure(mixers, 2, 8, rounds=3)
@@ -235,6 +247,25 @@ def test_measuring_leaves_no_trace():
         assert len(times[name].forward) == len(times[name].step) == 3
         assert min(*times[name].forward, *times[name].step) > 0
         assert all(p.grad is None for p in mixer.parameters())
+
+
+def test_mixers_take_turns_in_the_other_direction_every_second_round():
+    called = []
+    mixers = {name: cost.build("rwkv", 4, 2) for name in "abc"}
+    for name, mixer in mixers.items():
+        mixer.register_forward_hook(lambda *_, name=name: called.append(name))
+    cost.measure(mixers, 1, 2, rounds=3)
+    assert called == [name for name in "abccbaabc" for _ in range(4)], "each is warmed up"
+
+
+def test_seconds_are_those_of_the_processor_from_start_to_end(monkeypatch):
+    now = [100.0]
+
+    def work():
+        now[0] += 2
+
+    monkeypatch.setattr(timing.time, "process_time", lambda: now[0])
+    assert timing.seconds_of(work, 3) == [2, 2, 2] and now == [108.0]
 
 
 def test_wrong_input_is_named():
@@ -332,12 +363,36 @@ def test_a_machine_is_two_numbers_by_the_clock(monkeypatch):
     assert machine.balance == machine.flops_per_second / machine.bytes_per_second
 
 
+def test_what_a_machine_is_timed_with_is_what_is_counted(monkeypatch):
+    did = []
+
+    def counting(work, rounds):
+        with FlopCounterMode(display=False) as flops, cost.Traffic() as traffic:
+            work()
+        did.append((flops.get_total_flops(), traffic.bytes))
+        return [1.0]
+
+    monkeypatch.setattr(cost, "seconds_of", counting)
+    machine = cost.Machine.measure(1)
+    (flops, _), (_, moved) = did
+    assert (flops, moved) == (machine.flops_per_second, machine.bytes_per_second)
+
+
 def test_a_gpu_in_six_numbers():
     gpu = Gpu("A", 2, 4e12, 1 << 18, 100 << 10, 1 << 20, 1e12, 5e-6)
     assert gpu.moving(3e6) == 3.0 and gpu.multiplying(8e6) == 1.0
     assert gpu.in_flight(48 << 10) == 4 and gpu.in_flight(101 << 10) == 0
     assert gpu.numbers()["SMs, and their 16-bit TFLOP/s"] == "2, 8"
     assert len(gpu.numbers()) == 6
+
+
+def test_two_gpus_as_their_makers_describe_them():
+    kib = 1024
+    assert Gpu("H100", 132, H100.matmul, 256 * kib, 228 * kib, 50 * kib**2, 3.35e12, 5e-6) == H100
+    assert H100.sms * H100.matmul == pytest.approx(989e12)
+    laptop = Gpu(LAPTOP.name, 24, LAPTOP.matmul, 256 * kib, 100 * kib, 32 * kib**2, 256e9, 5e-6)
+    assert laptop == LAPTOP and LAPTOP.matmul == pytest.approx(512 * 2.37e9)
+    assert list(LAPTOP.numbers().values()) == ["24, 29", "256", "100", "32", "0.26", "about 5"]
 
 
 def test_traffic_counts_operations_one_by_one():

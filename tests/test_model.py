@@ -1,5 +1,7 @@
 """The model around the mixers."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -143,3 +145,33 @@ def test_a_layer_has_options_of_its_own():
     assert made.options == {"window": 3}
     first = LanguageModel(ModelConfig(64, 16, (Layer("base_conv"),))).mixers[0]
     assert first.filter(9).shape == (16, 3), "the mixer's own defaults"
+
+
+def test_the_embeddings_start_with_the_seed_and_their_sizes():
+    config = ModelConfig(8, 4, (layer("attention"),), max_len=6, embedding_std=0.5, seed=3)
+    model = LanguageModel(config)
+    torch.manual_seed(3)
+    embedding = torch.nn.init.normal_(torch.nn.Embedding(8, 4).weight, std=0.5)
+    assert torch.equal(model.embedding.weight, embedding)
+    assert torch.equal(model.position_embedding, 0.02 * torch.randn(6, 4))
+
+
+def test_a_size_is_met_within_one_percent_or_refused():
+    config = ModelConfig(8, 16, (layer("base_conv"),))
+    plain = LanguageModel(config).num_parameters()
+    sizes = [plain + 2 * 16 + 16 + w * (2 * 16 + 1) for w in range(1, 60)]  # norm and biases too
+    assert LanguageModel(replace(config, mlp=1)).num_parameters() == sizes[0]
+    for parameters in range(sizes[9], sizes[11], 4):
+        nearest = min(sizes, key=lambda size: abs(size - parameters))
+        if abs(nearest - parameters) <= 0.01 * parameters:
+            assert match_parameters(config, parameters).mlp == 1 + sizes.index(nearest)
+        else:
+            with pytest.raises(ValueError, match=f"parameters = {parameters}: must be within 1 %"):
+                match_parameters(config, parameters)
+
+
+def test_an_mlp_starts_small_and_without_a_bias():
+    model = LanguageModel(ModelConfig(8, 64, (layer("base_conv"),), mlp=128))
+    (_, (inner, _, outer)) = model.mlps[0]
+    for linear in (inner, outer):
+        assert linear.weight.std().item() == pytest.approx(0.02, rel=0.1) and not linear.bias.any()

@@ -8,7 +8,7 @@ import pytest
 from tests.mutation.__main__ import KNOWN, ROOT, interval
 from tests.mutation.operators import mutations
 from tests.mutation.reach import functions_by_line
-from tests.mutation.trials import CRASHED, forked
+from tests.mutation.trials import CRASHED, forked, keeps_variables
 
 SOURCE = '''"""A module."""
 import triton
@@ -98,6 +98,20 @@ def test_a_line_belongs_to_the_function_in_whose_body_it_lies(module):
     }
     assert "return a + 1" not in {lines[n - 1].strip() for n in found}, "a kernel is compiled"
     assert set(found.values()) == {"f", "A.é"}
+
+
+def test_a_function_without_its_super_is_imported_anew(tmp_path):
+    """The code of one that closes over other variables cannot be put in the place of another."""
+    (tmp_path / "a.py").write_text(
+        "class A(dict):\n    def f(self, x):\n        super().clear()\n        return x + 1\n"
+    )
+    kept = {fault.change: keeps_variables(fault, tmp_path) for fault in mutations(tmp_path, "a.py")}
+    assert kept == {
+        "super().clear() -> pass": False,
+        "x + 1 -> (None)": True,
+        "x + 1 -> (x - 1)": True,
+        "1 -> (2)": True,
+    }
 
 
 def test_a_trial_is_ended_by_the_time_it_takes_and_not_by_a_busy_machine():

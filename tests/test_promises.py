@@ -1,9 +1,11 @@
-"""What users rely on without a look: every default of the library, and values that do not change.
+"""What users rely on without a look: every default and limit, and values that do not change.
 
-`defaults.csv` lists the defaults of all public functions, methods and fields. Where one is meant
-to change: `python tests/test_promises.py` writes the table, and the changelog says so.
+`defaults.csv` lists the defaults of all public functions, methods and fields, `numbers.csv` the
+numbers that have a name in a module: limits, budgets, grids, codes of the system. Where one is
+meant to change: `python tests/test_promises.py` writes the tables, and the changelog says so.
 """
 
+import ast
 import csv
 import dataclasses
 import importlib
@@ -11,13 +13,14 @@ import inspect
 import io
 import pkgutil
 import re
+from datetime import timedelta
 from pathlib import Path
 
 import zoology_teach
 
 HOME = Path(zoology_teach.__file__).parent
-TABLE = Path(__file__).parent / "defaults.csv"
-LEFT_OUT = ("widgets", "grading.ladders", "grading.inside", "cli")
+DEFAULTS, NUMBERS = (Path(__file__).parent / f"{name}.csv" for name in ("defaults", "numbers"))
+LEFT_OUT = ("widgets", "grading.ladders", "cli")
 CHANGED_WHILE_IT_LIVES = {
     "zoology_teach.training.history.History",
     "zoology_teach.tasks.documents.Reading",
@@ -58,6 +61,8 @@ def rows():
     """(callable, parameter, default) of everything public."""
     for module in modules():
         of = module.__name__
+        if of.startswith("zoology_teach.grading.inside"):  # called by us alone
+            continue
         for name, value in public(module, of):
             callables = [(f"{of}.{name}", value)]
             if inspect.isclass(value):
@@ -70,18 +75,53 @@ def rows():
                             yield path, parameter.name, written(parameter.default)
 
 
-def table() -> str:
-    """`defaults.csv`."""
+def is_number(value) -> bool:
+    """Whether it is a number, or made of numbers alone."""
+    if isinstance(value, dict):
+        value = tuple(value.values())
+    if isinstance(value, tuple | list | range):
+        return len(value) > 0 and all(map(is_number, value))
+    return isinstance(value, int | float | timedelta) and not isinstance(value, bool)
+
+
+def numbers():
+    """(module, name, value) of each number that stands in its module under a public name."""
+    for module in modules():
+        for name in assigned(ast.parse(Path(module.__file__).read_bytes())):
+            value = getattr(module, name)
+            if name.isupper() and not name.startswith("_") and is_number(value):
+                yield module.__name__, name, repr(value)
+
+
+def assigned(module: ast.Module):
+    """The names of a module's constants, but for those that are asked of the machine."""
+    for node in module.body:
+        asks = any(isinstance(part, ast.Attribute) for part in ast.walk(node))
+        if isinstance(node, ast.Assign) and not asks:
+            names = (part for target in node.targets for part in ast.walk(target))
+            yield from (name.id for name in names if isinstance(name, ast.Name))
+
+
+def table(heading, rows) -> str:
+    """`defaults.csv` or `numbers.csv`."""
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerows([("callable", "parameter", "default"), *sorted(set(rows()))])
+    csv.writer(text, lineterminator="\n").writerows([heading, *sorted(set(rows))])
     return text.getvalue()
 
 
-def test_no_default_has_changed():
-    found, promised = table().splitlines(), TABLE.read_text().splitlines()
-    assert len(promised) > 200
-    assert sorted(set(found) ^ set(promised)) == []
+def tables():
+    """The file of each table, and what it should hold."""
+    return {
+        DEFAULTS: table(("callable", "parameter", "default"), rows()),
+        NUMBERS: table(("module", "name", "value"), numbers()),
+    }
+
+
+def test_no_default_and_no_number_has_changed():
+    for path, found in tables().items():
+        promised = path.read_text().splitlines()
+        assert len(promised) > 90
+        assert sorted(set(found.splitlines()) ^ set(promised)) == []
 
 
 def test_values_do_not_change():
@@ -95,4 +135,5 @@ def test_values_do_not_change():
 
 
 if __name__ == "__main__":
-    TABLE.write_text(table())
+    for path, found in tables().items():
+        path.write_text(found)

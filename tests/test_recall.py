@@ -100,6 +100,12 @@ def test_a_stream_in_pieces_is_counted_as_one(order, lengths, seed):
     assert counts.of(*every).tolist() == [truth[gram] for gram in zip(*every.tolist(), strict=True)]
 
 
+def test_an_ngram_may_lie_across_pieces_shorter_than_itself():
+    counts = ngram.count_ngrams([np.array([token]) for token in (1, 2, 3, 1, 2, 3)], 3)
+    assert counts.num_tokens == 6 and counts.counts.sum() == 4
+    assert counts.of([1, 2, 3, 1, 3], [2, 3, 1, 1, 2], [3, 1, 2, 1, 1]).tolist() == [2, 1, 1, 0, 0]
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.integers(1, 4), st.integers(1, 25), st.integers(0, 10**6))
 def test_distance_and_times_of_earlier_ngrams(order, n, seed):
@@ -114,6 +120,26 @@ def test_distance_and_times_of_earlier_ngrams(order, n, seed):
             ]
             assert often[i] == len(ends)
             assert far[i] == (i - ends[-1] if ends else 0)
+
+
+@pytest.mark.parametrize(("largest", "n"), [(2**14 - 1, 17), (2**15 - 1, 2), (2**30 - 1, 9)])
+def test_ngrams_and_positions_are_sorted_as_one_number(largest, n):
+    """Of 33 bits, of 31, of all 64."""
+    rows = np.array([[largest, 1] * n])[:, :n]
+    assert ngram.distance_back(rows, 2).tolist() == [[0, 0, 0, *[2] * n][:n]]
+    assert ngram.times_before(rows, 2).tolist() == [[0, *(t // 2 for t in range(n))][:n]]
+
+
+def test_what_does_not_fit_in_64_bits_is_refused():
+    with pytest.raises(ValueError, match="order = 2: must be so small that n tokens and a"):
+        ngram.distance_back(np.array([[2**30 - 1] * 17]), 2)
+    for order, largest in ((1, 2**63 - 1), (2, 2**32 - 1), (3, 2**21 - 1), (5, 2**12 - 1)):
+        tokens = np.array([largest] * 9, np.uint64)
+        counts = ngram.count_ngrams(tokens, order)
+        assert counts.of(*tokens[:order]) == 10 - order
+        if order > 1:
+            with pytest.raises(ValueError, match=f"tokens = {largest + 1}: must be below 2"):
+                ngram.count_ngrams(tokens + np.uint64(1), order)
 
 
 def test_the_papers_threshold_scales_with_the_corpus():
@@ -166,6 +192,33 @@ def test_intervals_are_of_documents_and_hold_what_they_promise():
     table = recall.gap_slices(alike + alike, alike, {"h": alike > 0}, np.indices((5, 3))[0])
     assert table.gap_share_low["h"] == table.gap_share_high["h"] == 1
     assert table.token_share_low["h"] == pytest.approx(2 / 3)
+
+
+def test_an_interval_by_drawing_whole_documents_one_by_one():
+    rng = np.random.default_rng(3)
+    document = np.array([[0, 0, 0, 1, 1], [1, 2, 2, 2, 2]])
+    mask = np.array([[1, 0, 0, 1, 0], [0, 1, 1, 0, 0]], bool)
+    baseline = rng.exponential(3, (2, 5))
+    model = baseline + rng.exponential(1, (2, 5))
+    found = recall.gap_slices(
+        model, baseline, {"h": mask}, document, resamples=40, level=0.8, seed=5
+    ).loc["h"]
+    token_shares, gap_shares = [], []
+    for drawn in np.random.default_rng(5).multinomial(3, [1 / 3] * 3, 40):
+        times = drawn[document]  # how often each token is drawn
+        more = times * (model - baseline)
+        token_shares.append((times * mask).sum() / times.sum())
+        gap_shares.append((more * mask).sum() / more.sum())
+    for name, shares in (("token_share", token_shares), ("gap_share", gap_shares)):
+        low, high = np.quantile(shares, [0.1, 0.9])
+        assert (found[f"{name}_low"], found[f"{name}_high"]) == pytest.approx((low, high))
+
+
+def test_a_slice_of_one_token():
+    baseline, model = np.ones((1, 4)), np.array([[1.5, 2.0, 1.0, 1.5]])
+    table = recall.gap_slices(model, baseline, {"h": model == 2.0}, np.zeros((1, 4), int))
+    assert table.gap_share["h"] == pytest.approx(0.5) and table.tokens["h"] == 1
+    assert table.token_share["h"] == 0.25
 
 
 def test_more_than_all_of_the_gap_and_none_of_it():
@@ -263,6 +316,7 @@ ROWS, COUNTS = np.zeros((2, 3), int), recall.bigram_counts(np.arange(5))
         (lambda: recall.gap_slices(ROWS, ROWS / 0.5, {"h": ROWS[0]}, ROWS), "h = "),
         (lambda: recall.gap_slices(ROWS, ROWS + math.nan, {}, ROWS), "baseline"),
         (lambda: recall.gap_slices(ROWS, ROWS, {"all": ROWS}, ROWS), "slices"),
+        (lambda: recall.gap_slices(*[ROWS[:0]] * 2, {}, ROWS[:0]), r"documents = \(0, 3\)"),
         (lambda: recall.gap_slices(ROWS, ROWS, {}, ROWS, level=1), "level"),
         (lambda: trigram.fit(np.arange(9), ROWS, 8, copy=True), "vocab_size"),
         (lambda: COUNTS.of([1]), "ngram"),

@@ -170,6 +170,7 @@ def command(*words, cwd=None):
 CELL = "--width 16 --length 32 --seed 0 --steps 20 --workers 2".split()
 
 
+@pytest.mark.slow
 def test_a_mixer_from_outside_is_measured_and_shown(mine):
     """By its relative path, in processes that are started afresh, beside a second plugin."""
     folder = Path(mine).parent
@@ -194,6 +195,7 @@ def test_a_mixer_from_outside_is_measured_and_shown(mine):
             assert name in picture.alt
 
 
+@pytest.mark.slow
 def test_the_shipped_examples_are_measured_and_shown(tmp_path):
     files = sorted((Path(__file__).parents[2] / "examples").glob("*.py"))
     words = ["sweep", "figure2", "--preset", "laptop", *CELL, "--out", tmp_path / "T.csv"]
@@ -225,6 +227,17 @@ def test_a_plugin_named_twice_is_one_curve(mine, tmp_path, monkeypatch):
     words = ["sweep", "figure2", "--preset", "laptop", "--plugin", mine, *CELL]
     words += ["--mixer", "delta_one:Delta", "--out", tmp_path / "t.csv", "--dry-run"]
     assert "3 runs, 0 done, 3 to go" in invoke(*words).output
+
+
+def test_a_plugin_that_was_edited_is_refused_before_it_is_counted(mine, tmp_path):
+    out = tmp_path / "t.csv"
+    results.note_provenance(out, "", {"plugins": "delta_one.py 0123"})
+    out.touch()
+    words = ["sweep", "figure2", "--preset", "laptop", "--plugin", mine, *CELL]
+    result = invoke(*words, "--out", out, "--dry-run")
+    assert result.exit_code == 2 and "runs of the delta_one.py that was delta_one.py 0123" in (
+        result.stderr
+    )
 
 
 def test_a_wrong_plugin_is_refused_in_one_line(tmp_path):

@@ -127,6 +127,9 @@ def test_one_thing_changes_at_a_time():
         Asking(s.task, "last") for s in base.train.before
     ]
     assert everywhere.trained_on == Asking(CELL, "everywhere") and everywhere.task == CELL
+    steps = [s.steps for s in base.train.before]
+    assert max(steps) > 800 and [s.steps for s in last.train.before] == steps
+    assert [s.steps for s in everywhere.train.before] == [min(s, 800) for s in steps]
     assert replace(mlp, model=base.model, **same) == base and mlp.model.mlp == 256
     assert replace(wide, model=base.model, **same) == base and wide.model.d_model == 74
     for run in confounders():

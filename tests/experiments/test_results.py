@@ -206,6 +206,17 @@ def test_odd_names_come_back_as_they_were(tmp_path):
     assert again["token"].tolist() == ODD
 
 
+def test_a_table_may_replace_one_that_begins_with_its_four_columns(tmp_path):
+    """What follows are the names of models, which may be others."""
+    out = tmp_path / "t.csv"
+    table = pd.DataFrame(columns="block document token ar hyena rwkv".split())
+    assert results.is_replaceable(out, table)
+    out.write_text("block,document,token,ar,attention\n")
+    assert results.is_replaceable(out, table)
+    out.write_text("block,document,token,opportunity,hyena,rwkv\n")
+    assert not results.is_replaceable(out, table)
+
+
 def test_a_lock_that_cannot_be_had_names_its_file(tmp_path, monkeypatch):
     fcntl = pytest.importorskip("fcntl")
 

@@ -20,13 +20,14 @@ from zoology_teach.experiments import results, sweep
 from zoology_teach.experiments.synthetic_runs import SyntheticRun
 
 
-def test_a_sweep_does_only_what_is_missing(tmp_path, counted):
+def test_a_sweep_does_only_what_is_missing(tmp_path, counted, capsys):
     pool, done = counted
     out = tmp_path / "new" / "table.csv"
     first = sweep.run([tiny(0), tiny(1)], out=out, executor=pool)
-    assert len(first) == len(done) == 2
+    assert len(first) == len(done) == 2 and "2/2" in capsys.readouterr().err
     again = sweep.run([tiny(0), tiny(1), tiny(2), tiny(2)], out=out, executor=pool)
-    assert len(again) == len(done) == 3
+    said = capsys.readouterr().err
+    assert len(again) == len(done) == 3 and "2/3" in said and "3/3" in said
     assert set(again["run"]) == {tiny(s).id for s in range(3)}
     assert sweep.finished(out, [tiny(1), tiny(9)]) == {tiny(1).id}
 
@@ -61,6 +62,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 def test_a_killed_sweep_continues_and_leaves_no_process(tmp_path, how):
     script, out = tmp_path / "go.py", tmp_path / "t.csv"
@@ -128,6 +130,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 def test_a_whole_sweep_killed_at_random_moments_ends_as_if_it_had_not_been(tmp_path):
     script, out = tmp_path / "go.py", tmp_path / "t.csv"
     script.write_text(CLI_SCRIPT)
@@ -213,6 +216,7 @@ def kill_at_every_line(folder: Path) -> None:
     print(line - 1)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_a_sweep_killed_at_any_line_leaves_a_table_that_loads_and_goes_on(tmp_path):
     code = "import pathlib, tests.experiments.test_sweep as t; t.kill_at_every_line({})"

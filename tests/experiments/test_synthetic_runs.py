@@ -128,6 +128,22 @@ def test_an_interrupted_run_has_no_row_and_goes_on(tmp_path, monkeypatch):
     assert not (tmp_path / f"{tiny(steps=8).id}.pt").exists()
 
 
+def test_its_accuracy_is_of_examples_that_nothing_is_trained_on(tmp_path, monkeypatch):
+    drawn = []
+
+    def sample(task, num_examples, seed, original=MQAR.sample):
+        drawn.append((num_examples, seed))
+        return original(task, num_examples, seed)
+
+    monkeypatch.setattr(MQAR, "sample", sample)
+    row = tiny(3).execute(tmp_path)
+    assert [d for d in drawn if isinstance(d[1], int)] == [(20, 2 * 3 + 1)]
+    assert (row["seed"], row["batch_size"], row["lr"], row["d_model"]) == (3, 32, 0.01, 16)
+    assert (row["seq_len"], row["num_pairs"], row["vocab_size"]) == (32, 4, 256)
+    assert row["mixer"] == "base_conv" and row["recipe"] == "identity-like init"
+    assert 0 < row["cpu_seconds"] and 0 < row["seconds"]
+
+
 def test_a_run_lost_at_its_first_step_has_a_row(tmp_path, monkeypatch):
     row = tiny(lr=1e30, clip=1e30, warmup=0.0, steps=50).execute(tmp_path)
     assert math.isnan(row["accuracy"]) and math.isnan(row["loss"])

@@ -5,10 +5,10 @@ from dataclasses import replace
 import pytest
 import torch
 
-from zoology_teach.experiments.text_models import MIXERS_ON_TEXT
+from zoology_teach.experiments.text_models import MIXERS_ON_TEXT, behind_short_conv
 from zoology_teach.experiments.text_presets import PRESETS
 from zoology_teach.mixers import MIXERS
-from zoology_teach.model import LanguageModel
+from zoology_teach.model import LanguageModel, layer
 
 
 @pytest.mark.parametrize("preset", PRESETS)
@@ -50,3 +50,38 @@ def test_a_long_filter_is_explicit_up_to_256_tokens():
     for n, kind in ((255, "long"), (256, "long"), (257, "implicit")):
         short, long, *_ = MIXERS_ON_TEXT["base_conv"](4, n, 1)
         assert (short.options, long.options) == ({}, {"filter": kind, "max_len": n})
+
+
+def test_the_layers_of_each_model():
+    """Depth 8, N = 512, 4 heads. Of a hybrid every fourth layer attends, of few the last."""
+    short, long = layer("base_conv"), layer("base_conv", filter="implicit", max_len=512)
+
+    def hybrid(mixer="attention", **options):
+        own = layer(mixer, num_heads=4, **options)
+        return (short, long, short, own) * 2
+
+    def sparse(selection, **options):
+        return hybrid("sparse_attention", selection=selection, **options)
+
+    made = {name: make(8, 512, 4) for name, make in MIXERS_ON_TEXT.items()}
+    assert made == {
+        "attention": (layer("attention", num_heads=4, rope=True),) * 8,
+        "base_conv": (short, long) * 4,
+        "hyena": (layer("hyena", max_len=512),) * 8,
+        "hybrid": hybrid(),
+        "hybrid_random": sparse("random", p=0.44),
+        "hybrid_programmatic": sparse("programmatic", blank=None),
+        "hybrid_learned": sparse("learned", k=128, soft_steps=200),
+        "attention_short_conv": (layer("attention", num_heads=4, short_conv=3),) * 8,
+        "hybrid_short_conv": hybrid(short_conv=3),
+        "hybrid_random_short_conv": sparse("random", p=0.44, short_conv=3),
+        "hybrid_programmatic_short_conv": sparse("programmatic", blank=None, short_conv=3),
+        "hybrid_learned_short_conv": sparse("learned", k=224, soft_steps=200, short_conv=3),
+        "hybrid_induction": hybrid(short_conv=3, init="induction"),
+    }
+    explicit = layer("base_conv", filter="long", max_len=32)
+    one_head = layer("attention", num_heads=1)
+    assert MIXERS_ON_TEXT["hybrid"](2, 32, 1) == (short, one_head)
+    assert MIXERS_ON_TEXT["hybrid"](3, 32, 1) == (short, explicit, one_head)
+    assert behind_short_conv("rwkv")(4, 32, 1) == (short, layer("rwkv")) * 2
+    assert behind_short_conv("long_conv")(2, 32, 1) == (short, layer("long_conv", max_len=32))

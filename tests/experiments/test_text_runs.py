@@ -10,6 +10,7 @@ import pytest
 from zoology_teach.experiments import sweep, text_runs
 from zoology_teach.experiments.sweep import runs_folder
 from zoology_teach.experiments.text_runs import COLUMNS, losses_of
+from zoology_teach.model import LanguageModel
 from zoology_teach.tasks import documents
 from zoology_teach.tasks.mqar import MQAR
 from zoology_teach.tasks.source import Text
@@ -36,10 +37,37 @@ def test_a_row_a_run_and_the_losses_beside_it(preset, tmp_path):
     assert math.exp(losses.astype(float).mean()) == pytest.approx(row["ppl"], abs=1e-3)
     assert [m["step"] for m in json.loads(row["curve"])] == [2, 3]
     assert row["tokens"] == 3 * 4 * 32
+    assert (row["layers"], row["warm_up"]) == ("base_conv base_conv", 0)
+    assert (row["steps"], row["batch_size"], row["lr"], row["seed"]) == (3, 4, 1e-2, 0)
+    assert (row["d_model"], row["seq_len"], row["vocab_size"]) == (16, 32, 2048)
+    assert (row["threshold"], row["wide_threshold"], row["device"]) == (20, 100, "cpu")
+    model = LanguageModel(runs[0].model)
+    assert (row["parameters"], row["mlp"]) == (model.num_parameters(), runs[0].model.mlp)
+    assert row["state_size"] == model.state_size(32)
+    assert 6 < row["train_loss"] < 9 and math.isnan(row["choosing_ppl"])  # ln 2048 is 7.6
     before = out.read_bytes()
     assert len(sweep.run(runs, out=out, executor="here")) == 2 and out.read_bytes() == before
     with pytest.raises(ValueError, match="run = 'nothing'"):
         losses_of(out, "nothing")
+
+
+@pytest.mark.parametrize(("rank", "order"), [(0, ["load", "wait", "load"]), (1, ["wait", "load"])])
+def test_the_first_process_reads_a_text_and_the_others_wait(
+    preset, tmp_path, monkeypatch, rank, order
+):
+    seen = []
+
+    def load(text, folder):
+        seen.append("load")
+        if "wait" in seen:
+            raise InterruptedError
+
+    monkeypatch.setattr(text_runs, "rank_and_size", lambda: (rank, 2))
+    monkeypatch.setattr(text_runs, "from_the_first", lambda value: seen.append("wait"))
+    monkeypatch.setattr(Text, "load", load)
+    with pytest.raises(InterruptedError):
+        preset.run("base_conv").execute(tmp_path)
+    assert seen == order
 
 
 def test_a_dataset_of_the_hub_is_read_once(tmp_path, monkeypatch):
@@ -62,6 +90,7 @@ def test_a_dataset_of_the_hub_is_read_once(tmp_path, monkeypatch):
             assert (a.names, a.seq_len, a.vocab_size) == (b.names, 16, 300)
         assert corpus.reading == direct.reading and corpus.reading.damaged == 1
     assert isinstance(again.train.stream, np.memmap)
+    assert len(text.load(tmp_path / "new" / "folder").train) == len(direct.train)
     with pytest.raises(ValueError, match="tokenizer = 'bpe': must be 'committed'"):
         Text("hf:plays", tokenizer="bpe").load()
 
@@ -92,6 +121,7 @@ def test_recall_first_and_then_text(preset, tmp_path):
     row = sweep.run([run], out=tmp_path / "t.csv", executor="here").iloc[0]
     assert json.loads(row["config"])["train"]["before"][0]["steps"] == 4
     assert [m["step"] for m in json.loads(row["curve"])] == [6, 7]
+    assert row["warm_up"] == 4 and row["steps"] == 3
 
 
 def test_other_texts_under_the_same_path_are_another_run(preset, tmp_path):

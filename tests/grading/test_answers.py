@@ -123,6 +123,15 @@ def test_a_file_passed_over_for_its_code_is_read_for_its_text(tmp_path):
     assert bob.answers == {}
 
 
+def test_below_the_heading_of_an_exercise_no_answer_goes_on():
+    notebook = nbformat.v4.new_notebook()
+    notebook.cells = text(
+        "## 02.d Open\nBecause.", "### 02.a again\nStill because.",
+        f"## 02.a {GRADED['02.a'].title}\nNo answer.", "## 02.c Another title\nNor this.",
+    )  # fmt: skip
+    assert found(notebook) == {"02.d": "Because.\n\n### 02.a again\nStill because."}
+
+
 def test_two_open_questions_of_a_chapter_have_an_answer_each():
     """The second shows a cell that runs what was planned: what it printed belongs to the answer."""
     notebook = released("06")

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from zoology_teach.grading import check
+from zoology_teach.grading.ladder import Exercise, expect
 
 
 @pytest.mark.parametrize(
@@ -28,6 +29,42 @@ def test_the_reason_says_that_the_answer_cannot_be_judged():
     assert any("(your answer cannot be judged: RuntimeError)" in reason for reason in said), said
 
 
+def test_the_inputs_are_drawn_on_the_cpu_whatever_the_default_device_is():
+    seen = []
+
+    def note(*given):
+        seen.extend(x.device.type for x in given if isinstance(x, torch.Tensor))
+
+    with torch.device("meta"):
+        report = check("02.a", note)
+        assert torch.ones(1).is_meta, "what was the default is again"
+    assert set(seen) == {"cpu"} and report.earned == 0
+
+
 def test_a_function_that_exits_has_raised():
     (first, *_) = check("02.a", lambda *given: exit()).outcomes
     assert first.reason == "your function raised SystemExit: None"
+
+
+def test_rungs_are_added_in_order_under_names_of_their_own():
+    made = Exercise("99.z", "f", "Title", minutes=1, difficulty=1)
+
+    def test(call, generator):
+        pass
+
+    assert made.rung("one", 2, "mistake")(test) is test
+    made.rung("two", 3, "another")(test)
+    assert [(r.name, r.points, r.mistake, r.test) for r in made.rungs] == [
+        ("one", 2, "mistake", test), ("two", 3, "another", test),
+    ]  # fmt: skip
+    assert made.points == 5
+    with pytest.raises(ValueError, match=r"rung name = 'one': must be new in 99\.z"):
+        made.rung("one", 1, "once more")
+
+
+def test_nan_is_right_nowhere():
+    nan = torch.tensor([1.0, float("nan")])
+    expect(torch.tensor([1.0, 2.0]), torch.tensor([1.0, 2.0]))
+    for wrong, right in ((nan, nan), (nan, torch.ones(2)), (torch.ones(2), nan)):
+        with pytest.raises(AssertionError, match=r"at \[1\] you return"):
+            expect(wrong, right)

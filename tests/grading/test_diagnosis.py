@@ -37,6 +37,25 @@ def test_labels_one_position_late():
     assert common_mistake(late, LABELS) == "yours stands one position late in dimension 1"
 
 
+COUNTED = torch.arange(24.0).reshape(2, 3, 4)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "right", "said"),
+    [
+        ([7, 1, 2, 3], [1, 2, 3, 1], "yours stands one position late in dimension 0"),
+        ([[7, 7], [1, 2], [3, 4], [5, 6]], [[1, 2], [3, 4], [5, 6], [7, 9]],
+         "yours stands one position late in dimension 0"),
+        (COUNTED.flip(0), COUNTED, "these are the right numbers in another order"),
+        ([3, 1, 2], [1, 2, 3], "these are the right numbers in another order"),
+        ([2, 1, 1], [1, 2, 1], ""),
+        ([1.37, 2.74], [1, 2], "what you return is 1.37 times that"),
+    ],
+)  # fmt: skip
+def test_few_numbers_and_other_shapes(wrong, right, said):
+    assert common_mistake(torch.as_tensor(wrong), torch.as_tensor(right)) == said
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
@@ -65,7 +84,13 @@ def test_no_pattern_is_seen_in_what_agrees_by_chance():
 
 @pytest.mark.parametrize(
     ("found", "expected", "said"),
-    [(6.0, 12.0, "0.5 times"), (200, 2.0, "100 times"), (-3, 3.0, "the sign is the other one")],
+    [
+        (6.0, 12.0, "0.5 times"),
+        (0.03, 3.0, "0.01 times"),
+        (200, 2.0, "100 times"),
+        (200.005, 2.0, "100 times"),
+        (-3, 3.0, "the sign is the other one"),
+    ],
 )
 def test_a_number_off_by_a_plain_factor(found, expected, said):
     with pytest.raises(AssertionError, match=said):
@@ -75,11 +100,14 @@ def test_a_number_off_by_a_plain_factor(found, expected, said):
 def test_a_number_that_is_just_wrong():
     with pytest.raises(AssertionError, match=r"^you return 5, expected 3$"):
         expect_number(5.0, 3.0)
+    with pytest.raises(AssertionError, match=r"^you return 303, expected 3$"):
+        expect_number(303.0, 3.0)
 
 
 def test_exchanged_dimensions_and_other_kinds():
     assert exchanged((4, 3), (3, 4)) == "dimensions 0 and 1 are exchanged"
     assert exchanged((2, 5, 3), (2, 3, 5)) == "dimensions 1 and 2 are exchanged"
+    assert exchanged((3, 2, 5, 7), (2, 3, 5, 7)) == "dimensions 0 and 1 are exchanged"
     assert exchanged((4, 4), (3, 4)) == exchanged((12,), (3, 4)) == ""
     with pytest.raises(AssertionError, match="expected \\(3, 4\\): dimensions 0 and 1 are"):
         expect_shape(torch.zeros(4, 3), (3, 4))
@@ -133,6 +161,15 @@ def test_a_message_is_one_line_whatever_is_raised_or_quoted():
     assert "you return a A Bxxx" in said and "\n" not in said and len(said) < 1600
 
 
+def test_the_most_that_is_written_of_a_call():
+    assert called("f", ("x" * 898,), {}) == f"f('{'x' * 898}')"
+    assert called("f", ("x" * 899,), {}) == f"f('{'x' * 899} …)"
+    assert written(torch.arange(4096)).startswith("[0, 1, 2, ")
+    assert written(torch.arange(4097)) == "<int64 of shape (4097,)>"
+    assert [written(x) for x in (9_999_999.0, 1e7, -1e7)] == ["9999999", "1e+07", "-1e+07"]
+    assert [written(x) for x in (len, torch.float32, {1})] == ["len", "dtype", "set"]
+
+
 def shifted(tokens):
     labels = torch.full_like(tokens, -100)
     labels[:, 1:] = tokens[:, :-1]
@@ -165,3 +202,10 @@ def test_an_error_comes_with_the_call_that_raised_it():
     report = check("02.a", lambda tokens: tokens[:, 99])
     assert "your function raised IndexError" in repr(report)
     assert "Tried: answers([[" in repr(report)
+
+
+def test_nothing_is_no_factor_of_a_number():
+    with pytest.raises(AssertionError, match=r"^you return 0, expected 3$"):
+        expect_number(0.0, 3.0)
+    with pytest.raises(AssertionError, match=r"^at \[0\] you return 0, expected 1$"):
+        expect(torch.zeros(2), torch.ones(2))

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from tests.grading.sample_class import EXERCISES, NASTY, graded, nasty_class
-from zoology_teach.grading import gradebook
+from zoology_teach.grading import gradebook, manual_rows
 from zoology_teach.grading.gradebook import count_items, items_alternative, write_gradebook
+from zoology_teach.grading.ladder import Exercise
 from zoology_teach.grading.ladders import EXERCISES as ALL
 from zoology_teach.grading.manual import marked, odd_marks, open_question, read_marks, read_rubrics
 from zoology_teach.grading.origins import key_of
@@ -74,7 +75,27 @@ def test_the_picture_says_what_it_shows(tmp_path):
     assert picture.info["Description"] == words
     assert picture.info["Title"] == "What the class did not understand: 2 notebooks"
     assert words.startswith("Bars: how many of 2 passed each rung. Fewest: 04.a rung 0 (0 of 2), ")
-    assert picture.height < picture.width * 2
+    assert picture.size == (8 * 120, int((1.2 + 6 * 0.24) * 120)), "a line for each rung"
+    for none in ([], count_items([], EXERCISES)):
+        assert items_alternative(none) == "No notebook could be read."
+
+
+@pytest.mark.parametrize("earned", [True, False])
+def test_the_bars_are_as_long_as_the_share_that_passed(earned):
+    rungs = [f"{e.id} {n}" for e in EXERCISES for n in range(len(e.rungs))] if earned else []
+    for readable in (True, False):
+        status = "ok" if readable else "unreadable"
+        items = count_items([graded("a", "a-0", rungs, status=status)], EXERCISES)
+        picture = Image.open(io.BytesIO(gradebook.items_picture(items))).convert("RGB")
+        colours = {colour: count for count, colour in picture.getcolors(1 << 24)}
+        passed = colours.get((0x00, 0x72, 0xB2), 0)
+        assert (passed > 10_000) == (earned and readable)
+
+
+def test_a_rung_may_be_called_anything():
+    odd = Exercise("99.a", "f", "Odd", minutes=1, difficulty=1)
+    odd.rung(r"costs $\frac$", 1, "mistake")(lambda call, generator: None)
+    assert gradebook.items_picture(count_items(CLASS[:1], [odd])).startswith(b"\x89PNG")
 
 
 def test_a_picture_of_the_whole_book_shows_the_hardest_rungs(tmp_path):
@@ -186,6 +207,13 @@ def test_a_broken_manual_file_is_one_clear_error(tmp_path, text, complaint):
     with pytest.raises(ValueError, match=rf"^{tmp_path}/manual\.csv") as error:
         read_marks(tmp_path / "manual.csv")
     assert complaint in str(error.value)
+
+
+def test_a_comment_is_one_line_of_words(tmp_path):
+    line = 'k,a,,02.d,,3,"  All   there.\n\tBut why? "'
+    (tmp_path / "manual.csv").write_text(HEAD[:-1] + f",comment\n{line}\n")
+    _, (row,) = manual_rows.read(tmp_path / "manual.csv")
+    assert row["comment"] == "All there. But why?" and row["points"] == "3"
 
 
 def test_columns_with_one_heading_or_none_are_all_kept(tmp_path):

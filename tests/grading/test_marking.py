@@ -1,6 +1,8 @@
 """Marks are given, merged and taken back without anything lost; strangers get nothing."""
 
+import base64
 import csv
+import hashlib
 import http.client
 import io
 import json
@@ -14,11 +16,12 @@ from typer.testing import CliRunner
 
 from tests.grading.sample_class import write_class
 from zoology_teach import cli, files
-from zoology_teach.grading import marks
+from zoology_teach.grading import marking_pages, marks
 from zoology_teach.grading.grade import grade, load
 from zoology_teach.grading.marking import Marking, address
 from zoology_teach.grading.marking_server import Server
 from zoology_teach.grading.marks import NO_MARK, ChangedMeanwhile, Mark, checked
+from zoology_teach.grading.rendering import style
 from zoology_teach.grading.settings import GRADED
 
 ROOT = Path(__file__).parents[2]
@@ -347,3 +350,74 @@ def test_only_this_machine_is_listened_to(marking):
     with Server(marking) as server, Server(marking) as other:
         assert server.server_address[0] == "127.0.0.1"
         assert len(server.token) == 32 and server.token != other.token
+
+
+def test_the_pages_run_one_script_and_one_style_and_lie_in_no_frame():
+    said = dict(part.split(" ", 1) for part in marking_pages.header().split("; "))
+    for kind, name in (("style-src", "marking.css"), ("script-src", "marking.js")):
+        digest = hashlib.sha256(style(name).encode()).digest()
+        assert f"'sha256-{base64.b64encode(digest).decode()}'" in said[kind]
+    assert said["frame-ancestors"] == "'none'" and said["default-src"] == "'none'"
+
+
+def test_a_mark_is_taken_over_with_the_file_that_it_was_given_to(tmp_path):
+    for who in ("one", "two"):
+        write_class(tmp_path / who, {name: {} for name in "AB"}, ["02"])
+    marking, _ = (Marking(tmp_path / who) for who in ("one", "two"))
+    marking.give(marking.graded[0], "02.d", Mark("7"), NO_MARK)
+    rows = manual(tmp_path / "two")
+    for row, mark in zip(rows, (("7", "Why?"), ("5", "")), strict=True):
+        row |= {"points": mark[0], "comment": mark[1], "file": "earlier.ipynb @222222222222"}
+    rewrite(tmp_path / "two", rows)
+    other = str(tmp_path / "two" / "manual.csv")
+    done = CliRunner().invoke(cli.app, ["mark", str(tmp_path / "one"), "--merge", other])
+    assert done.exit_code == 0 and "2 marks taken over" in done.output, "nobody disagrees"
+    assert given(tmp_path / "one") == {"A": Mark("7", "Why?"), "B": Mark("5")}
+    files_read = {row["student"]: row["file"] for row in manual(tmp_path / "one")}
+    assert files_read == {"A": f"A.ipynb @{'0' * 12}", "B": "earlier.ipynb @222222222222"}
+
+
+def test_the_longest_comment_and_numbers_in_the_place_of_names(marking):
+    assert checked("7", "x" * 2000, "02.d") == Mark("7", "x" * 2000)
+    page = marking_pages.overview(marking, "/m", hidden=True)
+    assert [f"Answer {n}" in page for n in range(5)] == [False, True, True, True, False]
+    assert not any(name in page for name in NAMES)
+    page = marking_pages.overview(marking, "/m", hidden=False)
+    assert "Answer 1" not in page and all(name in page for name in NAMES)
+
+
+def test_from_one_answer_on_to_the_next_without_points(marking):
+    ada, bob, zoe = ("/02.d/" + address("02.d", student) for student in marking.graded)
+    kind = {"Content_Type": "application/json"}
+    mark = {"points": "7", "comment": "", "seen": {"points": "", "comment": ""}}
+    with asked(marking) as ask:
+
+        def onward(path, query=""):
+            status, headers, _ = ask("GET", f"/TOKEN{path}{query}")
+            assert status == 303
+            return headers["Location"].partition("/02.d/")[2].partition("?")
+
+        def give(path, body, **headers):
+            status, _, text = ask("POST", f"/TOKEN{path}", body, Origin=ask.origin, **headers)
+            return status, json.loads(text)
+
+        at = [place.removeprefix("/02.d/") for place in (ada, bob, zoe)]
+        assert onward("/02.d") == (at[0], "", "") and onward(f"{ada}/next") == (at[1], "", "")
+        assert onward(f"{zoe}/next", "?names=hidden")[1:] == ("?", "names=hidden")
+        assert ask("GET", f"/TOKEN{ada}/whole")[::2] == (200, "By Ada.")
+        assert "By Bob." in ask("GET", f"/TOKEN{bob}")[2]
+        for nowhere in (f"{ada}/other", f"{ada}/next/next", "/02.d/nobody/next"):
+            assert ask("GET", f"/TOKEN{nowhere}")[0] == 404
+        body = json.dumps(mark)
+        assert give(bob, body, **kind) == (200, {"stored": {"points": "7", "comment": ""}})
+        assert onward(f"{ada}/next") == (at[2], "", "")
+        status, said = give(bob, json.dumps(mark | {"points": "8"}), **kind)
+        assert status == 409 and said["now"] == {"points": "7", "comment": ""}
+        for wrong in ("[]", "{", json.dumps(mark | {"points": 7}), json.dumps({"points": "1"})):
+            assert give(ada, wrong, **kind)[0] == 422
+        longest = body + " " * (100_000 - len(body))
+        assert give(ada, longest + " ", **kind) == (
+            422, {"said": "a mark must have at most 100000 bytes"},
+        )  # fmt: skip
+        assert give(ada, longest, **kind)[0] == give(zoe, body, **kind)[0] == 200
+        assert onward("/02.d")[0] == "", "to the overview"

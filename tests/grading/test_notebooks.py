@@ -105,6 +105,16 @@ def test_reading_options_takes_time_in_proportion(options):
     assert time.process_time() - begun < 20
 
 
+def test_the_most_code_and_cells_that_are_read():
+    cells = ["# %%", "x = 1"] * 2000
+    assert len(stripped("\n".join(cells))) == 2000
+    with pytest.raises(ValueError, match="more than 2,000 code cells"):
+        stripped("\n".join([*cells, "# %%", "x = 1"]))
+    assert len(stripped("x" * 1_000_000)[0]) == 1_000_000
+    with pytest.raises(ValueError, match="more than 1,000,000 characters"):
+        stripped("x" * 1_000_001)
+
+
 COLAB = """# -*- coding: utf-8 -*-
 \"\"\"hw.ipynb
 
@@ -153,6 +163,13 @@ def test_every_tools_mark_begins_a_cell(mark):
 @pytest.mark.parametrize("fence", ["```{.python .input}", "``` {.python}", "``` { .python }"])
 def test_pandocs_attributes_name_a_language_too(fence):
     assert code_cells(f"{fence}\nx = 1\n```\n".encode(), "hw.md") == ["x = 1"]
+
+
+def test_only_what_myst_runs_is_a_cell_where_it_runs_something():
+    myst, plain = "```{code-cell} python\none = 1\n```", "```{python}\ntwo = 2\n```"
+    unbraced = "```code-cell\nthree = 3\n```"
+    assert stripped(f"{plain}\n{myst}\n{unbraced}", "hw.md") == ["one = 1"]
+    assert stripped(f"{plain}\n{unbraced}", "hw.md") == ["two = 2"]
 
 
 def test_lines_may_end_as_on_an_old_mac():

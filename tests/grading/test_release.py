@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from zoology_teach import cli
+from zoology_teach.grading import nbgrader
 from zoology_teach.grading.release import release
 
 ROOT = Path(__file__).parents[2]
@@ -99,3 +100,27 @@ def test_without_the_modules_of_unix():
     program += "sys.modules.update(resource=None, fcntl=None, termios=None)\n"
     program += "from zoology_teach import chapters\nfrom zoology_teach.grading import release"
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_an_assignment_for_nbgrader_is_a_plain_notebook():
+    notebook = nbgrader.assignment(next((ROOT / "solutions").glob("02_*.md")))
+    assert "jupytext" not in notebook.metadata
+    roles = [cell.metadata.nbgrader for cell in notebook.cells if "nbgrader" in cell.metadata]
+    assert [role.grade_id for role in roles] == [
+        "02-a-function", "02-a-check", "02-b-function", "02-b-check", "02-c-function",
+        "02-c-check", "02-d-answer",
+    ]  # fmt: skip
+    assert [role.points for role in roles if role.grade][-1] == 10
+    assert [role.solution for role in roles] == [True, False] * 3 + [True]
+    assert all(role.schema_version == 3 and role.locked != role.solution for role in roles)
+    last = notebook.cells[-1]
+    assert (last.cell_type, last.id, last.source) == ("markdown", "02-d-answer", "Your answer.")
+
+
+def test_released_assignments_lie_below_source(course, tmp_path):
+    done = nbgrader.release(course[0], tmp_path / "course", check=True)
+    assert [path.relative_to(tmp_path / "course").as_posix() for path in done.written] == [
+        "source/00_start_here/00_start_here.ipynb",
+        "source/02_write_the_task/02_write_the_task.ipynb",
+    ]
+    assert not (tmp_path / "course").exists()

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from zoology_teach.grading import archives
+from zoology_teach.grading import archives, zip_names
 from zoology_teach.grading.notebooks import as_notebook, code_cells
 from zoology_teach.grading.origins import is_late, platform_ids
 from zoology_teach.grading.submissions import Submission, cells, collect
@@ -809,6 +809,38 @@ def test_blackboard_names(tmp_path):
     }
 
 
+@pytest.mark.parametrize("platform", ["blackboard", "moodle"])
+def test_a_folder_around_what_a_platform_named_is_no_student(tmp_path, platform):
+    named = {
+        "blackboard": "Homework 1_{}_attempt_2026-11-23-09-49-48_02.ipynb",
+        "moodle": "{}_501_assignsubmission_file_02.ipynb",
+    }[platform]
+    files = {f"hw/{named.format(who)}": notebook(who) for who in ("ada", "bob")}
+    assert set(by_name(folder(tmp_path / "in", **files))) >= {"ada", "bob"}
+
+
+def test_folders_are_looked_into_to_a_depth(tmp_path, monkeypatch):
+    monkeypatch.setattr(archives, "MAX_DEPTH", 3)
+    for name, files in {
+        "chain": ["a/b/in.py", "a/b/c/beyond.py"],
+        "branches": ["a/b/in.py", "x/y/in.py", "x/y/z/beyond.py"],
+        "alone": ["a/b/c/beyond.py"],
+    }.items():
+        with archives.opened(folder(tmp_path / name, **dict.fromkeys(files, b"x"))) as entries:
+            found = {"/".join(entry.path) for entry in entries if not entry.is_folder}
+        assert found == {file for file in files if file.endswith("in.py")}, name
+
+
+def test_in_a_zip_with_its_folders_each_branch_is_counted_alone(tmp_path, monkeypatch):
+    monkeypatch.setattr(archives, "MAX_FILES", 3)
+    files = {f"all/class/ada/{n}.py": b"x" for n in range(4)} | {"all/class/bob.py": b"x"}
+    folders = {name: b"" for name in ("all/", "all/class/", "all/class/ada/")}
+    with archives.opened(zipped(tmp_path / "a.zip", *(folders | files).items())) as entries:
+        found = {"/".join(entry.path): entry.problem for entry in entries if not entry.is_folder}
+    too_many = "too many files: more than 3"
+    assert found == {"all/class/ada": too_many, "all/class/bob.py": ""}
+
+
 def test_moodle_blind_marking_and_teams(tmp_path):
     names = [
         "Participant_501_assignsubmission_file_/02.ipynb",
@@ -1261,3 +1293,41 @@ def test_functions_cannot_be_written_so_that_looking_for_them_costs_much(tmp_pat
     start = time.process_time()
     assert only(tmp_path, notebook(code)).problem == ""
     assert time.process_time() - start < 3
+
+
+def test_a_file_that_cannot_be_read_does_not_hide_the_notebook_beside_it(tmp_path):
+    place = folder(tmp_path / "in", **{"ada/b.json": notebook("found")})
+    (place / "ada" / "a.json").symlink_to(place / "ada" / "b.json")
+    assert sources(by_name(place)["ada"]) == ["found"]
+
+
+def test_a_notebook_in_which_the_marks_of_a_solution_are_left_is_the_students(tmp_path):
+    kept = SOLVED.replace("\n", "\n    ### BEGIN SOLUTION\n", 1)
+    place = folder(
+        tmp_path / "in",
+        **{"ada/02_old.ipynb": notebook(kept), "ada/02_new.ipynb": notebook(EMPTY[0])},
+    )
+    os.utime(place / "ada" / "02_old.ipynb", (1, 1))
+    assert sources(by_name(place)["ada"]) == [kept]
+
+
+def test_only_canvas_numbers_copies_by_their_age(tmp_path):
+    """Elsewhere the newest counts, whatever a student calls it."""
+    files = {f"ada/{name}": notebook(f"# {name}\n{SOLVED}") for name in ("02-9.ipynb", "02.ipynb")}
+    place = folder(tmp_path / "in", **files)
+    os.utime(place / "ada" / "02-9.ipynb", (1, 1))
+    assert sources(by_name(place)["ada"])[0].startswith("# 02.ipynb")
+
+
+def test_a_first_character_that_ends_in_a_backslash_divides_no_folders():
+    info = zipfile.ZipInfo(b"\x95\x5cx.ipynb".decode("cp437"))
+    info.orig_filename, info.flag_bits = b"\x95\x5cx.ipynb".decode("cp437"), 0
+    assert zip_names.paths([info]) == [("ò＼x.ipynb",)]
+
+
+def test_files_that_are_called_as_the_courses_folders_make_no_clone(tmp_path):
+    files = {"ada/book": b"", "ada/tests": b"", "ada/02_work.py": SOLVED.encode()}
+    files |= {"bob/book/a.md": b"", "bob/tests/b.py": b"", "bob/02_work.py": SOLVED.encode()}
+    found = by_name(folder(tmp_path / "in", **files))
+    assert sources(found["ada"]) == [SOLVED]
+    assert found["bob"].problem == "nothing but the course's own files"

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from zoology_teach.grading.inside import wire
-from zoology_teach.grading.inside.bounds import Bounds, WireError
+from zoology_teach.grading.inside import channel, wire
+from zoology_teach.grading.inside.bounds import REQUEST, Bounds, WireError
 from zoology_teach.grading.inside.channel import greeted, pair, receive, send
 from zoology_teach.grading.inside.wire import HEAD, MAGIC
 
@@ -250,6 +250,37 @@ def test_waiting_ends():
         theirs.sendall(MAGIC)
         with pytest.raises(TimeoutError):
             receive(ours, BOUNDS, 0.1)
+
+
+def test_what_the_grader_sends_may_be_larger():
+    mib = 1024**2
+    assert REQUEST == Bounds(header=16 * mib, body=64 * mib)
+    inputs = torch.zeros(17 * mib, dtype=torch.uint8)
+    assert len(wire.encode(inputs, REQUEST)) > 17 * mib
+    with pytest.raises(WireError, match="17,825,792 bytes of tensors; at most 16,777,216 are read"):
+        wire.encode(inputs, BOUNDS)
+
+
+def test_a_time_that_is_over_is_over_though_a_value_is_there():
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        theirs.sendall(wire.encode("late", BOUNDS))
+        with pytest.raises(TimeoutError):
+            receive(ours, BOUNDS, -1)
+        assert receive(ours, BOUNDS, 5) == "late"
+
+
+def test_where_the_kernel_does_not_say_who_sent_a_value_it_is_read_all_the_same(monkeypatch):
+    monkeypatch.setattr(channel, "NAMES_ITS_SENDER", False)
+    ours, theirs = pair()
+    with ours, theirs:
+        theirs.sendall(channel.GREETING)
+        assert greeted(ours, 5) is None
+        send(theirs, [1, torch.ones(2)], BOUNDS)
+        assert same(receive(ours, BOUNDS, 5), [1, torch.ones(2)])
+        theirs.close()
+        with pytest.raises(EOFError):
+            receive(ours, BOUNDS, 5)
 
 
 def nested(depth: int) -> list:

@@ -260,8 +260,12 @@ ODD = {
     "u shape = (2, 0, 8): must be (B, N, 8), none of them 0": torch.zeros(2, 0, 8),
     "u shape = (5, 8)": torch.zeros(5, 8),
     "u shape = (2, 5, 7)": torch.zeros(2, 5, 7),
-    "u dtype = torch.int64": torch.zeros(2, 5, 8, dtype=torch.int64),
-    "u dtype = torch.complex64": torch.zeros(2, 5, 8, dtype=torch.complex64),
+    "u dtype = torch.int64: must be a real floating-point one": torch.zeros(
+        2, 5, 8, dtype=torch.int64
+    ),
+    "u dtype = torch.complex64: must be a real floating-point one": torch.zeros(
+        2, 5, 8, dtype=torch.complex64
+    ),
 }
 
 

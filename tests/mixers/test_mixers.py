@@ -4,6 +4,9 @@ import pytest
 import torch
 from torch import nn
 
+from tests.mixers.test_mixers_in_triton import CASES, IDS, build
+from zoology_teach import kernels
+from zoology_teach.kernels import dispatch
 from zoology_teach.mixers import MIXERS
 from zoology_teach.mixers.attention import Attention
 from zoology_teach.mixers.base_conv import BaseConv
@@ -245,3 +248,59 @@ def test_bad_options_name_the_argument(make, named):
     with pytest.raises(ValueError) as error:
         make()
     assert named in str(error.value)
+
+
+KERNELS = {
+    "short_conv": kernels.short_conv,
+    "base_conv": kernels.base_conv,
+    "long_conv": kernels.long_conv,
+    "linear_scan": kernels.scan,
+    "attention": kernels.flash_attention,
+    "sparse_attention": kernels.sparse_attention,
+}
+
+
+@pytest.mark.parametrize("some_rows", [False, True])
+@pytest.mark.parametrize(("name", "options", "expected"), CASES, ids=IDS)
+def test_where_a_kernel_takes_the_tensors_it_is_asked(
+    name, options, expected, some_rows, monkeypatch
+):
+    """As on a GPU, with the kernels' definitions in their place."""
+    mixer, u = build(name, options), torch.randn(2, 17, 8)
+    positions = torch.tensor([[3, 0], [16, 9]]) if some_rows else None
+    want, called = mixer(u, positions), set()
+
+    def by_definition(kernel, function):
+        def asked(*given):
+            called.add(kernel)
+            return function(*given, impl="reference")
+
+        return asked
+
+    for kernel, module in KERNELS.items():
+        monkeypatch.setattr(module, kernel, by_definition(kernel, getattr(module, kernel)))
+    monkeypatch.setattr(dispatch, "HAS_TRITON", True)
+    monkeypatch.setattr(dispatch, "on_gpu", lambda x: True)
+    assert torch.allclose(mixer(u, positions), want, rtol=1e-4, atol=1e-5)
+    assert some_rows or called == expected
+
+
+def test_attention_of_a_window_and_of_rows_has_a_kernel_each_and_both_have_none(monkeypatch):
+    asked = []
+
+    def attention(q, k, v, window):
+        asked.append(window)
+        return q
+
+    def of_rows(q, k, v, positions):
+        asked.append(positions.tolist())
+        return q
+
+    monkeypatch.setattr(kernels.flash_attention, "takes", lambda x, d: d == 4)
+    monkeypatch.setattr(kernels.flash_attention, "attention", attention)
+    monkeypatch.setattr(kernels.sparse_attention, "sparse_attention", of_rows)
+    for window, positions in ((None, None), (2, None), (None, [[1, 3]]), (2, [[1, 3]])):
+        mixer = MIXERS["attention"](8, num_heads=2, window=window)
+        at = None if positions is None else torch.tensor(positions)
+        mixer(torch.randn(1, 5, 8), at)
+    assert asked == [2, [[1, 3]]]

@@ -166,6 +166,11 @@ class ForgetsItsProjection(Broken):
         return 6 * n * self.d_model
 
 
+class CountsTwoFifths(Broken):
+    def flops(self, n):
+        return 204 * n
+
+
 BROKEN = {
     LooksAhead: ("causal", "inputs changed after 0: output 0 changed too"),
     ForgetsRows: ("rows", "rows at `positions`: differs from the whole by"),
@@ -174,6 +179,7 @@ BROKEN = {
     StepWithoutItsBias: ("step", "1 tokens step by step: differs from the whole by 0.01"),
     StepWithoutAGradient: ("step gradients", "the gradient of u step by step: differs"),
     CountsOneStateTwice: ("state", "after 1 tokens 2 states hold 32 numbers, said are 64"),
+    CountsTwoFifths: ("flops", "40 tokens take 20,480 in matrix products, flops says 8,160"),
     ForgetsItsProjection: ("flops", "40 tokens take 20,480 in matrix products, flops says 3,840"),
 }
 

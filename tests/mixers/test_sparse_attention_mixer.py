@@ -351,6 +351,13 @@ def test_bad_options_name_the_argument(make_it, named):
     assert named in str(error.value)
 
 
+@pytest.mark.parametrize("selection", SELECTIONS)
+def test_input_of_another_width_is_named_whatever_selects(selection):
+    mixer = SparseAttention(8, selection=selection)
+    with pytest.raises(ValueError, match=r"^u shape = \(2, 5, 7\): must be \(B, N, 8\)"):
+        mixer(torch.zeros(2, 5, 7), tokens=torch.zeros(2, 5, dtype=torch.int64))
+
+
 def test_a_model_hands_over_its_tokens():
     layers = (layer("base_conv"), layer("sparse_attention", selection="programmatic"))
     model = LanguageModel(ModelConfig(64, 16, layers)).double()
@@ -371,7 +378,8 @@ def table():
 def test_the_table_holds_the_whole_grid(table):
     grid = synthetic_presets.hybrids_laptop()
     assert sweep.finished(TABLE, grid) == {run.id for run in grid}
-    assert (plots.spread(table)["count"] == 3).all()
+    cells = plots.spread(table)
+    assert (cells["count"] == 3).all() and cells.index.tolist() == list(range(len(cells)))
     assert results.provenance(TABLE)["commands"]
 
 

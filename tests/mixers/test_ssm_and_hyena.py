@@ -11,7 +11,7 @@ from torch.nn.functional import gelu
 from zoology_teach.mixers.h3 import H3
 from zoology_teach.mixers.hyena import Hyena
 from zoology_teach.mixers.long_conv import LongConv
-from zoology_teach.mixers.s4d import S4D
+from zoology_teach.mixers.s4d import S4D, DiagonalSSM
 
 ALL = {
     "long_conv": (LongConv, {"max_len": 40}),
@@ -124,6 +124,19 @@ def test_s4d_starts_as_s4d_lin_and_float32_is_enough():
     assert torch.allclose(a, expected.expand(4, 4), atol=1e-4)
     single = mixer.ssm.kernel(1024)
     assert torch.allclose(single, mixer.double().ssm.kernel(1024).float(), atol=1e-3)
+
+
+def test_a_start_as_a_sum_is_one_mode_that_hardly_fades():
+    torch.manual_seed(0)
+    ssm = DiagonalSSM(4, 8)
+    before = {name: value.detach().clone() for name, value in ssm.named_parameters()}
+    ssm.start_as_sum()
+    assert torch.allclose(ssm.C[:, 1:], 0.02 * before["C"][:, 1:])
+    assert torch.equal(ssm.log_decay[:, 1:], before["log_decay"][:, 1:])
+    assert torch.equal(ssm.log_dt, before["log_dt"]) and not ssm.skip.any()
+    ssm.C.data[:, 1:] = 0
+    fading = torch.exp(-0.01 * ssm.log_dt.exp()[:, None] * torch.arange(50))
+    assert torch.allclose(ssm.kernel(50), fading, atol=1e-5), "K_l is near 1"
 
 
 @pytest.mark.parametrize("name", RECURRENT)

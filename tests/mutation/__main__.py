@@ -28,7 +28,7 @@ import pytest
 
 from tests.mutation.operators import Mutation, mutations
 from tests.mutation.reach import Reach
-from tests.mutation.trials import Trials, forked, survives_import
+from tests.mutation.trials import Trials, forked, keeps_variables, survives_import
 
 ROOT = Path(__file__).parents[2]
 RUNS = ROOT / "mutation_runs"
@@ -41,11 +41,11 @@ MODULES = (
 # Not here: what describes the repository; what needs a browser, a sandbox or other processes.
 LEFT_OUT = (
     "environment contributing package prose chapters browser speed benchmarks doctor mutation "
-    "commands executors figure2 processes sweep"
+    "executors figure2 processes"
 ).split()
 QUICK = "not (sandbox or browser or kernel or slow)"  # what takes long is found by the clock
 KERNEL = "kernel and not (sandbox or browser or slow)"
-BUDGET = 10  # CPU seconds of tests for one fault
+BUDGET = 20  # CPU seconds of tests for one fault
 WARM = "torch torch._dynamo triton scipy.stats pandas matplotlib.pyplot hypothesis IPython"
 
 
@@ -146,9 +146,11 @@ def try_all(faults: list[Mutation], tests: list[dict]) -> Iterator[tuple[Mutatio
 
 
 def in_place(fault: Mutation, chosen: list[dict]) -> bool:
-    """Whether the quick way serves: these tests call the function whose body has the fault."""
+    """Whether the quick way serves: these tests call the function whose body has the fault, and
+    the fault fits into it."""
     place = f"{fault.module}:{fault.function}"
-    return fault.in_body and bool(chosen) and place in chosen[0]["functions"]
+    is_called = fault.in_body and bool(chosen) and place in chosen[0]["functions"]
+    return is_called and keeps_variables(fault, COPY)
 
 
 def mark(fault: Mutation) -> Path:
@@ -163,12 +165,13 @@ def kill(fault: Mutation) -> None:
 
 
 def for_fault(fault: Mutation, tests: list[dict]) -> list[dict]:
-    """The tests to ask, the quickest first."""
+    """The tests to ask, the quickest first; of a constant or a default first those of all such."""
     place = f"{fault.module}:{fault.function}"
     able = [test for test in tests if place in test["functions"]]
-    if not (able or fault.in_body):  # a constant, or the default of something
-        prefix, looking = f"{fault.module}:", looking_at(fault.module)
-        able = [t for t in tests if t["name"].split("::")[0] in looking]
+    if not fault.in_body:
+        prefix, looking = f"{fault.module}:", files_with(an_import_of(fault.module))
+        first = [t for t in tests if t["name"].split("::")[0] in files_with("walk_packages")]
+        able = [*first, *able, *(t for t in tests if t["name"].split("::")[0] in looking)]
         able += [t for t in tests if any(name.startswith(prefix) for name in t["functions"])]
         able = list({test["name"]: test for test in able}.values())
     chosen, seconds = [], 0.0
@@ -179,15 +182,18 @@ def for_fault(fault: Mutation, tests: list[dict]) -> list[dict]:
     return chosen
 
 
-@cache
-def looking_at(module: str) -> frozenset[str]:
-    """The files of tests that import a module, or all modules there are."""
+def an_import_of(module: str) -> str:
+    """A pattern that is found where a module is imported."""
     package, _, name = module.removesuffix(".py").removesuffix("/__init__").rpartition("/")
     package = re.escape(package.replace("/", "."))
-    named = rf"{package}\.{name}\b|from {package} import [^#]*?\b{name}\b"
-    imports = re.compile(rf"{named}|walk_packages")
+    return rf"{package}\.{name}\b|from {package} import [^#]*?\b{name}\b"
+
+
+@cache
+def files_with(pattern: str) -> frozenset[str]:
+    """The files of tests in which a pattern is found."""
     paths = (COPY / "tests").rglob("test_*.py")
-    found = [path for path in paths if imports.search(path.read_text())]
+    found = [path for path in paths if re.search(pattern, path.read_text())]
     return frozenset(path.relative_to(COPY).as_posix() for path in found)
 
 

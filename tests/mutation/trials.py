@@ -145,6 +145,19 @@ def put(fault: Mutation, root: Path, functions: dict[Identity, list[FunctionType
     return changed
 
 
+def keeps_variables(fault: Mutation, root: Path) -> bool:
+    """Whether every function closes over the variables that it did, as `put` needs it.
+
+    One without its `super()` no longer does.
+    """
+    source = (root / fault.module).read_bytes()
+    was, becomes = (
+        {(c.co_qualname, c.co_firstlineno): c.co_freevars for c in codes(compile(s, "", "exec"))}
+        for s in (source, fault.applied(source))
+    )
+    return all(was.get(name, found) == found for name, found in becomes.items())
+
+
 def codes(code: CodeType) -> list[CodeType]:
     inner = [
         c for constant in code.co_consts if isinstance(constant, CodeType) for c in codes(constant)

@@ -108,6 +108,16 @@ def test_the_same_seed_draws_the_same_blocks(corpus):
         blocks.sample(len(blocks) + 1)
 
 
+@pytest.mark.parametrize(
+    ("tokens", "blocks"), [(0, 0), (1, 0), (4, 0), (5, 1), (8, 1), (9, 2), (12, 2), (13, 3)]
+)
+def test_a_block_has_a_token_more_than_its_context(tokens, blocks):
+    stream = np.arange(tokens)
+    made = text.Blocks(stream, np.zeros(tokens, np.int32), ["a"], 4, 99)
+    assert len(made) == blocks and made.tokens.shape == (blocks, 5)
+    assert made.tokens.tolist() == [stream[4 * b : 4 * b + 5].tolist() for b in range(blocks)]
+
+
 def test_the_last_documents_apart(corpus):
     rest, last = corpus.train.apart(3)
     assert rest.names + last.names == corpus.train.names and len(last.names) == 3

@@ -12,7 +12,16 @@ from tests.training.toys import CONFIG, TASK, small_model, toy_blocks, toy_model
 from zoology_teach.experiments.synthetic_presets import laptop_run
 from zoology_teach.model import LanguageModel
 from zoology_teach.tasks.mqar import MQAR
-from zoology_teach.training import Diverged, TrainConfig, train, training
+from zoology_teach.training import (
+    Diverged,
+    Stage,
+    TrainConfig,
+    loop,
+    processes,
+    time_limit,
+    train,
+    training,
+)
 
 
 def test_attention_learns_mqar_in_fifteen_cpu_seconds():
@@ -133,3 +142,129 @@ def test_wrong_use_is_named(change, named):
     with pytest.raises(ValueError) as error:
         train(toy_model("full"), **arguments)
     assert named in str(error.value)
+
+
+def test_a_progress_bar_says_how_far_it_is_and_the_loss(capsys):
+    config = TrainConfig(steps=4, batch_size=4, eval_examples=5, before=(Stage(TASK, 2, 4),))
+    train(small_model(), TASK, config)
+    assert capsys.readouterr().err == ""
+    train(small_model(), TASK, config, progress="one of two")
+    said = capsys.readouterr().err
+    assert "one of two: 100%" in said and "6/6" in said and "loss=" in said
+    train(small_model(), TASK, config, progress=True)
+    assert "6/6" in capsys.readouterr().err
+
+
+class Ticking:
+    """A task whose every batch takes ten seconds."""
+
+    vocab_size, now = 32, 1000.0
+
+    def sample(self, num_examples, seed):
+        self.now += 10
+        return TASK.sample(num_examples, seed)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "written"), [(25, [3, 6, 6]), (30, [3, 6, 6]), (60, [6, 6]), (61, [])]
+)
+def test_a_checkpoint_is_written_every_so_often_and_at_the_end(
+    monkeypatch, tmp_path, seconds, written
+):
+    task, after = Ticking(), []
+    monkeypatch.setattr(loop.time, "perf_counter", lambda: task.now)
+    monkeypatch.setattr(
+        loop.Training, "save", lambda self, path: after.append(len(self.history.records))
+    )
+    config = TrainConfig(steps=6, batch_size=4, eval_examples=5)
+    history = train(small_model(), task, config, checkpoint=tmp_path / "c", save_seconds=seconds)
+    assert after == written and history.seconds == 60
+    train(small_model(), task, config, save_seconds=0)
+    assert after == written, "nowhere, where no file is named"
+
+
+def test_a_gradient_is_cut_to_its_largest_norm():
+    """AdamW divides by a gradient's size, but not where that is far below its 1e-8."""
+
+    def moved(clip: float) -> float:
+        model, start = small_model(), small_model()
+        config = TrainConfig(steps=3, batch_size=4, weight_decay=0.0, clip=clip, eval_examples=5)
+        train(model, TASK, config)
+        pairs = zip(model.parameters(), start.parameters(), strict=True)
+        return max((a - b).abs().max().item() for a, b in pairs)
+
+    assert moved(1e-13) < 1e-6 < 1e-3 < moved(1.0)
+
+
+@pytest.fixture
+def two_processes(monkeypatch):
+    """As the second of two that torchrun starts sees itself."""
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("LOCAL_RANK", "1")
+
+
+def joined(device="cpu"):
+    with processes.process_group(torch.device(device)) as found:
+        return found
+
+
+def test_alone_a_process_is_the_first_of_one(monkeypatch):
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    assert joined() == processes.rank_and_size() == (0, 1)
+    values = torch.tensor([1.0, 3.0])
+    assert processes.mean_over_processes(values) is values
+    assert processes.from_the_first("said") == "said"
+
+
+def test_there_is_a_gpu_for_each_process(two_processes, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    with pytest.raises(ValueError, match="nproc-per-node = 2: must be at most 1, the GPUs there"):
+        joined("cuda")
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "said"),
+    [
+        (RuntimeError("[gloo]\nno peer"), OSError, "not all of the 2 processes of this run are"),
+        (torch.distributed.DistError("timed out"), OSError, "there: timed out"),
+        (RuntimeError("a bug"), RuntimeError, "^a bug$"),
+    ],
+)
+def test_processes_that_do_not_come_are_one_error(two_processes, monkeypatch, error, kind, said):
+    def nobody(address, timeout):
+        assert (address, timeout.total_seconds()) == ("env://", 300)
+        raise error
+
+    monkeypatch.setattr(processes.dist, "rendezvous", nobody)
+    with pytest.raises(kind, match=said):
+        joined()
+
+
+def test_of_three_processes_numbers_are_averaged_and_the_first_is_heard(monkeypatch):
+    def three_alike(values):
+        values *= 3
+
+    def hear(sent, source, device):
+        assert (source, device.type) == (0, "cpu")
+        sent[0] = "said by the first"
+
+    monkeypatch.setattr(processes.dist, "is_initialized", lambda: True)
+    monkeypatch.setattr(processes.dist, "get_rank", lambda: 2)
+    monkeypatch.setattr(processes.dist, "get_world_size", lambda: 3)
+    monkeypatch.setattr(processes.dist, "all_reduce", three_alike)
+    monkeypatch.setattr(processes.dist, "broadcast_object_list", hear)
+    assert processes.rank_and_size() == (2, 3)
+    assert processes.mean_over_processes(torch.tensor([1.0, 4.0])).tolist() == [1, 4]
+    assert processes.from_the_first("said by another") == "said by the first"
+
+
+def test_at_the_limit_a_training_does_one_update_more_and_keeps_it(tmp_path):
+    config = TrainConfig(steps=5, batch_size=4, eval_examples=5)
+    time_limit.stop_at(0)
+    try:
+        history = train(small_model(), TASK, config, checkpoint=tmp_path / "c")
+    finally:
+        time_limit.stop_at(math.inf)
+    assert history.interrupted and len(history.records) == 1 and (tmp_path / "c").exists()
+    again = train(small_model(), TASK, config, checkpoint=tmp_path / "c")
+    assert len(again.records) == 5 and not again.interrupted

@@ -1,5 +1,6 @@
 """Lessons end by updates or by a threshold, at a rate and with an optimiser of their own."""
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -7,7 +8,8 @@ import torch
 
 from tests.training.toys import EASY, TASK, small_model, toy_blocks
 from zoology_teach.tasks.mqar import MQAR
-from zoology_teach.training import Stage, TrainConfig, loop, lr_factor, train
+from zoology_teach.training import Stage, TrainConfig, loop, lr_factor, time_limit, train
+from zoology_teach.training.stages import check_sizes
 
 
 def rates(config, model=None):
@@ -193,3 +195,31 @@ def test_lessons_in_a_list_are_kept_in_a_tuple():
     config = TrainConfig(before=[Stage(EASY, 1, 2)])
     assert config == TrainConfig(before=(Stage(EASY, 1, 2),)) and isinstance(config.before, tuple)
     hash(config)
+
+
+def test_the_moment_at_which_trainings_end_is_in_it(monkeypatch):
+    monkeypatch.setattr(time_limit.time, "time", lambda: 1000.0)
+    try:
+        for moment, is_reached in (
+            (999.0, True),
+            (1000.0, True),
+            (1000.5, False),
+            (math.inf, False),
+        ):
+            time_limit.stop_at(moment)
+            assert time_limit.is_reached() is is_reached
+    finally:
+        time_limit.stop_at(math.inf)
+
+
+def test_each_process_has_the_same_share_of_a_batch():
+    def check(batch_size, micro_batch):
+        stages = [Stage(TASK, 1, batch_size)]
+        check_sizes(stages, TrainConfig(), 32, 2, micro_batch, measured=False)
+
+    check(4, None)
+    check(4, 2)
+    with pytest.raises(ValueError, match="batch_size = 3: must be a multiple of 2, the number of"):
+        check(3, None)
+    with pytest.raises(ValueError, match="micro_batch = 4: must be a divisor of 2"):
+        check(4, 4)

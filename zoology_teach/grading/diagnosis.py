@@ -41,7 +41,7 @@ def _scaled(a: Tensor, e: Tensor, is_measured: bool) -> str:
     factor = float((a * e).sum() / (e * e).sum())
     if _alike(a, -e):
         return "the sign is the other one"
-    telling = _varies(e[e != 0]) or (is_measured and _is_simple(factor))
+    telling = _varies(e[e != 0]) or (is_measured and factor > 1e-9 and _is_simple(factor))
     if factor > 1e-9 and telling and _alike(a, factor * e):
         return f"what you return is {factor:.4g} times that"
     more = float((a - e).mean())
