@@ -65,15 +65,15 @@ def test_folded_code_is_called_by_its_caption(tab, site):
 def test_a_guess_is_kept_and_stands_beside_the_result(tab, site):
     tab.goto((site / "book" / "06_turn_the_width_knob.html").as_uri())
     tab.wait_for_function(SETTLED)
-    question = "which costs it more?"
+    question = "how wide must it be to reach the same again?"
     asked, revealed = tab.locator(".widget", has_text=question).all()
     assert "none yet" in revealed.inner_text()
-    asked.get_by_text("four times the tokens", exact=True).click()
+    asked.get_by_text("96", exact=True).click()
     assert "is kept in this browser" in asked.inner_text()
     tab.reload()
     tab.wait_for_function(SETTLED)
     shown = tab.locator(".widget", has_text=question).last.inner_text()
-    assert "four times the tokens" in shown.split("The result")[0]
+    assert "96" in shown.split("The result")[0]
 
 
 def test_every_widget_answers_the_keyboard(tab, site, pages):
