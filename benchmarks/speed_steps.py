@@ -7,7 +7,6 @@ code it times is decided by PYTHONPATH, so it uses only what the library has alw
 import sys
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from functools import cache
 
 import torch
@@ -57,10 +56,6 @@ def step(name: str, vocab_size: int) -> Callable[[], None]:
 def main() -> None:
     """Answer until the lines end. The CPU's time: what else the machine does counts less."""
     torch.set_num_threads(1)
-    with suppress(ImportError):  # what the loop does before its first update, where it does it
-        from zoology_teach.training.allocator import keep_freed_memory
-
-        keep_freed_memory()
     for line in sys.stdin:
         name, vocab_size = line.rsplit(" ", 1)
         update = step(name, int(vocab_size))

@@ -26,7 +26,6 @@ from zoology_teach.tasks.examples import Examples
 from zoology_teach.tasks.text import Blocks
 from zoology_teach.training import checkpoint as checkpoints
 from zoology_teach.training import time_limit
-from zoology_teach.training.allocator import keep_freed_memory
 from zoology_teach.training.batches import batches, stage_seed
 from zoology_teach.training.history import Clock, Diverged, Ended, History, Record
 from zoology_teach.training.measure import accuracy, asked
@@ -141,7 +140,6 @@ class Training:
 
     def updates(self) -> Iterator[Record]:
         """Train stage after stage, from where the history ends; a `Record` per update."""
-        keep_freed_memory()
         self.model.train()
         for number in range(len(self.history.ended), len(self.stages)):
             yield from self._stage(number)
