@@ -1,11 +1,14 @@
 """One submission, its process played by a script: what is kept, said and asked again."""
 
+import errno
 import subprocess
 from types import SimpleNamespace
 
 import pytest
 
 from zoology_teach.grading import sandbox, session
+from zoology_teach.grading.bubblewrap import SandboxUnavailable
+from zoology_teach.grading.inside import confine
 from zoology_teach.grading.inside.bounds import WireError
 from zoology_teach.grading.ladder import CallFailed, Exercise
 from zoology_teach.grading.notebooks import as_notebook
@@ -242,3 +245,22 @@ def test_a_worker_that_does_not_end_is_killed(hangs):
     one.close()
     assert seen == ["hung up", 5, *(["killed", None] if hangs else []), "hung up"]
     assert one.process is None and one.busy is False
+
+
+@pytest.mark.parametrize(
+    ("complaint", "why"),
+    [("echo no room for a namespace >&2", "no room for a namespace"), ("", "it said nothing")],
+)
+def test_a_worker_that_does_not_start_says_why(tmp_path, monkeypatch, complaint, why):
+    broken = tmp_path / "python"
+    broken.write_text(f"#!/bin/sh\n{complaint}\nexit 1\n")
+    broken.chmod(0o755)
+    monkeypatch.setattr(sandbox.sys, "executable", str(broken))
+    with pytest.raises(SandboxUnavailable, match=f"could not be started: {why}$"):
+        sandbox.Sandbox(kind="none")
+
+
+def test_a_refused_call_into_libc_says_what_the_system_said():
+    with pytest.raises(OSError, match="prctl -1") as refused:
+        confine.prctl(-1)
+    assert refused.value.errno == errno.EINVAL
