@@ -7,6 +7,8 @@ from playwright.sync_api import sync_playwright
 from zoology_teach.doctor import find_browser
 
 FLAGS = ["--no-sandbox", "--disable-gpu"]
+BESIDE = 16  # mm, on each side of the text
+ACROSS = round((210 - 2 * BESIDE) * 96 / 25.4)  # CSS pixels of a line on A4
 FOOTER = (
     '<div style="font-size: 8px; width: 100%; text-align: center">'
     '<span class="pageNumber"></span></div>'
@@ -28,6 +30,10 @@ READY = """async () => {
         image.loading = "eager";
         return image.decode();
     }));
+    for (const formula of document.querySelectorAll(".katex-display")) {
+        const share = formula.clientWidth / formula.scrollWidth;
+        if (share < 1) formula.style.fontSize = `${Math.floor(100 * share)}%`;
+    }
 }"""
 
 
@@ -38,16 +44,16 @@ def printed(index: Path) -> bytes:
         raise FileNotFoundError("chromium: not found; to repair: apt-get install chromium")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=browser_path, args=FLAGS)
-        page = browser.new_page()
+        page = browser.new_page(viewport={"width": ACROSS, "height": 1000})
         page.goto(index.resolve().as_uri(), timeout=0)  # a long page: let a slow machine load it
-        page.evaluate(READY)
         page.emulate_media(media="print", color_scheme="light")
+        page.evaluate(READY)
         content = page.pdf(
             format="A4",
             print_background=True,
             tagged=True,
             outline=True,
-            margin={"top": "18mm", "bottom": "18mm", "left": "16mm", "right": "16mm"},
+            margin={"top": "18mm", "bottom": "18mm", "left": f"{BESIDE}mm", "right": f"{BESIDE}mm"},
             display_header_footer=True,
             header_template="<span></span>",
             footer_template=FOOTER,
