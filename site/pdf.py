@@ -30,10 +30,9 @@ READY = """async () => {
         image.loading = "eager";
         return image.decode();
     }));
-    for (const formula of document.querySelectorAll(".katex-display")) {
-        const share = formula.clientWidth / formula.scrollWidth;
-        if (share < 1) formula.style.fontSize = `${Math.floor(100 * share)}%`;
-    }
+    for (const formula of document.querySelectorAll(".katex-display"))
+        for (let size = 99; formula.scrollWidth > formula.clientWidth && size > 20; size--)
+            formula.style.fontSize = `${size}%`;
 }"""
 
 
