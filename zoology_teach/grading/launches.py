@@ -5,6 +5,7 @@ program wrote is seen, and so is one that lies beyond the end. What the programs
 `zoology_teach.kernels.trace`; where kernels are compiled only the launches are known.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -225,7 +226,7 @@ def beyond(rows: Tensor, end: int) -> list[list[int]]:
 
 def size(grid: Sequence[int]) -> int:
     """How many programs a grid has; 1 where that is not known."""
-    return int(torch.tensor(list(grid)).prod())
+    return math.prod(grid)
 
 
 def launch(call: Call, *, out: Tensor, block: int, **inputs: Any) -> Launched:
