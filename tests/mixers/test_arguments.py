@@ -5,6 +5,7 @@ import torch
 
 from zoology_teach import cost
 from zoology_teach.mixers import MIXERS
+from zoology_teach.mixers.mixer import check_positions
 from zoology_teach.mixers.sparse_attention import SELECTIONS
 
 D, N = 4, 6
@@ -57,6 +58,18 @@ def test_another_dtype_than_the_mixers_is_named_but_not_under_autocast(mixer, dt
 def test_positions_are_places_of_the_sequence(mixer, positions, named):
     """Not counted from the end, and not taken round again from the start."""
     assert named in refusal(lambda: mixer(torch.ones(2, N, D), torch.tensor(positions)))
+
+
+def test_under_torch_compile_positions_stay_in_the_graph():
+    """To look at the numbers would break it."""
+
+    def next_places(positions):
+        check_positions(positions, b=2, n=N)
+        return positions + 1
+
+    torch.compiler.reset()
+    compiled = torch.compile(next_places, backend="aot_eager", fullgraph=True)
+    assert torch.equal(compiled(torch.tensor([[0], [N]])), torch.tensor([[1], [N + 1]]))
 
 
 @pytest.mark.parametrize("name", WITH_STEP)
