@@ -1,7 +1,7 @@
 """What the library saves, as ratios against a plain implementation in the same process.
 
     python benchmarks/speed.py                   # about two minutes on one thread
-    python benchmarks/speed.py --against PATH    # steps against another checkout of this library
+    python benchmarks/speed.py --against PATH    # steps against another checkout: 15 minutes
     python benchmarks/speed.py --zoology PATH    # steps against the paper's released mixers
 
 The plain generator draws each row with numpy's `choice`, as the paper's released code does
@@ -19,6 +19,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -42,7 +43,7 @@ OUT = Path(__file__).with_suffix(".csv")
 ROOT = Path(__file__).parents[1]
 COLUMNS = ("work", "seconds_plain", "seconds", "ratio")
 VOCABULARIES = (256, 8192)
-WARM_UP, ROUNDS = 2, 9
+WARM_UP, ROUNDS, PROCESSES = 2, 5, 3
 
 
 def plain_sample(rng, num_examples: int, seq_len: int, num_pairs: int, vocab_size: int) -> None:
@@ -127,48 +128,50 @@ def step_ratio(
 
 
 class Steps:
-    """A process that times training steps of the code in one checkout."""
+    """A process that times training steps of one model by the code in one checkout."""
 
-    def __init__(self, checkout: str | Path):
+    def __init__(self, checkout: str | Path, name: str, vocab_size: int):
         worker = Path(__file__).with_name("speed_steps.py")
         environment = {**os.environ, "PYTHONPATH": str(checkout), "OMP_NUM_THREADS": "1"}
+        self.name = name
         self.process = subprocess.Popen(
-            [sys.executable, str(worker)],
+            [sys.executable, str(worker), name, str(vocab_size)],
             env=environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
         )
 
-    def seconds(self, name: str, vocab_size: int) -> float:
+    def __enter__(self) -> "Steps":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.process.communicate()
+
+    def seconds(self) -> float:
         """CPU seconds of one more step. Raises ValueError where the process has ended."""
-        print(name, vocab_size, file=self.process.stdin, flush=True)
+        print(file=self.process.stdin, flush=True)
         answer = self.process.stdout.readline()
         if not answer:
-            raise ValueError(f"the step of {name} failed; see above")
+            raise ValueError(f"the step of {self.name} failed; see above")
         return float(answer)
-
-    def close(self) -> None:
-        """End the process."""
-        self.process.stdin.close()
-        self.process.wait()
 
 
 def against(checkout: Path) -> Iterator[tuple]:
-    """Rows of steps of every mixer, the other checkout's and ours in turn."""
-    theirs, ours = Steps(checkout), Steps(ROOT)
-    try:
-        for vocab_size in VOCABULARIES:
-            for name in MODELS:
-                both = [
-                    (theirs.seconds(name, vocab_size), ours.seconds(name, vocab_size))
-                    for _ in range(WARM_UP + ROUNDS)
-                ][WARM_UP:]
-                medians = [statistics.median(column) for column in zip(*both, strict=True)]
-                times = statistics.median(a / b for a, b in both)
-                yield f"step against a checkout, {name}, V={vocab_size}", *medians, times
-    finally:
-        theirs.close(), ours.close()
+    """Rows of steps of every mixer, the other checkout's and ours in turn.
+
+    Each model has processes of its own, as in a training, and more than one pair of them: what
+    the heap of a process looks like alone moves a step by a fifth.
+    """
+    for vocab_size, name in product(VOCABULARIES, MODELS):
+        both = []
+        for _ in range(PROCESSES):
+            with Steps(checkout, name, vocab_size) as theirs, Steps(ROOT, name, vocab_size) as ours:
+                pairs = [(theirs.seconds(), ours.seconds()) for _ in range(WARM_UP + ROUNDS)]
+            both += pairs[WARM_UP:]
+        medians = [statistics.median(column) for column in zip(*both, strict=True)]
+        times = statistics.median(a / b for a, b in both)
+        yield f"step against a checkout, {name}, V={vocab_size}", *medians, times
 
 
 def against_plain() -> Iterator[tuple]:

@@ -1,13 +1,12 @@
-"""One training step of each mixer's model, timed on demand: a process of benchmarks/speed.py.
+"""Training steps of one mixer's model, timed on demand: a process of benchmarks/speed.py.
 
-It reads lines of a model's name and V, and answers each with the CPU seconds of one step. Which
-code it times is decided by PYTHONPATH, so it uses only what the library has always had.
+Its arguments are the model's name and V; it answers each line with the CPU seconds of one step.
+Which code it times is decided by PYTHONPATH, so it uses only what the library has always had.
 """
 
 import sys
 import time
 from collections.abc import Callable
-from functools import cache
 
 import torch
 from torch.nn.functional import cross_entropy
@@ -34,7 +33,6 @@ MODELS = {
 }
 
 
-@cache
 def step(name: str, vocab_size: int) -> Callable[[], None]:
     """An update of the model `name`: forward, backward, clipping, AdamW."""
     model = LanguageModel(ModelConfig(vocab_size, D_MODEL, MODELS[name]))
@@ -56,9 +54,9 @@ def step(name: str, vocab_size: int) -> Callable[[], None]:
 def main() -> None:
     """Answer until the lines end. The CPU's time: what else the machine does counts less."""
     torch.set_num_threads(1)
-    for line in sys.stdin:
-        name, vocab_size = line.rsplit(" ", 1)
-        update = step(name, int(vocab_size))
+    name, vocab_size = sys.argv[1:]
+    update = step(name, int(vocab_size))
+    for _ in sys.stdin:
         started = time.process_time()
         update()
         print(time.process_time() - started, flush=True)

@@ -18,8 +18,9 @@ def speed(tmp_path, monkeypatch):
     spec = importlib.util.spec_from_file_location("speed", ROOT / "benchmarks/speed.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    small = {"VOCABULARIES": (256,), "WARM_UP": 1, "ROUNDS": 1, "OUT": tmp_path / "speed.csv"}
-    for name, value in {**small, "MODELS": ["BaseConv"]}.items():
+    once = dict.fromkeys(("WARM_UP", "ROUNDS", "PROCESSES"), 1)
+    small = {"VOCABULARIES": (256,), "MODELS": ["BaseConv"], "OUT": tmp_path / "speed.csv"}
+    for name, value in (once | small).items():
         monkeypatch.setattr(module, name, value)
     yield module
     sys.modules.pop("speed_steps")
