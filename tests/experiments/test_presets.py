@@ -26,7 +26,7 @@ TABLES = {
     "hybrids": ("hybrids", "laptop"),
     "pairs_and_length_identity": ("pairs_and_length", "identity"),
 }
-HALVES = {"attention": (64, 3e-3, 5e-3), "mamba": (64, 5e-3, 1e-2)}
+HALVES = {"attention": (64, 1e-3, 2e-3), "mamba": (64, 5e-3, 1e-2)}
 HALVES |= dict.fromkeys(("attention_short_conv", "linear_attention"), (64, 5e-3, 1e-2))
 HALVES |= dict.fromkeys(("base_conv", "rwkv", "h3", "hyena"), (128, 5e-3, 1e-2))
 

@@ -45,7 +45,9 @@ class Recipe:
 
 
 RECIPES = {
-    "attention": Recipe(64, (3e-3, 5e-3), narrow=True, positions=True),
+    # Faster, two attention layers seldom learn the first lesson: .003 masters it in one seed of two
+    # at d = 64, .005 in none.
+    "attention": Recipe(64, (1e-3, 2e-3), narrow=True, positions=True),
     "attention_short_conv": Recipe(64, (5e-3, 1e-2), narrow=True),
     "linear_attention": Recipe(64, (5e-3, 1e-2), narrow=True),
     "base_conv": Recipe(128, (5e-3, 1e-2)),
