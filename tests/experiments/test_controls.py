@@ -180,7 +180,7 @@ def test_what_ends_at_a_length_is_built_for_the_longest():
 
 @pytest.mark.parametrize("name", ["confounders", "longer"])
 def test_a_curve_can_be_chosen_by_its_name(name):
-    runs = chosen(PRESETS[name]["usual"], mixers=["attention_short_conv"], seeds=[1])
+    runs = chosen(PRESETS[name]["laptop"], mixers=["attention_short_conv"], seeds=[1])
     assert {r.mixer for r in runs} == {"attention_short_conv"}
     assert {r.train.seed for r in runs} == {1}
 

@@ -8,7 +8,7 @@ from zoology_teach.experiments import results, sweep
 from zoology_teach.experiments.cells import spread
 from zoology_teach.experiments.synthetic_presets import IDENTITY_RECIPE, PRESETS
 
-TABLE = Path(__file__).parents[2] / "book" / "results" / "pairs_and_length_identity.csv"
+TABLE = Path(__file__).parents[2] / "book" / "results" / "pairs_and_length.csv"
 WIDTHS, PAIRS, LENGTHS = (16, 32, 64, 128), (2, 4, 8, 16), (64, 128, 256)
 
 
@@ -23,7 +23,7 @@ def mean(table):
 
 
 def test_the_table_holds_the_whole_grid_from_the_start_that_its_name_says(table):
-    grid = PRESETS["pairs_and_length"]["identity"]()
+    grid = PRESETS["pairs_and_length"]["laptop"]()
     assert set(table["run"]) == sweep.finished(TABLE, grid) == {run.id for run in grid}
     assert len(table) == 540 and set(table["recipe"]) == {IDENTITY_RECIPE}
     assert (spread(table)["count"] == 3).all()

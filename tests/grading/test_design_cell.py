@@ -25,7 +25,7 @@ def runs(table: str) -> pd.DataFrame:
     return rows[(rows.mixer == "base_conv") & (rows.recipe == "identity-like init")]
 
 
-MEASURED = runs("pairs_and_length_identity.csv")
+MEASURED = runs("pairs_and_length.csv")
 
 
 def held() -> dict[tuple[int, int, int], float]:

@@ -7,7 +7,7 @@ WIDTHS = (16, 32, 64, 128)
 
 def apart(book):
     """What the table that takes pairs and length apart is said to show."""
-    table = spread(book.table("pairs_and_length_identity"))
+    table = spread(book.table("pairs_and_length"))
     cells = table.set_index(["mixer", "d_model", "num_pairs", "seq_len"])["mean"]
     conv, hyena = cells["base_conv"], cells["hyena"]
     tokens = [conv[d, k, 64] - conv[d, k, 256] for d in WIDTHS for k in (2, 4, 8, 16)]

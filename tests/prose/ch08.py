@@ -4,7 +4,7 @@ from zoology_teach.experiments import longer
 
 def beyond(book):
     """What the table of lengths is said to show: accuracies and sizes of state."""
-    tested = longer.by_length(book.table("longer_usual"))
+    tested = longer.by_length(book.table("longer"))
     cells = tested.groupby(["recipe", "mixer", "K", "N"])["accuracy"].agg(["mean", "min", "max"])
     alone, mixed = (cells.loc[f"usual init, curriculum, {x}"] for x in ("N = 64", "mixed lengths"))
     near, far, full = (alone.xs(at, level=("K", "N")) for at in ((4, 64), (4, 1024), (64, 1024)))

@@ -44,7 +44,7 @@ class Sources:
         of_text = ("text", "text_rates", "text_longer", "text_gpu_shipped")
         own_columns = dict.fromkeys(of_text, text_runs.COLUMNS)
         own_columns |= dict.fromkeys(("lesson", "newer_animals_lesson"), LessonRun.columns)
-        own_columns["longer_usual"] = LongerRun.columns
+        own_columns["longer"] = LongerRun.columns
         columns = [own_columns[name]] if name in own_columns else []
         own = name in ("cost", "text_documents", "text_continued")
         path = self.folder / f"{name}.csv"

@@ -1,4 +1,4 @@
-"""Models tested at lengths that they were not trained at: `results/longer_usual.csv` (chapter 08).
+"""Models tested at lengths that they were not trained at: `results/longer.csv` (chapter 08).
 
 Trained at N = 64 only, or on lengths 32, 64 and 128 mixed; tested at 64 to 1,024 tokens, with
 the 4 pairs of the training or with one pair for every 16 tokens. What ends at a length, a

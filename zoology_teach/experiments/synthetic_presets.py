@@ -192,11 +192,11 @@ PRESETS: dict[str, dict[str, Grid]] = {
     "usual_init": {"laptop": usual_init_laptop},
     "input_filters": {"laptop": input_filters_laptop},
     "hybrids": {"laptop": hybrids_laptop},
-    "pairs_and_length": {"identity": pairs_and_length},
-    "curriculum": {"usual": usual_start.ablation},
-    "vocabulary": {"usual": usual_start.vocabulary},
-    "confounders": {"usual": confounders},
-    "longer": {"usual": longer},
+    "pairs_and_length": {"laptop": pairs_and_length},
+    "curriculum": {"laptop": usual_start.ablation},
+    "vocabulary": {"laptop": usual_start.vocabulary},
+    "confounders": {"laptop": confounders},
+    "longer": {"laptop": longer},
     "lesson": {"laptop": lesson},
 }
 TAKE_ANY_MIXER = (

@@ -1,7 +1,7 @@
 """What BaseConv was measured to answer, cell by cell, and what lies between (chapter 06).
 
 From the identity-like start, 500 steps of 32 sequences, V = 256, learning rate 0.02. The numbers
-are those of book/results/pairs_and_length_identity.csv, and a test computes them again from there.
+are those of book/results/pairs_and_length.csv, and a test computes them again from there.
 """
 
 import math
