@@ -17,6 +17,7 @@ from zoology_teach.picture import Picture as Picture  # plots.Picture too
 
 LABELS = {
     "attention": "attention",
+    "attention_short_conv": "BaseConv, attention",
     "linear_attention": "Based",
     "mamba": "Mamba",
     "rwkv": "RWKV",
@@ -27,11 +28,11 @@ LABELS = {
 COLOURS = dict(
     zip(
         LABELS,
-        ("#0072B2", "#56B4E9", "#000000", "#E69F00", "#CC79A7", "#009E73", "#D55E00"),
+        ("#0072B2", "#0072B2", "#56B4E9", "#000000", "#E69F00", "#CC79A7", "#009E73", "#D55E00"),
         strict=True,
     )
 )
-MARKERS = dict(zip(LABELS, "oDPvX^s", strict=True))
+MARKERS = dict(zip(LABELS, "ohDPvX^s", strict=True))
 OTHER_MARKERS, OTHER_LINES = "*p<>hd8", ("-", ":", "-.")
 
 

@@ -58,7 +58,7 @@ def test_a_preset_keeps_its_runs(promised):
 
 
 def test_a_mixer_without_a_recipe_of_its_own():
-    runs = synthetic_presets.figure2_laptop(["s4d"])
+    runs = synthetic_presets.figure2_identity(["s4d"])
     assert len(runs) == 3 * 3 * 4 * 3 and {r.train.lr for r in runs} == {5e-3, 1e-2, 2e-2}
     assert {r.model.embedding_std for r in runs} == {0.02} and all(r.model.norm for r in runs)
 

@@ -7,7 +7,7 @@ from zoology_teach.experiments.synthetic_presets import (
     LAPTOP_RECIPES,
     OTHER_RECIPE,
     PRESETS,
-    figure2_laptop,
+    figure2_identity,
     laptop_run,
 )
 from zoology_teach.mixers import MIXERS
@@ -28,16 +28,16 @@ def test_the_paper_preset_is_the_papers_set_up():
 
 
 def test_a_choice_keeps_what_has_one_of_its_values():
-    runs = chosen(figure2_laptop, mixers=["rwkv", "attention"], widths=[16, 64], seeds=[1])
+    runs = chosen(figure2_identity, mixers=["rwkv", "attention"], widths=[16, 64], seeds=[1])
     assert {(r.mixer, r.model.d_model, r.train.seed) for r in runs} == {
         (mixer, d, 1) for mixer in ("rwkv", "attention") for d in (16, 64)
     }
     assert {r.task.seq_len for r in runs} == {32, 64, 128}
-    own = {r.id for r in figure2_laptop()}
+    own = {r.id for r in figure2_identity()}
     assert {r.id for r in runs} < own
-    shorter = chosen(figure2_laptop, mixers=["rwkv"], steps=7)
+    shorter = chosen(figure2_identity, mixers=["rwkv"], steps=7)
     assert {r.train.steps for r in shorter} == {7} and not {r.id for r in shorter} & own
-    assert len(chosen(figure2_laptop)) == len(own) == 684
+    assert len(chosen(figure2_identity)) == len(own) == 684
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_a_choice_keeps_what_has_one_of_its_values():
 )
 def test_what_leaves_no_run_is_named(options, named):
     with pytest.raises(ValueError, match=named):
-        chosen(figure2_laptop, **options)
+        chosen(figure2_identity, **options)
     with pytest.raises(ValueError, match="mixer = 's4d': must be one of"):
         chosen(PRESETS["budget"]["laptop"], mixers=["s4d"])
 
@@ -60,7 +60,7 @@ def test_a_mixer_without_a_recipe_gets_a_stated_default():
     others = sorted(set(MIXERS) - set(LAPTOP_RECIPES))
     assert others
     for mixer in others:
-        runs = chosen(figure2_laptop, mixers=[mixer], widths=[16], lengths=[32], seeds=[0])
+        runs = chosen(figure2_identity, mixers=[mixer], widths=[16], lengths=[32], seeds=[0])
         assert sorted(r.train.lr for r in runs) == sorted(OTHER_RECIPE.rates)
         assert {r.recipe for r in runs} == {"usual init"}
     run = laptop_run("s4d", 16, 32, 0)

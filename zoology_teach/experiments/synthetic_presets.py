@@ -61,7 +61,7 @@ OTHER_RECIPE = Recipe("pair", True, 0.02, (5e-3, 1e-2, 2e-2), init=None)
 """Of a mixer that `LAPTOP_RECIPES` lacks: its own start, behind token plus previous token."""
 
 
-def figure2_laptop(mixers: Sequence[str] = tuple(LAPTOP_RECIPES)) -> list[SyntheticRun]:
+def figure2_identity(mixers: Sequence[str] = tuple(LAPTOP_RECIPES)) -> list[SyntheticRun]:
     """The paper's Figure 2 at a laptop's scale: V = 256, K = N/8, 500 steps of 32 sequences.
 
     Every mixer stands behind a short BaseConv and starts identity-like (chapter 05), each
@@ -86,7 +86,7 @@ def laptop_run(
     lr: float = 1e-2,
     steps: int = 500,
 ) -> SyntheticRun:
-    """One run of `figure2_laptop`; `mixer` as in `mixers.find`. N / 8 pairs, if not said."""
+    """One run of `figure2_identity`; `mixer` as in `mixers.find`. N / 8 pairs, if not said."""
     recipe = LAPTOP_RECIPES.get(mixer, OTHER_RECIPE)
     task = MQAR(seq_len, num_pairs or seq_len // 8, 256)
     options: dict[str, Any] = {"max_len": seq_len} if find(mixer).wants_max_len else {}
@@ -108,7 +108,7 @@ def laptop_run(
 
 
 def budget_laptop() -> list[SyntheticRun]:
-    """BaseConv at N = 32 with four times the steps of `figure2_laptop`: what patience buys."""
+    """BaseConv at N = 32 with four times the steps of `figure2_identity`: what patience buys."""
     return [
         laptop_run("base_conv", width, 32, seed, lr=lr, steps=2000)
         for seed, width, lr in product(SEEDS, LAPTOP_WIDTHS, LAPTOP_RECIPES["base_conv"].rates)
@@ -118,7 +118,7 @@ def budget_laptop() -> list[SyntheticRun]:
 def pairs_and_length() -> list[SyntheticRun]:
     """The pairs K and the length N apart: is it d / K or d / N that counts?
 
-    Identity-like start, as `figure2_laptop`, at the learning rate that was best there.
+    Identity-like start, as `figure2_identity`, at the learning rate that was best there.
     """
     rates = {"base_conv": 2e-2, "hyena": 2e-2, "attention": 1e-2}
     return [
@@ -183,8 +183,8 @@ def hybrids(seed: int) -> list[SyntheticRun]:
 Grid = Callable[..., Sequence[SyntheticRun]]
 PRESETS: dict[str, dict[str, Grid]] = {
     "figure2": {
-        "laptop": figure2_laptop,
-        "usual": usual_start.figure2,
+        "laptop": usual_start.figure2,
+        "identity": figure2_identity,
         "paper": figure2_paper,
         "released": figure2_released,
     },
@@ -200,7 +200,7 @@ PRESETS: dict[str, dict[str, Grid]] = {
     "lesson": {"laptop": lesson},
 }
 TAKE_ANY_MIXER = (
-    figure2_laptop,
+    figure2_identity,
     usual_start.figure2,
     usual_start.ablation,
     usual_start.vocabulary,
