@@ -91,6 +91,7 @@ def test_the_large_text_presets():
     )
     assert pile.train.steps * pile.train.batch_size * 2048 == pytest.approx(10e9, rel=0.01)
     assert (gpu.thresholds, pile.thresholds) == ((25, 1250), (1250, 12500))
+    assert text_presets.PRESETS["laptop"].thresholds == (20, 100)
     for preset, micro_batch in ((gpu, None), (pile, 8)):
         run = preset.run("attention")
         assert (run.micro_batch, run.bf16, preset.device) == (micro_batch, True, "cuda")

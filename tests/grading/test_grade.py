@@ -194,6 +194,16 @@ def test_wrong_use_is_one_line(tmp_path, monkeypatch):
     assert "no bubblewrap found" in said and "--sandbox none" in said
 
 
+def test_a_wrong_mark_is_said_before_anybody_is_graded(tmp_path):
+    source, out = hand_in(tmp_path / "in", **NO_NOTEBOOKS), tmp_path / "out"
+    out.mkdir()
+    heading = "key,student,file,question,rubric,points"
+    (out / "manual.csv").write_text(f"{heading}\nk,a,,02.d,,much\n")
+    with pytest.raises(ValueError, match="'much' must be a number"):
+        quick(source, out)
+    assert [path.name for path in out.iterdir()] == ["manual.csv"]
+
+
 def test_a_folder_holds_one_set_of_marks(tmp_path):
     source, out = hand_in(tmp_path / "in", a=stub("02")), tmp_path / "out"
     words = [source, "-o", out, "--sandbox", "none"]

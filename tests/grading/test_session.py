@@ -1,6 +1,7 @@
 """One submission, its process played by a script: what is kept, said and asked again."""
 
 import errno
+import socket
 import subprocess
 from types import SimpleNamespace
 
@@ -258,6 +259,24 @@ def test_a_worker_that_does_not_start_says_why(tmp_path, monkeypatch, complaint,
     monkeypatch.setattr(sandbox.sys, "executable", str(broken))
     with pytest.raises(SandboxUnavailable, match=f"could not be started: {why}$"):
         sandbox.Sandbox(kind="none")
+
+
+def test_a_worker_that_ends_whenever_it_is_started_is_given_up(monkeypatch):
+    started = []
+
+    def start(box):
+        started.append(box)
+        box.control, other = socket.socketpair()
+        other.close()
+        box.process = subprocess.Popen(["true"])
+
+    monkeypatch.setattr(sandbox.Sandbox, "start", start)
+    with (
+        sandbox.Sandbox(kind="none") as box,
+        pytest.raises(SandboxUnavailable, match="ends whenever it is started"),
+    ):
+        box.begin()
+    assert len(started) == 3 and box.process is None
 
 
 def test_a_refused_call_into_libc_says_what_the_system_said():

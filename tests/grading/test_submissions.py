@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from zoology_teach.grading import archives, zip_names
+from zoology_teach.grading import archives, submissions, zip_names
 from zoology_teach.grading.notebooks import as_notebook, code_cells
 from zoology_teach.grading.origins import is_late, platform_ids
 from zoology_teach.grading.submissions import Submission, cells, collect
@@ -752,6 +752,24 @@ def test_two_spellings_of_an_accent_are_one_student(tmp_path):
     assert found[0].key == found[1].key and found[0].student == found[1].student
     both = zipped(tmp_path / "both", *((f"{n}/02.ipynb", notebook("x")) for n in two))
     assert len(collect(both)[0]) == 1
+
+
+def test_a_file_without_code_does_not_count_beside_one_with_code(tmp_path):
+    solved = notebook("def answers(x):\n    return x")
+    files = {"02_a.ipynb": solved, "03_b.ipynb": notebook("# a note"), "04_c.md": b"words"}
+    (found,), notes = collect(folder(tmp_path, **{f"ana/{n}": data for n, data in files.items()}))
+    assert found.file == "ana/02_a.ipynb"
+    passed_over = sorted(note.split()[1] for note in notes)
+    assert passed_over == ["ana/03_b.ipynb", "ana/04_c.md"]
+
+
+def test_two_whose_keys_would_meet_have_two(tmp_path, monkeypatch):
+    def short(known_as, identity):
+        return "x-00000001" if identity == "x-00000000" else "x-00000000"
+
+    monkeypatch.setattr(submissions, "key_of", short)
+    found = by_name(folder(tmp_path, **{"ann.ipynb": notebook("x"), "bob.ipynb": notebook("x")}))
+    assert {found["ann"].key, found["bob"].key} == {"x-00000000", "x-00000001"}
 
 
 def unmarked(path, *files: tuple[bytes, bytes]):

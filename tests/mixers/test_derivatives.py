@@ -7,7 +7,7 @@ from torch.func import functional_call, grad, hessian, jacfwd, jacrev, jvp, vmap
 from torch.nn.functional import scaled_dot_product_attention
 
 from zoology_teach.mixers import MIXERS
-from zoology_teach.mixers.causal_attention import causal_attention
+from zoology_teach.mixers.causal_attention import causal_attention, masked_attention
 from zoology_teach.mixers.convolution import long_conv, short_conv
 from zoology_teach.mixers.scan import linear_scan
 from zoology_teach.mixers.selective_scan import selective_scan
@@ -50,6 +50,16 @@ def finite_difference(f, x: torch.Tensor, step: float = 1e-5) -> torch.Tensor:
         h[i] = step
         columns.append((f(x + h.view_as(x)) - f(x - h.view_as(x))) / (2 * step))
     return torch.stack(columns, -1).unflatten(-1, x.shape)
+
+
+def test_a_row_that_sees_nothing_is_0_under_forward_mode_too():
+    """As PyTorch's own attention gives it, which has no forward mode."""
+    q, k, v = torch.randn(3, 1, 2, 4, generator=torch.Generator().manual_seed(0))
+    visible = torch.tensor([[False, False], [True, True]])
+    plain = masked_attention(q, k, v, visible)
+    y, tangent = torch.func.jvp(lambda x: masked_attention(x, k, v, visible), (q,), (q,))
+    assert torch.allclose(y, plain) and not y[:, 0].any() and y[:, 1].all()
+    assert not tangent[:, 0].any() and tangent[:, 1].all()
 
 
 def test_a_hessian_however_it_is_asked_for(mixer, u):

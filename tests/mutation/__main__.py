@@ -2,8 +2,9 @@
 
 A copy of the repository gets one fault at a time; a process forked from this one, which has
 imported torch already, runs the tests that reach the changed function, the quickest first, until
-one fails. What was found is kept in ``mutation_runs/``: a second call goes on from there, asks
-again about what survived, and runs the tests of a changed file again to see what they reach.
+one fails. What survives them meets the tests in the sandbox and of kernels that import its module.
+What was found is kept in ``mutation_runs/``: a second call goes on from there, asks again about
+what survived, and runs the tests of a changed file again to see what they reach.
 """
 
 import argparse
@@ -28,7 +29,7 @@ import pytest
 
 from tests.mutation.operators import Mutation, mutations
 from tests.mutation.reach import Reach
-from tests.mutation.trials import Trials, forked, keeps_variables, survives_import
+from tests.mutation.trials import Trials, forked, keeps_variables, run, survives_import
 
 ROOT = Path(__file__).parents[2]
 RUNS = ROOT / "mutation_runs"
@@ -45,7 +46,9 @@ LEFT_OUT = (
 ).split()
 QUICK = "not (sandbox or browser or kernel or slow)"  # what takes long is found by the clock
 KERNEL = "kernel and not (sandbox or browser or slow)"
+LONG = "(kernel or sandbox) and not (browser or slow)"
 BUDGET = 20  # CPU seconds of tests for one fault
+LONG_BUDGET = 300  # of those marked LONG in one file
 WARM = "torch torch._dynamo triton scipy.stats pandas matplotlib.pyplot hypothesis IPython"
 
 
@@ -136,13 +139,31 @@ def try_all(faults: list[Mutation], tests: list[dict]) -> Iterator[tuple[Mutatio
             result = "survived"
         elif result != "killed" and chosen:
             seconds = 60 + 3 * int(sum(test["seconds"] for test in chosen))
-            survived = survives_import(fault, [test["name"] for test in chosen], seconds, COPY)
-            result = "survived" if survived else "killed"
+            work = partial(run, [test["name"] for test in chosen])
+            result = "survived" if survives_import(fault, work, seconds, COPY) else "killed"
+        if result != "killed" and not survives_long_tests(fault):
+            result = "killed"
         if result == "killed":
             kill(fault)
         elif result == "survived":
             print(f"{i:4} {result} {fault.module}:{fault.line} {fault.change}", flush=True)
         yield fault, result
+
+
+def survives_long_tests(fault: Mutation) -> bool:
+    """Whether the tests marked LONG pass, in every file that imports the faulty module."""
+    files = [file for file in sorted(files_with(an_import_of(fault.module))) if passes(file)]
+    return all(survives_import(fault, partial(long_tests, f), LONG_BUDGET, COPY) for f in files)
+
+
+@cache
+def passes(file: str) -> bool:
+    """Whether a file has tests marked LONG, and they pass without a fault."""
+    return forked(partial(long_tests, file), LONG_BUDGET, RUNS / "output.txt") == 0
+
+
+def long_tests(file: str) -> int:
+    return pytest.main([file, "-qx", "-m", LONG, "-p", "no:cacheprovider"])
 
 
 def in_place(fault: Mutation, chosen: list[dict]) -> bool:

@@ -75,14 +75,14 @@ def run(tests: list[str], *plugins: object) -> int:
     return pytest.main([*files, "-qx", "-p", "no:cacheprovider"], plugins=[Chosen(tests), *plugins])
 
 
-def survives_import(fault: Mutation, tests: list[str], seconds: int, root: Path) -> bool:
-    """The sure way, in a process that has not imported the library."""
+def survives_import(fault: Mutation, work: Callable[[], int], seconds: int, root: Path) -> bool:
+    """The sure way: whether ``work`` passes, tests in a process without the library."""
     module = root / fault.module
     source, stat = module.read_bytes(), module.stat()
     try:
         module.write_bytes(fault.applied(source))
         os.utime(module, (1, 1))  # no compiled file is of that time
-        code = forked(lambda: run(tests), seconds, root.parent / "output.txt")
+        code = forked(work, seconds, root.parent / "output.txt")
         if code in (CRASHED, pytest.ExitCode.NO_TESTS_COLLECTED):
             raise RuntimeError(f"the tests did not run: see {root.parent / 'output.txt'}")
         return code == 0

@@ -191,6 +191,12 @@ DAMAGED = {
 }
 
 
+def test_the_report_counts_the_reasons_that_it_leaves_out():
+    said = {n: str(Reading(damaged=n, reasons=["a", "b"])) for n in (2, 3, 4)}
+    assert said[2].endswith("\na\nb")
+    assert said[3].endswith("\nb\n... and 1 more") and said[4].endswith("\n... and 2 more")
+
+
 @pytest.mark.parametrize("name", DAMAGED)
 def test_damage_is_reported_with_file_and_line_and_refused_or_skipped(tmp_path, name):
     content, message, good = DAMAGED[name]

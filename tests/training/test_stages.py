@@ -57,6 +57,15 @@ def test_a_threshold_waits_for_fifty_updates_and_updates_are_a_limit(until, ende
     assert (first.steps, first.mastered) == ended
 
 
+def test_updates_without_a_right_answer_do_not_count_as_right():
+    lesson = Stage(MQAR(8, 1, 32), 60, 1, until=0.7)
+    config = TrainConfig(steps=1, batch_size=4, lr=1e-9, before=(lesson,), eval_examples=5)
+    history = train(small_model(), TASK, config)
+    right = [r.right for r in history.records[:50]]
+    assert right.count(0.0) > 35, "hardly trained"
+    assert (history.ended[0].steps, history.ended[0].mastered) == (60, False)
+
+
 def test_a_lesson_may_end_in_the_update_that_is_its_last():
     lesson = Stage(EASY, 50, 8, until=0.001)
     config = TrainConfig(steps=1, batch_size=4, before=(lesson,), eval_examples=5)
