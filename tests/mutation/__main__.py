@@ -141,7 +141,7 @@ def try_all(faults: list[Mutation], tests: list[dict]) -> Iterator[tuple[Mutatio
             seconds = 60 + 3 * int(sum(test["seconds"] for test in chosen))
             work = partial(run, [test["name"] for test in chosen])
             result = "survived" if survives_import(fault, work, seconds, COPY) else "killed"
-        if result != "killed" and not survives_long_tests(fault):
+        if result == "survived" and not survives_long_tests(fault):
             result = "killed"
         if result == "killed":
             kill(fault)
