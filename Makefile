@@ -68,6 +68,7 @@ pdf: .venv/.installed  ## the chapters to print, by Chromium: build/zoology_teac
 	$(BIN)/python site/build.py pdf
 
 sweep: .venv/.installed  ## measure the tables of chapter 06 (continues where it stopped)
+	$(BIN)/zoology-teach sweep figure2 --preset identity
 	$(BIN)/zoology-teach sweep figure2 --preset laptop
 	$(BIN)/zoology-teach sweep budget --preset laptop
 	$(BIN)/zoology-teach sweep usual_init --preset laptop

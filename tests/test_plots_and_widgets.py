@@ -33,6 +33,13 @@ def test_best_takes_the_learning_rate_with_the_best_mean(table):
     assert chosen["lr"].unique().tolist() == [1e-2] and len(chosen) == len(table)
 
 
+def test_a_rate_with_fewer_seeds_does_not_take_part(table):
+    better = table.query("seed == 0").assign(lr=1e-3, accuracy=0.99)
+    chosen = plots.best(pd.concat([better, table]))
+    assert chosen["lr"].unique().tolist() == [1e-2] and len(chosen) == len(table)
+    assert plots.best(better)["lr"].unique().tolist() == [1e-3]
+
+
 def test_spread_counts_seeds(table):
     cells = plots.spread(table).set_index(["mixer", "d_model", "seq_len"])
     cell = cells.loc["attention", 16, 32]
@@ -195,8 +202,8 @@ def test_a_small_marker_keeps_its_colour():
     for panel in panels:
         for y, colour in enumerate(plots.COLOURS.values()):
             panel.scatter(range(3), [y] * 3, s=36, color=colour)
-        panel.set_yticks(range(7), list(plots.COLOURS))
-        panel.fill_between([0, 2], 0, 6, color=plots.COLOURS["base_conv"], alpha=0.2)
+        panel.set_yticks(range(len(plots.COLOURS)), list(plots.COLOURS))
+        panel.fill_between([0, 2], 0, 7, color=plots.COLOURS["base_conv"], alpha=0.2)
     drawn = Image.open(io.BytesIO(plots.Picture(figure, "Points.").png())).convert("RGB")
     found = [colour for _, colour in drawn.getcolors()]
     for colour in plots.COLOURS.values():

@@ -28,7 +28,8 @@ BOOK = ROOT / "book"
 CHAPTERS = sorted(BOOK.glob("[0-9][0-9]_*.ipynb"))
 NAMES = [c.stem for c in CHAPTERS]
 RESULT_OF = dict.fromkeys(
-    "figure2 budget usual_init input_filters hybrids pairs_and_length newer_animals".split(),
+    "figure2 figure2_identity budget usual_init input_filters hybrids".split()
+    + ["pairs_and_length", "newer_animals"],
     "accuracy",
 ) | {
     "text": "ar_ppl",

@@ -32,7 +32,8 @@ COLOURS = dict(
         strict=True,
     )
 )
-MARKERS = dict(zip(LABELS, "ohDPvX^s", strict=True))
+MARKERS = dict(zip(LABELS, "ooDPvX^s", strict=True))
+HOLLOW = {"attention_short_conv": {"linestyle": "-.", "markerfacecolor": "white"}}  # same colour
 OTHER_MARKERS, OTHER_LINES = "*p<>hd8", ("-", ":", "-.")
 
 
@@ -47,7 +48,7 @@ def style(mixer: str, among: Iterable[str] = ()) -> dict[str, Any]:
     Those that `LABELS` lacks are grey; each `among` them has a marker and a line of its own.
     """
     if mixer in LABELS:
-        return {"color": COLOURS[mixer], "marker": MARKERS[mixer]}
+        return {"color": COLOURS[mixer], "marker": MARKERS[mixer]} | HOLLOW.get(mixer, {})
     others = [m for m in in_order([*among, mixer]) if m not in LABELS]
     turn, number = divmod(others.index(mixer), len(OTHER_MARKERS))
     line = OTHER_LINES[turn % len(OTHER_LINES)]

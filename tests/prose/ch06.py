@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 from zoology_teach.constructions import predicted_accuracy
 from zoology_teach.experiments.cells import spread
 from zoology_teach.experiments.synthetic_presets import LAPTOP_RECIPES
@@ -52,89 +54,126 @@ def apart(book):
     ]
 
 
-def claims(book):
+FIXED = ("base_conv", "h3", "hyena", "rwkv")
+LENGTHS = (32, 64, 128)
+
+
+def from_the_usual_start(book):
+    """What Figure 2 is said to show."""
     cells = book.cells()
     mean, conv = cells["mean"], cells["mean"]["base_conv"]
+    short, two_layers = mean["attention_short_conv"], mean["attention"]
+    bar = book.paper("fig2_bar")
+    guess = 2 / cells["num_pairs"]
+    return [
+        ("BaseConv, attention 16 128 # BaseConv 128 128 #", short[16, 128], conv[128, 128]),
+        ("The small one wins by far", bool(short[16, 128] > 2 * conv[128, 128])),
+        (
+            "is flat at the top, and falls off a wall at its left",
+            all(short[d, n] > 0.99 for d in WIDTHS for n in LENGTHS),
+            all(short[4, n] < 0.2 for n in LENGTHS),
+        ),
+        (
+            "N = 128 4 # # # 8 # # # 16 # # #",
+            *(short[d, n] for d in (4, 8, 16) for n in LENGTHS),
+        ),
+        (
+            "need more width to learn",
+            all(two_layers[16, n] < 0.5 < 0.95 < two_layers[64, n] for n in LENGTHS),
+        ),
+        (
+            "The gated convolutions climb a staircase, and each panel moves it to the right",
+            all(conv[a, n] < conv[b, n] for a, b in pairwise(WIDTHS) for n in LENGTHS),
+            all(mean[m, d, 128] < mean[m, d, 32] for m in FIXED for d in WIDTHS),
+        ),
+        (
+            "# of the # cells are not above twice the guess",
+            int((cells["mean"] <= guess).sum()),
+            len(cells),
+        ),
+        ("solves every cell at $d = 64$ |", all(two_layers[64, n] > 0.95 for n in LENGTHS)),
+        ("BaseConv never passes 0.9", bool(conv.max() < bar)),
+        ("does not pass # unless", bar),
+        (
+            "usual 16 # # # usual 32 # # # usual 64 # # # usual 128 # # #",
+            *(conv[d, n] for d in WIDTHS for n in LENGTHS),
+        ),
+        (
+            "rises along every column and falls along every row",
+            all(conv[d, a] > conv[d, b] for d in WIDTHS for a, b in pairwise(LENGTHS)),
+        ),
+    ]
+
+
+def from_the_identity_like_start(book):
+    """What the chapter says of the tables that begin as a memory."""
+    cells = book.cells("figure2_identity")
+    mean, conv = cells["mean"], cells["mean"]["base_conv"]
     longer = book.cells("budget")["mean"]["base_conv"]
-    usual = book.table("usual_init").groupby(["mixer", "d_model"])["accuracy"]
-    start = usual.agg(["mean", "min", "max"])
-    doubled = [(d, n) for n in (32, 64) for d in (16, 32, 64)]
-    lost = {
-        m: max(mean[m, d, n] - mean[m, 2 * d, 2 * n] for d, n in doubled)
-        for m in ("base_conv", "h3", "hyena", "rwkv")
-    }
-    table = book.table("figure2").query("d_model == 64 and seq_len == 64")
+    table = book.table("figure2_identity").query("d_model == 64 and seq_len == 64")
     state = table.groupby("mixer")["state_size"].first()
     top = [m for m in state.index if mean[m, 64, 64] > 0.95]
-    bar = book.paper("fig2_bar")
-    passed = {cell: a for cell, a in conv.items() if a > bar}
+    passed = [cell for cell, a in conv.items() if a > book.paper("fig2_bar")]
     tall = [(r.norm, r.embedding_std) for r in LAPTOP_RECIPES.values()]
+    lost = [most_lost(mean, m) for m in FIXED]
+    now = [most_lost(book.cells()["mean"], m) for m in FIXED]
     return [
-        *apart(book),
-        ("attention 16 128 #", mean["attention", 16, 128]),
-        ("base_conv 128 128 #", conv[128, 128]),
-        ("the small one wins by far", bool(mean["attention", 16, 128] > 2 * conv[128, 128])),
         ("the table's 0.02 #", conv[16, 32]),
-        ("attention is the flat line at the top", bool(mean["attention"].min() > 0.99)),
-        ("at least # in every cell", 0.99, bool(mean["attention"].min() >= 0.99)),
-        ("trained 16 #", mean["attention", 16, 32]),
         ("Width 64 reaches #", conv[64, 64]),
         ("width 128 reaches #", conv[128, 128], bool(conv[128, 128] < conv[64, 64])),
-        ("does not pass # unless", bar),
-        ("passes # by width per pair", bar),
         (
-            "where K = N / 8, identity-like start tokens N pairs K width d accuracy 32 4 128 #",
-            next(iter(passed.values()), 0.0),
+            "identity-like 16 # # # identity-like 32 # # # identity-like 64 # # #",
+            *(conv[d, n] for d in WIDTHS[:3] for n in LENGTHS),
         ),
-        ("at the shortest length and the largest width only", list(passed) == [(128, 32)]),
+        ("passes # at the shortest length and the largest width only", 0.9, passed == [(128, 32)]),
         ("the identity-like BaseConv answers less than half", bool(conv[64, 64] < 0.5)),
-        ("d = 128 attention # # # #", *(mean["attention", d, 64] for d in WIDTHS)),
         (
-            "climb with BaseConv, level with it or a step ahead",
-            all(mean[m, d, 64] > conv[d, 64] - 0.01 for m in lost for d in WIDTHS),
+            "rises along every column and falls along every row",
+            all(conv[a, n] < conv[b, n] for a, b in pairwise(WIDTHS) for n in LENGTHS),
+            all(conv[d, a] > conv[d, b] for d in WIDTHS for a, b in pairwise(LENGTHS)),
         ),
-        ("BaseConv # H3 # Hyena # RWKV #", *lost.values()),
         (
-            "H3 and Hyena lose about as little as BaseConv",
-            all(lost[m] < 0.1 for m in ("h3", "hyena", "base_conv")),
-            lost["rwkv"] > 0.2,
+            "BaseConv # # H3 # # Hyena # # RWKV # #",
+            *(x for both in zip(now, lost, strict=True) for x in both),
         ),
+        ("BaseConv, H3 and Hyena lose little", max(lost[:3]) < 0.1 < 0.2 < lost[3]),
+        ("From the usual start all lose more", all(a > b for a, b in zip(now, lost, strict=True))),
         ("Mamba keeps the fewest numbers", min(top, key=state.get, default="") == "mamba"),
         ("for # seconds at most", 20),
-        ("It is *below* the guess in every row", all(conv[16, n] < 8 / n for n in (32, 64, 128))),
+        ("It is *below* the guess in every row", all(conv[16, n] < 8 / n for n in LENGTHS)),
         (
             "2000 steps 16 # # 32 # # 64 # # 128 # #",
             *(cells[d, 32] for d in WIDTHS for cells in (conv, longer)),
         ),
         ("More steps lift every stair", all(longer[d, 32] > conv[d, 32] for d in WIDTHS)),
-        ("with its # to # tokens", book.paper("older_vocab_min"), book.paper("older_vocab_max")),
-        ("takes a vocabulary of # (from its released", book.paper("fig2_vocab")),
-        (
-            "Attention and Based solve the task from here too",
-            all(start["min"][m, 64] > 0.98 for m in ("attention", "linear_attention")),
-        ),
-        ("and RWKV most of it in 5,000", bool(start["min"]["rwkv", 64] > 0.85)),
-        (
-            "H3 does so with one seed of three",
-            bool(start["max"]["h3", 64] > 0.9),
-            int((book.table("usual_init").query("mixer == 'h3'")["accuracy"] > 0.9).sum()) == 1,
-        ),
-        (
-            "Hyena and BaseConv of width 64 have hardly left the guess of one in four",
-            all(start["max"][m, 64] < 0.37 for m in ("hyena", "base_conv")),
-        ),
-        ("do not pass # unless", bar),
-        (
-            "$N$ from # to #, widths from # to #, # training examples, up to # epochs",
-            *2 * [book.paper("fig2_width_min"), book.paper("fig2_width_max")],
-            book.paper("fig2_train_examples"),
-            book.paper("fig2_epochs"),
-        ),
-        ("solves every cell at $d = #$", book.paper("fig2_attention_width")),
         (
             "four with LayerNorm and embeddings of standard deviation #, three without",
             0.02,
             sorted(tall) == [(False, 1.0)] * 3 + [(True, 0.02)] * 4,
         ),
+    ]
+
+
+def most_lost(mean, mixer):
+    """The most that a mixer loses when width, tokens and pairs double together."""
+    doubled = [(d, n) for n in (32, 64) for d in (16, 32, 64)]
+    return max(mean[mixer, d, n] - mean[mixer, 2 * d, 2 * n] for d, n in doubled)
+
+
+def claims(book):
+    sizes = [book.paper("fig2_width_min"), book.paper("fig2_width_max")]
+    return [
+        *apart(book),
+        *from_the_usual_start(book),
+        *from_the_identity_like_start(book),
+        ("with its # to # tokens", book.paper("older_vocab_min"), book.paper("older_vocab_max")),
+        ("takes a vocabulary of # (from its released", book.paper("fig2_vocab")),
+        (
+            "$N$ from # to #, widths from # to #, # training examples, up to # epochs",
+            *2 * sizes,
+            book.paper("fig2_train_examples"),
+            book.paper("fig2_epochs"),
+        ),
+        ("solves every cell at $d = #$", book.paper("fig2_attention_width")),
         ("dropout is #, and no gradient", book.paper("fig2_dropout")),
     ]

@@ -14,11 +14,11 @@ def claims(book):
         predicted_accuracy(round(2 * (k - 1) * math.log(512)), k, 1024) for k in (4, 8, 16)
     ]
     (states,) = book.out("1024 messages lead to # states")
-    (steps,) = book.table("figure2")["steps"].unique().tolist()
+    (steps,) = book.table("figure2_identity")["steps"].unique().tolist()
     half = book.out("bits at least 0.60 29 0.90 #")[0]
     sums, signs = book.out("(bits of state) whole sums # signs only #")
     worst = book.out("guess, 1 / 16 4 # ")[0]
-    conv = book.cells()["mean"]["base_conv"]
+    conv = book.cells("figure2_identity")["mean"]["base_conv"]
     compared = "theory, d signs 16 # # # 32 # # # 64 # # # 128 # # #"
     by_hand = book.out(compared)[::3]
     return [

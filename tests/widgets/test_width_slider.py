@@ -113,7 +113,7 @@ def test_the_script_asks_no_other_host_and_is_small_with_the_books_numbers(book_
 @pytest.fixture(scope="module")
 def book_figure():
     folder = Path(__file__).parents[2] / "book" / "results"
-    names = ("figure2", "pairs_and_length")
+    names = ("figure2_identity", "pairs_and_length")
     return WidthSlider(
         pd.concat([results.load(folder / f"{name}.csv") for name in names]), start=(8, 64, 64)
     )

@@ -15,6 +15,7 @@ SETUP = ["recipe", "vocab_size", "batch_size"]
 def best(table: pd.DataFrame) -> pd.DataFrame:
     """Of the learning rates tried for a cell, the runs with the best mean accuracy over seeds.
 
+    A rate that was tried with fewer seeds than another of the cell does not take part.
     Runs with another recipe or budget, or another model, are another cell. A run that diverged
     counts as accuracy 0.
     """
@@ -24,9 +25,11 @@ def best(table: pd.DataFrame) -> pd.DataFrame:
     table = table.reset_index(drop=True)
     cell = _numbers(table, _keys(table))
     rate = _numbers(table, [cell, table["lr"]])
-    mean = table.groupby(rate)["accuracy"].transform("mean")
-    order = table.assign(cell=cell, rate=rate, mean=mean)
-    order = order.sort_values(["mean", "lr"], ascending=[False, True], kind="stable")
+    of_rate = table.groupby(rate)["accuracy"]
+    order = table.assign(
+        cell=cell, rate=rate, tried=of_rate.transform("size"), mean=of_rate.transform("mean")
+    )
+    order = order.sort_values(["tried", "mean", "lr"], ascending=[False, False, True], kind="stable")
     winners = order.drop_duplicates("cell")["rate"]
     return table[rate.isin(winners)].reset_index(drop=True)
 
