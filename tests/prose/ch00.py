@@ -1,5 +1,5 @@
 from zoology_teach import constructions
-from zoology_teach.experiments.usual_start import RECIPES
+from zoology_teach.experiments.usual_start import RECIPES, STEPS
 
 
 def claims(book):
@@ -22,6 +22,8 @@ def claims(book):
         ("It is # numbers wide and makes no mistake", width),
         ("It is more than eight times as wide", 8 < 128 / width < 9),
         ("at the better of two learning rates", rates == {2}),
+        ("then # steps on this very task", STEPS),
+        ("and then take # steps on the task itself", STEPS),
         (
             "is at the top at every width from # on",
             16,

@@ -3,6 +3,8 @@ from itertools import pairwise
 from zoology_teach.constructions import predicted_accuracy
 from zoology_teach.experiments.cells import spread
 from zoology_teach.experiments.synthetic_presets import LAPTOP_RECIPES
+from zoology_teach.experiments.usual_start import STEPS, lessons
+from zoology_teach.tasks.mqar import MQAR
 
 WIDTHS = (16, 32, 64, 128)
 
@@ -164,6 +166,7 @@ def most_lost(mean, mixer, n):
 
 
 def claims(book):
+    first, second, *_ = lessons(MQAR(128, 16, 256), 128)
     sizes = [book.paper("fig2_width_min"), book.paper("fig2_width_max")]
     return [
         *apart(book),
@@ -177,6 +180,12 @@ def claims(book):
             book.paper("fig2_train_examples"),
             book.paper("fig2_epochs"),
         ),
+        ("Both took the same lessons, then # updates on this task", STEPS),
+        (
+            "lessons of at most # and # updates, then # on the task",
+            *(first.steps, second.steps, STEPS),
+        ),
+        ("the others do not pass # unless", book.paper("fig2_bar")),
         ("solves every cell at $d = #$", book.paper("fig2_attention_width")),
         ("dropout is #, and no gradient", book.paper("fig2_dropout")),
     ]

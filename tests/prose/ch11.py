@@ -52,6 +52,8 @@ def claims(book):
         for rival in ("all pairs", "direct sum")
     }
     fft = {n: at.loc[("FFT", 64, n), "flops"] for n in (64, 128)}
+    state = cells["state_size"]
+    measured = [(d, n) for d in (16, 32, 64, 128) for n in (32, 64, 128)]
     equal = cells.query("seq_len == 64 and 4000 < state_size < 4700")
     (crossing,) = book.out("as the four projections? The result: # tokens")
     row_of = here.set_index("mixer")
@@ -159,15 +161,19 @@ def claims(book):
             layers[64, 512][1] > 1 > layers[256, 512][1],
         ),
         (
-            "the smallest budget goes to RWKV",
-            all(best(cells, n, 400) == "rwkv" for n in (32, 64, 128)),
-            all(best(cells, n, 1000) == "mamba" for n in (32, 64, 128)),
-            all(best(cells, n, 5000) == "attention" for n in (32, 64, 128)),
+            "The two smaller budgets go to RWKV, whose state is the smallest",
+            all(best(cells, n, budget) == "rwkv" for n in (32, 64, 128) for budget in (400, 1000)),
+            all(state["rwkv", d, n] == state[:, d, n].min() for d, n in measured),
         ),
-        ("recalls most? The result: RWKV. At width 64: #", cells["mean"]["rwkv", 64, 64]),
         (
-            "recall from a third to everything",
-            0.3 < equal["mean"].min() < 0.4,
+            "at # tokens it fits at width #",
+            *(128, max(d for d in (8, 16, 32) if state["attention_short_conv", d, 128] <= 5000)),
+            all(best(cells, n, 5000) == "attention_short_conv" for n in (32, 64, 128)),
+        ),
+        ("recalls most? The result: RWKV. At width 32: #", cells["mean"]["rwkv", 32, 64]),
+        (
+            "recall from a tenth to everything",
+            0.08 < equal["mean"].min() < 0.12,
             equal["mean"].max() > 0.99,
         ),
         ("At width 64 that is # tokens", crossing),
@@ -176,9 +182,5 @@ def claims(book):
             8 * 14,
             32,
         ),
-        (
-            "V = #, # steps, one state",
-            *book.table("figure2")["vocab_size"].unique(),
-            *book.table("figure2")["steps"].unique(),
-        ),
+        ("V = #, from the usual start, one state", *book.table("figure2")["vocab_size"].unique()),
     ]
