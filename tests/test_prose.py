@@ -28,8 +28,10 @@ BOOK = ROOT / "book"
 CHAPTERS = sorted(BOOK.glob("[0-9][0-9]_*.ipynb"))
 NAMES = [c.stem for c in CHAPTERS]
 RESULT_OF = dict.fromkeys(
-    "figure2 figure2_identity budget usual_init input_filters hybrids".split()
-    + ["pairs_and_length", "newer_animals"],
+    (
+        "figure2 figure2_identity budget usual_init input_filters hybrids pairs_and_length "
+        "newer_animals"
+    ).split(),
     "accuracy",
 ) | {
     "text": "ar_ppl",

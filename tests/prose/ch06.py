@@ -1,7 +1,8 @@
+import json
 from itertools import pairwise
 
 from zoology_teach.constructions import predicted_accuracy
-from zoology_teach.experiments.cells import spread
+from zoology_teach.experiments.cells import best, spread
 from zoology_teach.experiments.synthetic_presets import LAPTOP_RECIPES
 from zoology_teach.experiments.usual_start import STEPS, lessons
 from zoology_teach.tasks.mqar import MQAR
@@ -89,6 +90,30 @@ def from_the_usual_start(book):
             all(mean[m, d, 128] < mean[m, d, 32] for m in FIXED for d in WIDTHS),
         ),
         (
+            "The gated convolutions climb with the width and fall with the length, from both",
+            all(
+                of[m, a, n] < of[m, b, n] and of[m, b, n] > of[m, b, 2 * n]
+                for of in (mean, book.cells("figure2_identity")["mean"])
+                for m in FIXED
+                for a, b in pairwise(WIDTHS)
+                for n in (32, 64)
+            ),
+        ),
+        (
+            "H3 and Hyena climb about level with BaseConv, RWKV a step ahead",
+            all(abs(mean[m, d, 64] - conv[d, 64]) < 0.15 for m in ("h3", "hyena") for d in WIDTHS),
+            all(mean["rwkv", d, 64] > conv[d, 64] + 0.1 for d in WIDTHS),
+        ),
+        (
+            "BaseConv of width 16 and 32 did not even master the first lesson",
+            not any(
+                json.loads(stages)[0][1]
+                for stages in best(book.table("figure2")).query(
+                    "mixer == 'base_conv' and seq_len == 128 and d_model <= 32"
+                )["stages"]
+            ),
+        ),
+        (
             "# of the # cells are not above twice the guess",
             int((cells["mean"] <= guess).sum()),
             len(cells),
@@ -142,6 +167,15 @@ def from_the_identity_like_start(book):
         (
             "BaseConv, H3 and Hyena lose little",
             max(x for m in FIXED[:3] for x in lost[m]) < 0.1,
+        ),
+        (
+            "BaseConv and RWKV lose little up to 64 tokens, H3 and Hyena more; to 128 all do",
+            max(now[m][0] for m in ("base_conv", "rwkv")) < 0.1,
+            min(now[m][0] for m in ("h3", "hyena")) > 0.15,
+            min(now[m][1] for m in FIXED) > 0.1,
+        ),
+        (
+            "RWKV, whose weights cannot be negative, falls behind",
             max(lost["rwkv"]) > 0.2,
         ),
         ("Mamba keeps the fewest numbers", min(top, key=state.get, default="") == "mamba"),

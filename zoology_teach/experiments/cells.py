@@ -29,7 +29,9 @@ def best(table: pd.DataFrame) -> pd.DataFrame:
     order = table.assign(
         cell=cell, rate=rate, tried=of_rate.transform("size"), mean=of_rate.transform("mean")
     )
-    order = order.sort_values(["tried", "mean", "lr"], ascending=[False, False, True], kind="stable")
+    order = order.sort_values(
+        ["tried", "mean", "lr"], ascending=[False, False, True], kind="stable"
+    )
     winners = order.drop_duplicates("cell")["rate"]
     return table[rate.isin(winners)].reset_index(drop=True)
 
