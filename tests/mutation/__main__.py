@@ -42,7 +42,7 @@ MODULES = (
 # Not here: what describes the repository; what needs a browser, a sandbox or other processes.
 LEFT_OUT = (
     "environment contributing package prose chapters browser speed benchmarks doctor mutation "
-    "executors figure2 figure2_identity processes"
+    "executors figure2 processes"
 ).split()
 QUICK = "not (sandbox or browser or kernel or slow)"  # what takes long is found by the clock
 KERNEL = "kernel and not (sandbox or browser or slow)"
