@@ -21,7 +21,7 @@ def claims(book):
         ("and is wrong more often than right", bool(conv[128, 128] < 0.5)),
         ("It is # numbers wide and makes no mistake", width),
         ("It is more than eight times as wide", 8 < 128 / width < 9),
-        ("at the better of two learning rates", rates == {2}),
+        ("at one of two learning rates", rates == {2}),
         ("then # steps on this very task", STEPS),
         ("and then take # steps on the task itself", STEPS),
         (

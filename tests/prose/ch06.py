@@ -68,6 +68,7 @@ def from_the_usual_start(book):
     short, two_layers = mean["attention_short_conv"], mean["attention"]
     bar = book.paper("fig2_bar")
     guess = 2 / cells["num_pairs"]
+    rates = book.table("figure2").groupby(["mixer", "d_model", "seq_len"])["lr"].nunique()
     return [
         ("BaseConv, attention 16 128 # BaseConv 128 128 #", short[16, 128], conv[128, 128]),
         ("The small one wins by far", bool(short[16, 128] > 2 * conv[128, 128])),
@@ -118,6 +119,7 @@ def from_the_usual_start(book):
             int((cells["mean"] <= guess).sum()),
             len(cells),
         ),
+        ("at one of two learning rates, chosen on single seeds", bool((rates <= 2).all())),
         ("solves every cell at $d = 64$ |", all(two_layers[64, n] > 0.95 for n in LENGTHS)),
         ("BaseConv never passes 0.9", bool(conv.max() < bar)),
         ("does not pass # unless", bar),
