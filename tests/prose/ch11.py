@@ -170,7 +170,7 @@ def claims(book):
             *(128, max(d for d in (8, 16, 32) if state["attention_short_conv", d, 128] <= 5000)),
             all(best(cells, n, 5000) == "attention_short_conv" for n in (32, 64, 128)),
         ),
-        ("recalls most? The result: RWKV. At width 32: #", cells["mean"]["rwkv", 32, 64]),
+        ("from the usual start? The result: RWKV. At width 32: #", cells["mean"]["rwkv", 32, 64]),
         (
             "recall from a tenth to everything",
             0.08 < equal["mean"].min() < 0.12,
