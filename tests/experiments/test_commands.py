@@ -177,7 +177,7 @@ def test_a_mixer_from_outside_is_measured_and_shown(mine):
     (folder / "delta_two.py").write_text(Path(mine).read_text().replace("Delta", "Twice"))
     plugins = ["--plugin", "delta_one.py", "--plugin", "../my work/delta_two.py"]
     table = folder / "T.csv"
-    words = ["sweep", "figure2", "--preset", "laptop", *plugins, *CELL, "--out", "T.csv"]
+    words = ["sweep", "figure2", "--preset", "identity", *plugins, *CELL, "--out", "T.csv"]
     done = command(*words, cwd=folder)
     assert done.returncode == 0, done.stderr
     runs = results.load(table)
@@ -198,7 +198,7 @@ def test_a_mixer_from_outside_is_measured_and_shown(mine):
 @pytest.mark.slow
 def test_the_shipped_examples_are_measured_and_shown(tmp_path):
     files = sorted((Path(__file__).parents[2] / "examples").glob("*.py"))
-    words = ["sweep", "figure2", "--preset", "laptop", *CELL, "--out", tmp_path / "T.csv"]
+    words = ["sweep", "figure2", "--preset", "identity", *CELL, "--out", tmp_path / "T.csv"]
     done = command(*words, *(word for file in files for word in ("--plugin", file)))
     assert done.returncode == 0, done.stderr
     runs = results.load(tmp_path / "T.csv")
@@ -224,7 +224,7 @@ def test_a_mixer_from_outside_reads_text(mine, preset, tmp_path):
 
 def test_a_plugin_named_twice_is_one_curve(mine, tmp_path, monkeypatch):
     monkeypatch.setattr(SyntheticRun, "execute", made_up)
-    words = ["sweep", "figure2", "--preset", "laptop", "--plugin", mine, *CELL]
+    words = ["sweep", "figure2", "--preset", "identity", "--plugin", mine, *CELL]
     words += ["--mixer", "delta_one:Delta", "--out", tmp_path / "t.csv", "--dry-run"]
     assert "3 runs, 0 done, 3 to go" in invoke(*words).output
 
@@ -233,7 +233,7 @@ def test_a_plugin_that_was_edited_is_refused_before_it_is_counted(mine, tmp_path
     out = tmp_path / "t.csv"
     results.note_provenance(out, "", {"plugins": "delta_one.py 0123"})
     out.touch()
-    words = ["sweep", "figure2", "--preset", "laptop", "--plugin", mine, *CELL]
+    words = ["sweep", "figure2", "--preset", "identity", "--plugin", mine, *CELL]
     result = invoke(*words, "--out", out, "--dry-run")
     assert result.exit_code == 2 and "runs of the delta_one.py that was delta_one.py 0123" in (
         result.stderr
@@ -242,7 +242,7 @@ def test_a_plugin_that_was_edited_is_refused_before_it_is_counted(mine, tmp_path
 
 def test_a_wrong_plugin_is_refused_in_one_line(tmp_path):
     (tmp_path / "no_mixer_here.py").write_text("x = 1\n")
-    words = ["sweep", "figure2", "--preset", "laptop", "--out", tmp_path / "t.csv"]
+    words = ["sweep", "figure2", "--preset", "identity", "--out", tmp_path / "t.csv"]
     result = invoke(*words, "--plugin", tmp_path / "no_mixer_here.py")
     assert result.exit_code == 2 and result.stderr.count("\n") == 1
     assert result.stderr.startswith("zoology-teach: plugin = ")
