@@ -129,7 +129,7 @@ def accuracy_by_width(table: pd.DataFrame) -> Picture:
         panel.set_title(f"N = {length}, {here['num_pairs'].iloc[0]} pairs")
     panels[0].set_ylabel("accuracy")
     legend(figure, *panels)
-    return Picture(figure, f"Accuracy on MQAR against model width. {describe(cells)}")
+    return Picture(figure, f"Accuracy on MQAR against model width. {describe(cells)}", dpi=80)
 
 
 def width_and_state(table: pd.DataFrame, width: int, length: int) -> Picture:
@@ -203,4 +203,4 @@ def collapse(table: pd.DataFrame, mixer: str = "base_conv") -> Picture:
         f"Accuracy of {name(mixer)} against width divided by length, and against width divided "
         f"by pairs: a curve for each number of pairs and each length. {describe(cells)}"
     )
-    return Picture(figure, alt)
+    return Picture(figure, alt, dpi=80)
