@@ -6,6 +6,8 @@ from dataclasses import replace
 import pytest
 import torch
 
+from zoology_teach.experiments import results
+from zoology_teach.experiments.cells import spread
 from zoology_teach.experiments.synthetic_runs import SyntheticRun
 from zoology_teach.experiments.text_presets import PRESETS
 from zoology_teach.tasks.source import Text
@@ -18,6 +20,18 @@ def one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def table(request):
+    """The table of the book that the module names `TABLE`."""
+    return results.load(request.module.TABLE)
+
+
+@pytest.fixture(scope="module")
+def mean(table):
+    """The mean accuracy of each cell, by mixer, length and width."""
+    return spread(table).set_index(["mixer", "seq_len", "d_model"])["mean"]
 
 
 @pytest.fixture

@@ -13,16 +13,6 @@ TABLE = Path(__file__).parents[2] / "book" / "results" / "figure2_identity.csv"
 WIDTHS, LENGTHS = (16, 32, 64, 128), (32, 64, 128)
 
 
-@pytest.fixture(scope="module")
-def table():
-    return results.load(TABLE)
-
-
-@pytest.fixture(scope="module")
-def mean(table):
-    return plots.spread(table).set_index(["mixer", "seq_len", "d_model"])["mean"]
-
-
 def test_the_table_holds_the_whole_grid(table):
     grid = PRESETS["figure2"]["identity"]()
     assert sweep.finished(TABLE, grid) == {run.id for run in grid}

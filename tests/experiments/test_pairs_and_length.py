@@ -4,17 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from zoology_teach.experiments import results, sweep
+from zoology_teach.experiments import sweep
 from zoology_teach.experiments.cells import spread
 from zoology_teach.experiments.synthetic_presets import IDENTITY_RECIPE, PRESETS
 
 TABLE = Path(__file__).parents[2] / "book" / "results" / "pairs_and_length.csv"
 WIDTHS, PAIRS, LENGTHS = (16, 32, 64, 128), (2, 4, 8, 16), (64, 128, 256)
-
-
-@pytest.fixture(scope="module")
-def table():
-    return results.load(TABLE)
 
 
 @pytest.fixture(scope="module")
