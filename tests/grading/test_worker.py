@@ -329,6 +329,17 @@ def test_a_fork_bomb_is_bounded(sandbox):
     assert time.monotonic() - begun < 8
 
 
+def test_what_a_late_cell_started_ends_with_it(sandbox):
+    start = "import os, time\nfor orphan in (False, True):\n    if os.fork() == 0:\n"
+    start += "        if orphan and os.fork(): os._exit(0)\n        while True: pass\n"
+    start += "while True: pass"
+    alone = "time.sleep(0.2)  # until the orphan is buried\ntry: os.kill(-1, 0)\n"
+    alone += "except ProcessLookupError:\n    def double(x): return 2 * x"
+    row = graded(sandbox, GOOD.replace("double", "other"), start, alone)
+    assert points(row) == ALL
+    assert dict(row.cells) == {2: "took longer than 1 s"}
+
+
 BROKEN = {
     "json": "import json\njson.dumps = json.loads = lambda *a, **k: '[true, []]'",
     "builtins": "import builtins\nbuiltins.isinstance = builtins.len = lambda *a: 1",

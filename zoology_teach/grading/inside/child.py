@@ -91,7 +91,8 @@ def become_student(limits: dict[str, Any], holds: dict[str, bool]) -> None:
     if holds["calls"]:
         confine.filter_system_calls()
     channel = socket.socket(fileno=CHANNEL)
-    runner.serve(channel, Bounds(**limits["answer"]), limits["output_chars"])
+    bounds = Bounds(**limits["answer"])
+    runner.serve(channel, bounds, limits["output_chars"], namespaces=holds["namespaces"])
     os._exit(0)
 
 

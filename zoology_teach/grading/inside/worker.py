@@ -97,7 +97,8 @@ class Worker:
                 deadline = time.monotonic() + 1
             elif told == GONE and time.monotonic() > deadline:
                 reason = "hung up"
-            reason = reason or self.excess(guard, first)
+            # Twice: what a slow look counted may have ended before it was over.
+            reason = reason or (self.excess(guard, first) and self.excess(guard, first))
             if reason:
                 self.end(first)
             pid, status = os.waitpid(guard, 0 if reason else os.WNOHANG)
@@ -110,12 +111,13 @@ class Worker:
         found = descendants(os.getpid())
         if self.holds["namespaces"]:
             found -= {guard, first}
-        if len(found) > self.limits["processes"]:
+        held = [size for size in map(resident, found) if size]  # the dead hold nothing
+        if len(held) > self.limits["processes"]:
             return f"started more than {self.limits['processes']} processes"
         most = self.limits["memory_bytes"]
         if self.holds["namespaces"]:
             most -= buffered(first)
-        if sum(map(resident, found)) > most and sum(map(proportional, found)) > most:
+        if sum(held) > most and sum(map(proportional, found)) > most:
             return f"used more than {self.limits['memory_bytes'] >> 20:,} MiB of memory"
         return ""
 
