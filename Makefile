@@ -67,11 +67,14 @@ epub: .venv/.installed  ## the same for an e-reader: build/zoology_teach.epub
 pdf: .venv/.installed  ## the chapters to print, by Chromium: build/zoology_teach.pdf
 	$(BIN)/python site/build.py pdf
 
-sweep: .venv/.installed  ## measure the tables of chapter 06 (continues where it stopped)
+sweep: .venv/.installed  ## measure the tables of chapters 05 and 06 (continues where it stopped)
 	$(BIN)/zoology-teach sweep figure2 --preset identity
 	$(BIN)/zoology-teach sweep figure2 --preset laptop
 	$(BIN)/zoology-teach sweep budget --preset laptop
-	$(BIN)/zoology-teach sweep usual_init --preset laptop
+	$(BIN)/zoology-teach sweep pairs_and_length --preset laptop
+	$(BIN)/zoology-teach sweep curriculum --preset laptop
+	$(BIN)/zoology-teach sweep vocabulary --preset laptop
+	$(BIN)/zoology-teach sweep confounders --preset laptop
 
 gpu:  ## measure what only a GPU can, in pieces (MINUTES=9 OUT=folder PIECES="tests text")
 	PYTHONPATH="$(CURDIR)" $(if $(wildcard $(BIN)/python),$(BIN)/python,$(PYTHON)) \

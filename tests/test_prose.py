@@ -29,8 +29,8 @@ CHAPTERS = sorted(BOOK.glob("[0-9][0-9]_*.ipynb"))
 NAMES = [c.stem for c in CHAPTERS]
 RESULT_OF = dict.fromkeys(
     (
-        "figure2 figure2_identity budget usual_init input_filters hybrids pairs_and_length "
-        "newer_animals"
+        "figure2 figure2_identity budget curriculum vocabulary confounders input_filters hybrids "
+        "pairs_and_length newer_animals"
     ).split(),
     "accuracy",
 ) | {

@@ -246,7 +246,7 @@ def test_a_full_disk_names_the_file_and_leaves_what_was_there(tmp_path, monkeypa
 
 
 def test_committed_tables_load():
-    for name in ("figure2", "figure2_identity", "budget", "usual_init", "input_filters", "hybrids"):
+    for name in ("figure2", "figure2_identity", "budget", "curriculum", "input_filters", "hybrids"):
         table = results.load(f"book/results/{name}.csv")
         assert len(table) > 0 and table.columns[-1] == "stages"
 

@@ -14,7 +14,6 @@ from zoology_teach.experiments.usual_start import (
     USUAL_RECIPE,
     figure2_paper,
     figure2_released,
-    usual_init_laptop,
 )
 from zoology_teach.mixers import find
 from zoology_teach.model import ModelConfig, layer
@@ -189,7 +188,6 @@ PRESETS: dict[str, dict[str, Grid]] = {
         "released": figure2_released,
     },
     "budget": {"laptop": budget_laptop},
-    "usual_init": {"laptop": usual_init_laptop},
     "input_filters": {"laptop": input_filters_laptop},
     "hybrids": {"laptop": hybrids_laptop},
     "pairs_and_length": {"laptop": pairs_and_length},

@@ -153,28 +153,6 @@ def vocabulary(mixers: Sequence[str] = ("base_conv", "attention_short_conv")) ->
     ]
 
 
-def usual_init_laptop() -> list[SyntheticRun]:
-    """One row from the usual start: N = 32, K = 4, V = 256, batches of 256.
-
-    BaseConv's long filter is implicit and every model uses LayerNorm, so nothing is given
-    away. Attention and Based get 800 steps, the others 5,000 at three times the rate; Mamba,
-    whose step costs ten times as much, 800 of those. The family is tried at one width.
-    """
-    task = MQAR(32, 4, 256)
-    slow, quick = (5000, 3e-3), (800, 1e-3)
-    budgets = {"attention": quick, "base_conv": slow, "linear_attention": quick}
-    budgets |= {"hyena": slow, "rwkv": slow, "h3": slow, "mamba": (800, 3e-3)}
-    cells = [(m, d, seed) for d in (64, 128) for seed in SEEDS for m in ("attention", "base_conv")]
-    cells += [(m, 64, seed) for seed in SEEDS for m in budgets if (m, 64, seed) not in cells]
-    runs = []
-    for mixer, d_model, seed in cells:
-        steps, lr = budgets[mixer]
-        config = TrainConfig(steps=steps, batch_size=256, lr=lr, seed=seed)
-        behind_short = "attention_short_conv" if mixer == "attention" else mixer
-        runs.append(_plain_run(mixer, task, d_model, layers(behind_short, 32), config))
-    return runs
-
-
 NO_CLIPPING = 1e9  # a gradient norm that no training reaches
 PAPER_MIXERS = ("attention", "base_conv", "h3", "hyena", "rwkv", "linear_attention", "mamba")
 
