@@ -80,3 +80,9 @@ def test_a_larger_vocabulary_costs_base_conv_more_than_attention(changed):
     conv = of["base_conv"]
     assert conv[64] > conv[256] > conv[1024] and conv[8192] < 0.3
     assert (of["attention_short_conv"][[64, 256, 1024, 8192]] > 0.99).all()
+
+
+def test_attention_behind_a_short_convolution_notices_no_change(changed):
+    attention = changed[changed["mixer"] == "attention_short_conv"].groupby("recipe")["accuracy"]
+    assert len(attention) == 6 and (attention.count() >= len(SEEDS)).all()
+    assert (attention.min() > 0.99).all()

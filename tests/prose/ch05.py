@@ -164,12 +164,12 @@ def claims(book):
             not any(conv["mastered"][conv["vocab_size"] > 256]),
         ),
         (
-            "Attention behind it does not notice",
+            "Attention behind a short convolution notices none of these changes",
             changed["BaseConv"][["V = 64", "nothing", "V = 1024"]].is_monotonic_decreasing,
             all(changed["BaseConv, attention"].dropna() > 0.99),
         ),
         (
-            "it rests at the guess. Text",
+            "it rests at the guess. Text asks",
             abs(changed["BaseConv"]["loss on all tokens"] - 1 / 4) < 0.03,
         ),
         ("attention passes # %", 99),
