@@ -1310,7 +1310,7 @@ def test_what_a_crash_leaves_at_the_end_of_a_file_costs_nothing(tmp_path):
 def test_functions_cannot_be_written_so_that_looking_for_them_costs_much(tmp_path, code):
     start = time.process_time()
     assert only(tmp_path, notebook(code)).problem == ""
-    assert time.process_time() - start < 10  # minutes, where it looks again and again
+    assert time.process_time() - start < 3
 
 
 def test_a_file_that_cannot_be_read_does_not_hide_the_notebook_beside_it(tmp_path):

@@ -27,10 +27,10 @@ def is_stub(body: str) -> bool:
     """Whether a function, given what stands behind its name, does nothing: it stops at the
     placeholder, with no return before, or is empty. A placeholder in a comment stops nothing.
     """
-    stop, returned = STOP.search(body), RETURN.search(body)
+    stop = STOP.search(body) if PLACEHOLDER in body else None
     if stop:
-        return returned is None or stop.start() < returned.start()
-    signature = SIGNATURE.match(body)
+        return RETURN.search(body, 0, stop.start()) is None
+    signature = SIGNATURE.match(body) if ":" in body else None
     if not signature:
         return False
     docstring = DOCSTRING.match(body, signature.end())

@@ -209,10 +209,10 @@ def _is_alone(before: str) -> bool:
 
 def _end(code: str, start: int, indent: str) -> int:
     """Where a function at this indentation ends; at most MOST_OF_A_FUNCTION on."""
-    end = re.compile(rf"^[ \t]{{0,{len(indent)}}}[^\s#)]", re.MULTILINE)
+    end = re.compile(rf"\n[ \t]{{0,{len(indent)}}}[^\s#)]")  # 10 times as fast as with ^
     stop = min(start + MOST_OF_A_FUNCTION, len(code))
     found = end.search(code, start, stop)
-    return found.start() if found else stop
+    return found.start() + 1 if found else stop
 
 
 def read_cells(data: bytes, name: str) -> list[str]:
