@@ -47,7 +47,8 @@ quick: style types layers  ## style, types, layers and the fast tests, in under 
 test: style types layers  ## run every test: style, library, chapters
 	$(BIN)/python -m pytest $(WORKERS) -m "not ($(ALONE))" tests
 	$(BIN)/python -m pytest -m "$(ALONE)" tests
-	$(BIN)/python -m pytest -p tests.nearly --nbval-lax --nbval-cell-timeout=120 -o xfail_strict=true book/*.ipynb
+	$(BIN)/python -m pytest $(if $(WORKERS),$(WORKERS) --dist loadfile) -p tests.nearly \
+	    --nbval-lax --nbval-cell-timeout=120 -o xfail_strict=true book/*.ipynb
 
 mutate: .venv/.installed  ## how many small faults the tests see (MUTATE="mixers tasks/mqar.py --seed 7")
 	$(BIN)/python -m tests.mutation --sample $(SAMPLE) $(MUTATE)
