@@ -86,3 +86,16 @@ def test_attention_behind_a_short_convolution_notices_no_change(changed):
     attention = changed[changed["mixer"] == "attention_short_conv"].groupby("recipe")["accuracy"]
     assert len(attention) == 6 and (attention.count() >= len(SEEDS)).all()
     assert (attention.min() > 0.99).all()
+
+
+def test_based_loses_four_questions_in_a_hundred_at_most(changed):
+    based = changed[changed["mixer"] == "linear_attention"].groupby("recipe")["accuracy"]
+    assert (based.count() == len(SEEDS)).all() and len(based) == 6 and based.min().min() > 0.96
+
+
+def test_two_attention_layers_find_recall_only_where_questions_are_asked(changed):
+    attention = changed[changed["mixer"] == "attention"].groupby("recipe")["accuracy"]
+    otherwise = [f"{CURRICULUM}, loss on {what}" for what in ("all tokens", "the last question")]
+    assert (attention.count() == len(SEEDS)).all() and len(attention) == 6
+    assert (attention.max()[otherwise] < 1 / 4 + 0.01).all()
+    assert (attention.min().drop(otherwise) > 0.95).all()

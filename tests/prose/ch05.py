@@ -7,6 +7,8 @@ from zoology_teach.plots import best, name, spread
 from zoology_teach.tables import NOTHING
 from zoology_teach.tasks.mqar import MQAR
 
+ASKED_OTHERWISE = ["loss on all tokens", "loss on the last question"]
+
 
 def changes(tables: list[pd.DataFrame]) -> pd.DataFrame:
     """Mean accuracy by what was changed and mixer, as the chapter shows it."""
@@ -45,6 +47,7 @@ def claims(book):
     missed = published[~published["mastered"]]
     conv = runs[runs["mixer"] == "base_conv"].set_index("recipe").sort_index()
     with_mlp = conv.loc[f"{CURRICULUM}, with an MLP", "accuracy"]
+    based = runs[runs["mixer"] == "linear_attention"].groupby("recipe")["accuracy"].min()
     (updates,) = book.out("mixer updates accuracy attention #")
     (sixth,) = book.out("base_conv 500 #")
     right, listed, elsewhere = book.out("BaseConv, d = 32, K = 8 # # #")
@@ -172,6 +175,12 @@ def claims(book):
             changed["BaseConv"][["V = 64", "nothing", "V = 1024"]].is_monotonic_decreasing,
             all(changed["BaseConv, attention"].dropna() > 0.99),
         ),
+        (
+            "rest there too, or below, with this loss and with that on the last question",
+            all(changed["attention"][ASKED_OTHERWISE] < 1 / 4 + 0.01),
+            bool(changed["attention"].drop(ASKED_OTHERWISE).min() > 0.95),
+        ),
+        ("and Based stays above #", 0.96, bool(based.min() > 0.96), len(based) == 6),
         (
             "it rests at the guess. Text asks",
             abs(changed["BaseConv"]["loss on all tokens"] - 1 / 4) < 0.03,
