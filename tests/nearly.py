@@ -31,9 +31,17 @@ def _differ_by_one_digit_at_most(a: Decimal, b: Decimal) -> bool:
     return places == b.as_tuple().exponent and abs(a - b) <= Decimal(1).scaleb(places)
 
 
+def nearly(exact):
+    """What prepares an output for comparison, made to compare texts nearly."""
+
+    def sanitize(output):
+        prepared = exact(output)
+        return Nearly(prepared) if isinstance(prepared, str) else prepared
+
+    return sanitize
+
+
 def pytest_collection_modifyitems(items):
     for item in items:
         if isinstance(item, IPyNbCell) and "trained" in item.cell.metadata.get("tags", []):
-            item.sanitize = lambda output, exact=item.sanitize: (
-                Nearly(exact(output)) if isinstance(output, str) else output
-            )
+            item.sanitize = nearly(item.sanitize)
