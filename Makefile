@@ -15,12 +15,13 @@ as_root := $(if $(filter 0,$(shell id -u)),--allow-root)
 export OMP_NUM_THREADS = 1
 
 SLOW := sandbox or browser or kernel or training or slow
-ALONE := sandbox or browser
 WORKERS ?= -n auto
+# What two jobs print: macOS has a make without this.
+one_after_another := $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 SAMPLE ?= 300
 MUTATE ?=
 
-.PHONY: help lab style types layers quick test mutate book release site epub pdf sweep gpu
+.PHONY: help lab style types layers quick test sandboxed browsed mutate book release site epub pdf sweep gpu
 .DELETE_ON_ERROR:
 
 help:  ## say what make can do
@@ -45,10 +46,17 @@ quick: style types layers  ## style, types, layers and the fast tests, in under 
 	$(BIN)/python -m pytest $(WORKERS) -m "not ($(SLOW))" tests
 
 test: style types layers  ## run every test: style, library, chapters
-	$(BIN)/python -m pytest $(WORKERS) -m "not ($(ALONE))" tests
-	$(BIN)/python -m pytest -m "$(ALONE)" tests
+	$(BIN)/python -m pytest $(WORKERS) -m "not sandbox and not browser" tests
+	+$(MAKE) --no-print-directory $(one_after_another) $(if $(WORKERS),--jobs=2) sandboxed browsed
 	$(BIN)/python -m pytest $(if $(WORKERS),$(WORKERS) --dist loadfile) -p tests.nearly \
 	    --nbval-lax --nbval-cell-timeout=120 -o xfail_strict=true book/*.ipynb
+
+# These hold time limits: each kind in one process.
+sandboxed:
+	$(BIN)/python -m pytest -m "sandbox and not browser" tests
+
+browsed:
+	$(BIN)/python -m pytest -m browser tests
 
 mutate: .venv/.installed  ## how many small faults the tests see (MUTATE="mixers tasks/mqar.py --seed 7")
 	$(BIN)/python -m tests.mutation --sample $(SAMPLE) $(MUTATE)

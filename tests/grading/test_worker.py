@@ -532,8 +532,11 @@ def others():
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="writes below /usr")
-@pytest.mark.parametrize("folder", ["/usr/local/{}", "/usr/src/{}/app", "/usr/share/{}"])
-def test_a_checkout_below_usr_is_hidden(folder):
+@pytest.mark.parametrize(
+    "folder, inside", [("/usr/local/{}", True), ("/usr/src/{}/app", True), ("/usr/share/{}", False)]
+)
+def test_a_checkout_below_usr_is_hidden(folder, inside):
+    """`inside`: the command is run in the checkout, or else elsewhere."""
     checkout = Path(folder.format(f"zoology-test-{os.getpid()}"))
     top = checkout if checkout.name != "app" else checkout.parent
     source = f"""
@@ -561,11 +564,10 @@ with Sandbox() as sandbox:
             shutil.copytree(ROOT / name, checkout / name, ignore=skipped)
         (checkout / "book").mkdir()
         (checkout / "book" / "02_write_the_task.md").write_text("the solution")
-        for place in (checkout, Path("/")):  # the command is run in the checkout or elsewhere
-            environment = os.environ | {"PYTHONPATH": str(checkout)}
-            words = [sys.executable, "-c", grader]
-            said = subprocess.check_output(words, cwd=place, env=environment, text=True)
-            assert said == "([], False) /course/zoology_teach/model.py\n"
+        environment = os.environ | {"PYTHONPATH": str(checkout)}
+        words, place = [sys.executable, "-c", grader], checkout if inside else "/"
+        said = subprocess.check_output(words, cwd=place, env=environment, text=True)
+        assert said == "([], False) /course/zoology_teach/model.py\n"
     finally:
         shutil.rmtree(top)
 
