@@ -16,8 +16,6 @@ export OMP_NUM_THREADS = 1
 
 SLOW := sandbox or browser or kernel or training or slow
 WORKERS ?= -n auto
-# What two jobs print: macOS has a make without this.
-one_after_another := $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 SAMPLE ?= 300
 MUTATE ?=
 
@@ -47,7 +45,7 @@ quick: style types layers  ## style, types, layers and the fast tests, in under 
 
 test: style types layers  ## run every test: style, library, chapters
 	$(BIN)/python -m pytest $(WORKERS) -m "not sandbox and not browser" tests
-	+$(MAKE) --no-print-directory $(one_after_another) $(if $(WORKERS),--jobs=2) sandboxed browsed
+	$(MAKE) --no-print-directory $(if $(WORKERS),--jobs=2) sandboxed browsed
 	$(BIN)/python -m pytest $(if $(WORKERS),$(WORKERS) --dist loadfile) -p tests.nearly \
 	    --nbval-lax --nbval-cell-timeout=120 -o xfail_strict=true book/*.ipynb
 
