@@ -1,9 +1,10 @@
 """Figure 2 from the usual start: complete, and what the book says of it."""
 
 import json
-from itertools import pairwise, product
+from itertools import pairwise, permutations, product
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from zoology_teach import plots
@@ -22,6 +23,17 @@ def test_every_mixer_width_and_length_has_three_seeds(table):
     assert set(cells.index) == {(r.mixer, r.task.seq_len, r.model.d_model) for r in grid}
     assert (cells == len(SEEDS)).all()
     assert results.provenance(TABLE)["commands"]
+
+
+def test_a_rate_that_won_a_seed_has_all_seeds(table):
+    """To win is to be ahead by more than a hundredth."""
+    cell = ["mixer", "seq_len", "d_model"]
+    by_seed = table.fillna({"accuracy": 0.0}).pivot(
+        index=[*cell, "lr"], columns="seed", values="accuracy"
+    )
+    for where, rates in by_seed.groupby(cell):
+        for one, other in permutations(rates.to_numpy(), 2):
+            assert not (np.isnan(one).any() and (one > other + 0.01).any()), where
 
 
 def test_nothing_is_set_by_hand(table):
