@@ -532,9 +532,8 @@ def others():
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="writes below /usr")
-@pytest.mark.parametrize(
-    "folder, inside", [("/usr/local/{}", True), ("/usr/src/{}/app", True), ("/usr/share/{}", False)]
-)
+@pytest.mark.parametrize("folder", ["/usr/local/{}", "/usr/src/{}/app", "/usr/share/{}"])
+@pytest.mark.parametrize("inside", [True, False])
 def test_a_checkout_below_usr_is_hidden(folder, inside):
     """`inside`: the command is run in the checkout, or else elsewhere."""
     checkout = Path(folder.format(f"zoology-test-{os.getpid()}"))
